@@ -1,0 +1,175 @@
+import eslint from "@eslint/js";
+import importX from "eslint-plugin-import-x";
+import tseslint from "typescript-eslint";
+
+/** Third-party doors: which folders may import which package (docs/decisions/0001-one-package.md). */
+const DOORS = [
+  { name: "pg", message: "pg is imported by lib/postgres and postgres-*.ts only" },
+  { name: "kafkajs", message: "kafkajs is imported by lib/kafka only" },
+  {
+    name: "@grpc/grpc-js",
+    message: "grpc-js is imported by lib/grpc, rpc folders and composition roots only",
+  },
+  { name: "@grpc/reflection", message: "imported by lib/grpc only" },
+  { name: "grpc-health-check", message: "imported by lib/grpc only" },
+  { name: "node-vault", message: "node-vault is imported by services/catalog/keys only" },
+  { name: "koffi", message: "koffi is imported by services/vm-agent/linux only" },
+  { name: "jose", message: "jose is imported by lib/identity only" },
+  { name: "@opentelemetry/sdk-node", message: "the SDK is imported by lib/telemetry only" },
+  { name: "child_process", message: "use node:child_process" },
+];
+const PROCESS_DOORS = [
+  {
+    name: "node:child_process",
+    message: "processes are started in vm-agent/processes, dev and tests only",
+  },
+];
+
+const restrict = (...open) => [
+  "error",
+  { paths: [...DOORS, ...PROCESS_DOORS].filter(({ name }) => !open.includes(name)) },
+];
+
+const NO_ENV = {
+  selector: "MemberExpression[object.name='process'][property.name='env']",
+  message: "process.env is read in main.ts only; take the values as arguments",
+};
+const NO_EXPOSE = {
+  selector: "CallExpression[callee.property.name='expose']",
+  message: "expose() is for the files listed in eslint.config.mjs only",
+};
+
+/** The few files that may open a Sensitive value. */
+const MAY_EXPOSE = [
+  "lib/sensitive.test.ts",
+  "lib/config.ts",
+  "lib/identity/**",
+  "lib/postgres/pool.ts",
+  "services/catalog/domain/{envelope,secret,secret-value,environment,delivery-session}.ts",
+  "services/catalog/keys/**",
+  "services/*/rpc/**",
+  "services/rotation/**/rpc/**",
+  "services/*/identity/**",
+  "services/vm-agent/env-set/**",
+  "services/vm-agent/delivery/**",
+  "services/vm-agent/identity/**",
+  "cli/**",
+  "dev/**",
+  "bench/**",
+  "test/**",
+  "**/*.test.ts",
+];
+
+const SERVICES = ["catalog", "rotation", "vm-agent", "gateway"];
+const zones = [
+  { target: "./lib", from: ["./services", "./cli", "./dev", "./test", "./bench", "./dashboard"] },
+  { target: "./lib", from: "./gen", except: ["./google", "./murmur/errors"] },
+  { target: "./cli", from: ["./services", "./dev", "./test", "./bench"] },
+  ...SERVICES.flatMap((service) => [
+    {
+      target: `./services/${service}`,
+      from: SERVICES.filter((other) => other !== service).map((other) => `./services/${other}`),
+    },
+    { target: `./services/${service}`, from: ["./cli", "./dev", "./test", "./bench"] },
+    { target: `./services/${service}/domain`, from: "./gen" },
+  ]),
+  { target: "./services/rotation/protocol", from: ["./gen", "./lib"] },
+];
+
+export default tseslint.config(
+  {
+    ignores: [
+      "gen/",
+      "dist/",
+      "node_modules/",
+      ".murmur-data/",
+      ".test-parts/",
+      "**/*.{js,cjs,mjs}",
+    ],
+  },
+  eslint.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    plugins: { "import-x": importX },
+    settings: {
+      "import-x/resolver-next": [importX.createNodeResolver({ extensions: [".ts", ".js"] })],
+    },
+    rules: {
+      "@typescript-eslint/restrict-template-expressions": [
+        "error",
+        { allowNumber: true, allowBoolean: true },
+      ],
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      "@typescript-eslint/no-unused-vars": [
+        "error",
+        { argsIgnorePattern: "^_", varsIgnorePattern: "^_" },
+      ],
+      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "import-x/no-restricted-paths": ["error", { zones }],
+      "import-x/no-cycle": "off",
+      "import-x/no-default-export": "error",
+      "no-restricted-imports": restrict(),
+      "no-restricted-syntax": ["error", NO_ENV, NO_EXPOSE],
+      "max-lines": ["error", { max: 400 }],
+      "max-lines-per-function": ["error", { max: 100 }],
+      "max-params": ["error", { max: 4 }],
+    },
+  },
+  {
+    files: ["lib/postgres/**", "**/postgres-*.ts"],
+    rules: { "no-restricted-imports": restrict("pg") },
+  },
+  { files: ["lib/kafka/**"], rules: { "no-restricted-imports": restrict("kafkajs") } },
+  {
+    files: ["lib/grpc/**"],
+    rules: {
+      "no-restricted-imports": restrict("@grpc/grpc-js", "@grpc/reflection", "grpc-health-check"),
+    },
+  },
+  {
+    files: [
+      "services/**/rpc/**",
+      "services/{catalog,rotation,vm-agent}/{catalog,rotation,vm-agent}.ts",
+      "services/vm-agent/wake-ups/**",
+      "services/vm-agent/upstream/**",
+      "services/rotation/announce/**",
+      "cli/**",
+    ],
+    rules: { "no-restricted-imports": restrict("@grpc/grpc-js") },
+  },
+  { files: ["lib/identity/**"], rules: { "no-restricted-imports": restrict("jose") } },
+  {
+    files: ["services/catalog/keys/**"],
+    rules: { "no-restricted-imports": restrict("node-vault") },
+  },
+  { files: ["services/vm-agent/linux/**"], rules: { "no-restricted-imports": restrict("koffi") } },
+  {
+    files: ["services/vm-agent/processes/**"],
+    rules: { "no-restricted-imports": restrict("node:child_process") },
+  },
+  {
+    files: ["lib/telemetry.ts"],
+    rules: { "no-restricted-imports": restrict("@opentelemetry/sdk-node") },
+  },
+  { files: MAY_EXPOSE, rules: { "no-restricted-syntax": ["error", NO_ENV] } },
+  { files: ["**/main.ts", "cli/**"], rules: { "no-restricted-syntax": ["error", NO_EXPOSE] } },
+  { files: ["cli/**"], rules: { "no-restricted-syntax": "off" } },
+  {
+    files: ["test/**", "**/*.test.ts", "dev/**", "bench/**", "jest.config.ts"],
+    rules: {
+      "no-restricted-imports": "off",
+      "no-restricted-syntax": "off",
+      "max-lines": ["error", { max: 600 }],
+      "max-lines-per-function": "off",
+      "@typescript-eslint/no-non-null-assertion": "off",
+    },
+  },
+  { files: ["jest.config.ts"], rules: { "import-x/no-default-export": "off" } },
+);

@@ -1,0 +1,22 @@
+import type { Config } from "jest";
+
+const config: Config = {
+  testEnvironment: "node",
+  testMatch: ["**/*.test.ts"],
+  testPathIgnorePatterns: ["/node_modules/", "/dist/", "/.murmur-data/"],
+  modulePathIgnorePatterns: [
+    "<rootDir>/dist/",
+    "<rootDir>/.murmur-data/",
+    "<rootDir>/.test-parts/",
+  ],
+  transform: { "^.+\\.[jt]s$": ["@swc/jest", { jsc: { target: "es2022" } }] },
+  // jose is an ES module only; Jest cannot require it uncompiled.
+  transformIgnorePatterns: ["/node_modules/(?!(jose|@hpke)/)"],
+  globalSetup: "<rootDir>/test/harness/global-setup.ts",
+  globalTeardown: "<rootDir>/test/harness/global-teardown.ts",
+  reporters: ["default", "<rootDir>/test/harness/closing-line-reporter.js"],
+  testTimeout: 30_000,
+  maxWorkers: 2,
+};
+
+export default config;
