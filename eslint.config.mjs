@@ -162,7 +162,7 @@ export default tseslint.config(
   { files: ["**/main.ts", "cli/**"], rules: { "no-restricted-syntax": ["error", NO_EXPOSE] } },
   { files: ["cli/**"], rules: { "no-restricted-syntax": "off" } },
   {
-    files: ["test/**", "**/*.test.ts", "dev/**", "bench/**", "jest.config.ts"],
+    files: ["test/**", "**/*.test.ts", "dev/**", "bench/**"],
     rules: {
       "no-restricted-imports": "off",
       "no-restricted-syntax": "off",
@@ -171,5 +171,4 @@ export default tseslint.config(
       "@typescript-eslint/no-non-null-assertion": "off",
     },
   },
-  { files: ["jest.config.ts"], rules: { "import-x/no-default-export": "off" } },
 );

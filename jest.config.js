@@ -1,6 +1,5 @@
-import type { Config } from "jest";
-
-const config: Config = {
+/** @type {import("jest").Config} */
+module.exports = {
   testEnvironment: "node",
   testMatch: ["**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "/dist/", "/.murmur-data/"],
@@ -18,5 +17,3 @@ const config: Config = {
   testTimeout: 30_000,
   maxWorkers: 2,
 };
-
-export default config;
