@@ -44,7 +44,7 @@ export const silentLog: Log = {
   child: () => silentLog,
 };
 
-function toLog(logger: Logger<never>): Log {
+function toLog(logger: Logger): Log {
   return {
     debug: (message, fields) => {
       logger.debug(fields ?? {}, message);

@@ -1,0 +1,72 @@
+/**
+ * Every environment variable of the product, by the parts that read it. A variable with our prefix
+ * that is in no list is refused by every part; docs/operations.md explains each.
+ */
+const COMMON = [
+  "MURMUR_LOG_LEVEL",
+  "MURMUR_OTLP_ENDPOINT",
+  "MURMUR_SHUTDOWN_GRACE",
+  "MURMUR_KEY_SET_FILE",
+];
+
+const CATALOG = [
+  "MURMUR_CATALOG_LISTEN",
+  "MURMUR_CATALOG_DATABASE_URL_FILE",
+  "MURMUR_CATALOG_SIGNING_KEY_FILE",
+  "MURMUR_CATALOG_TLS_CERT_FILE",
+  "MURMUR_CATALOG_TLS_KEY_FILE",
+  "MURMUR_KEY_PROVIDER",
+  "MURMUR_LOCAL_KEYRING_FILE",
+  "MURMUR_VAULT_ADDRESS",
+  "MURMUR_VAULT_TOKEN_FILE",
+  "MURMUR_VAULT_TRANSIT_KEY",
+  "MURMUR_DATA_KEY_CACHE",
+];
+
+const ROTATION = [
+  "MURMUR_ROTATION_LISTEN",
+  "MURMUR_ROTATION_DATABASE_URL_FILE",
+  "MURMUR_ROTATION_SIGNING_KEY_FILE",
+  "MURMUR_ROTATION_TLS_CERT_FILE",
+  "MURMUR_ROTATION_TLS_KEY_FILE",
+  "MURMUR_KAFKA_BROKERS",
+  "MURMUR_KAFKA_TOPIC",
+];
+
+const VM_AGENT = [
+  "MURMUR_WAKE_UPS",
+  "MURMUR_RUN_DIR",
+  "MURMUR_STATE_DIR",
+  "MURMUR_JOIN_TOKEN_FILE",
+  "MURMUR_AGENT_USER",
+  "MURMUR_ALLOW_SHARED_USER",
+  "MURMUR_RECONCILE_EVERY",
+  "MURMUR_TLS_CA_FILE",
+];
+
+const CLIENTS = ["MURMUR_CATALOG_ADDRESS", "MURMUR_ROTATION_ADDRESS"];
+
+const CLI = ["MURMUR_CONFIG", "MURMUR_NEW_KEY", "MURMUR_CHECK_KEY"];
+
+/** Set by the daemon in the environment of agents, so a service started by an agent may see them. */
+const AGENT = [
+  "MURMUR_AGENT",
+  "MURMUR_WORKSPACE",
+  "MURMUR_GENERATION",
+  "MURMUR_DIR",
+  "MURMUR_ENV_FILE",
+  "MURMUR_SOCKET",
+];
+
+const TESTS = ["MURMUR_TEST_KAFKA", "MURMUR_TEST_VAULT"];
+
+export const CONFIG_VARIABLES: readonly string[] = [
+  ...COMMON,
+  ...CATALOG,
+  ...ROTATION,
+  ...VM_AGENT,
+  ...CLIENTS,
+  ...CLI,
+  ...AGENT,
+  ...TESTS,
+];
