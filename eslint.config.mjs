@@ -169,6 +169,8 @@ export default tseslint.config(
       "max-lines": ["error", { max: 600 }],
       "max-lines-per-function": "off",
       "@typescript-eslint/no-non-null-assertion": "off",
+      // Tests of every folder use the harness.
+      "import-x/no-restricted-paths": "off",
     },
   },
 );

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { AppError, isAppError, unavailable } from "../errors";
 
@@ -25,13 +26,14 @@ const AWAY_MESSAGES =
 
 /** The SQLSTATE or system error code of an error, if it carries one. */
 function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  // Not instanceof: under Jest, the errors of Node itself come from another realm.
+  if (!types.isNativeError(error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
 function isAway(error: unknown): boolean {
   const code = codeOf(error);
-  if (code === undefined) return error instanceof Error && AWAY_MESSAGES.test(error.message);
+  if (code === undefined) return types.isNativeError(error) && AWAY_MESSAGES.test(error.message);
   const isState = code.length === 5 && AWAY_CLASSES.has(code.slice(0, 2));
   return isState || AWAY_STATES.has(code) || AWAY_SYSTEM_CODES.has(code);
 }
@@ -83,5 +85,5 @@ export function isForeignKeyViolation(error: unknown, constraint?: string): bool
 function isViolation(error: unknown, state: string, constraint: string | undefined): boolean {
   if (codeOf(error) !== state) return false;
   if (constraint === undefined) return true;
-  return error instanceof Error && "constraint" in error && error.constraint === constraint;
+  return types.isNativeError(error) && "constraint" in error && error.constraint === constraint;
 }
