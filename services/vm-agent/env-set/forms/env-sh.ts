@@ -1,0 +1,36 @@
+import { type ByteWriter } from "../byte-writer";
+import { type Form, shellRefusal, writeHeading } from "./form";
+
+const QUOTE = 0x27;
+
+/**
+ * `env.sh`: for POSIX shells to source. Only `export NAME='…'` and `unset NAME`: nothing in it
+ * expands, runs, prints or reads, under `set -eu` too. A name that is there but cannot be carried
+ * is unset, since an old value would be worse than none.
+ */
+export const envShForm: Form = {
+  name: "env.sh",
+  refusal: ({ name }) => shellRefusal(name),
+  write(writer, input) {
+    writeHeading(writer, input, "env.sh");
+    for (const name of input.unset) {
+      if (shellRefusal(name) === undefined) writer.text(`unset ${name}\n`);
+    }
+    for (const { name, value } of input.entries) {
+      writer.text(`export ${name}=`);
+      writeQuoted(writer, value);
+      writer.text("\n");
+    }
+  },
+};
+
+/** The value in single quotes; a quote within as `'\''`. */
+function writeQuoted(writer: ByteWriter, value: Uint8Array): void {
+  writer.byte(QUOTE);
+  let start = 0;
+  for (let at = value.indexOf(QUOTE); at >= 0; at = value.indexOf(QUOTE, at + 1)) {
+    writer.bytes(value, start, at).text("'\\''");
+    start = at + 1;
+  }
+  writer.bytes(value, start, value.length).byte(QUOTE);
+}
