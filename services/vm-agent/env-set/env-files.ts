@@ -1,0 +1,67 @@
+import * as nodeFs from "node:fs";
+import { type EnvFilesContext } from "./agent-directory";
+import { inspect, type Inspection, type Verdict, verify } from "./inspect";
+import { randomSuffix } from "./layout";
+import { type CurrentSet, readCurrent } from "./read-current";
+import { type RenderedSet } from "./render";
+import { prune, remove, sweep, type SweepResult } from "./sweep";
+import { swap, type SwapResult } from "./swap";
+import { type Owner, type SyncFs } from "./sync-fs";
+
+export interface EnvFilesDeps {
+  /** As `prepareRunDir` returned it. */
+  agentsDirectory: string;
+  /** The daemon's effective user; 0 gives files to agents. */
+  uid: number;
+  /** node:fs, unless a test counts or fails its calls. */
+  fs?: SyncFs;
+  /** The random part of a generation's directory name. */
+  suffix?: () => string;
+}
+
+/**
+ * The env files of all agents of one VM. Every call is synchronous and whole: no two of one
+ * process interleave, and only one daemon may use a run directory. All throw EnvSetError.
+ */
+export interface EnvFiles {
+  /** The agent's directory, absolute, whether it exists or not. */
+  directoryOf(agentId: string): string;
+  /** Puts a rendered set in force; see `swap`. `owner` is the agent's user and its group. */
+  swap(rendered: RenderedSet, owner: Owner): SwapResult;
+  /** What stands, with its damage; undefined for nothing. For the VM's hello after a start. */
+  inspect(agentId: string, owner: Owner): Inspection | undefined;
+  /** Whether what stands is `expected`, whole. `damaged` and `absent` ask for another swap. */
+  verify(agentId: string, owner: Owner, expected: ExpectedSet): Verdict;
+  /** The set in force, from one generation; undefined for none. */
+  readCurrent(agentId: string): CurrentSet | undefined;
+  /** Keeps the set in force and the two before it; to be called off the ack path. */
+  prune(agentId: string): number;
+  /** Removes all of an agent that ended. */
+  remove(agentId: string): void;
+  /** Cleans up after a crash; to be called once, before the first swap. */
+  sweep(knownAgentIds: ReadonlySet<string>): SweepResult;
+}
+
+/** Which set should stand. */
+export interface ExpectedSet {
+  generation: bigint;
+  fingerprint: string;
+}
+
+/** Builds the operations on one run directory. */
+export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
+  const { agentsDirectory, uid, fs = nodeFs, suffix = randomSuffix } = deps;
+  const context: EnvFilesContext = { fs, agentsDirectory, uid, suffix };
+  return {
+    directoryOf: (agentId) => `${agentsDirectory}/${agentId}`,
+    swap: (rendered, owner) => swap(context, rendered, owner),
+    inspect: (agentId, owner) => inspect(context, agentId, owner),
+    verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
+    readCurrent: (agentId) => readCurrent(context, agentId),
+    prune: (agentId) => prune(context, agentId),
+    remove: (agentId) => {
+      remove(context, agentId);
+    },
+    sweep: (knownAgentIds) => sweep(context, knownAgentIds),
+  };
+}

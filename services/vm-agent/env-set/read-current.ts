@@ -1,0 +1,50 @@
+import { type EnvFilesContext, useAgent } from "./agent-directory";
+import { errnoOf, toEnvSetError } from "./env-set-error";
+import { DATA_LINK, generationOf } from "./layout";
+import { parseEnvJson, type ParsedEnvJson } from "./parse";
+import { type PinnedDirectory } from "./pinned-directory";
+
+/** The set in force, read whole from one generation. */
+export interface CurrentSet extends ParsedEnvJson {
+  /** The generation's own directory, absolute: what is opened below it is of one generation. */
+  directory: string;
+}
+
+const MAX_FORM_BYTES = 16 * 1024 * 1024;
+const ATTEMPTS = 3;
+
+/**
+ * Reads the set in force, resolving `..data` once. Undefined when there is none. Throws
+ * EnvSetError `damaged` when `env.json` does not read as written, `unsafe_directory`, or `io`.
+ */
+export function readCurrent(context: EnvFilesContext, agentId: string): CurrentSet | undefined {
+  try {
+    return useAgent(context, agentId, (directory) => {
+      const read = readResolved(directory, ATTEMPTS);
+      if (!read) return undefined;
+      const { name, content } = read;
+      const path = `${context.agentsDirectory}/${agentId}/${name}`;
+      return { ...parseEnvJson(content), directory: path };
+    });
+  } catch (error) {
+    throw toEnvSetError(error, `agent ${agentId}`);
+  }
+}
+
+/** Resolves again when the generation was pruned meanwhile, three swaps after it was resolved. */
+function readResolved(
+  directory: PinnedDirectory,
+  attempts: number,
+): { name: string; content: Buffer } | undefined {
+  const name = directory.readLink(DATA_LINK);
+  if (name === undefined || generationOf(name) === undefined) return undefined;
+  try {
+    const { content } = directory.useChild(name, (generation) =>
+      generation.readFile("env.json", MAX_FORM_BYTES),
+    );
+    return { name, content };
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || attempts <= 1) throw error;
+    return readResolved(directory, attempts - 1);
+  }
+}
