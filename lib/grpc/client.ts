@@ -220,3 +220,8 @@ function cancelled(): AppError {
     message: "the call was cancelled",
   });
 }
+
+/** The same connection with other credentials, for a service that acts for many tenants. */
+export function withCredentials(channel: Channel, credentials: Credentials): Channel {
+  return { ...channel, options: { ...channel.options, credentials } };
+}

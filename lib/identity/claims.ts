@@ -1,0 +1,115 @@
+import { unauthenticated } from "../errors";
+import type { Principal, Role } from "./principal";
+import { ROLES } from "./principal";
+import { PRODUCT_AUDIENCE, signToken, type VerifiedToken } from "./tokens";
+import type { SigningKey } from "./signing-key";
+import type { Clock } from "../clock";
+
+/** Who may issue what: a token of a kind counts only when its issuer signed it. */
+export const ISSUERS = {
+  developers: "murmur-rotation",
+  services: "murmur-rotation",
+  vms: "murmur-catalog",
+} as const;
+
+export interface DeveloperTokenInit {
+  tenantId: string;
+  /** `provider/username`. */
+  developer: string;
+  role: Role;
+  ttlSeconds: number;
+  /** Seconds since the epoch; absent for a first token. */
+  firstIssuedAt?: number;
+  clock?: Clock;
+}
+
+/** Issues a developer's identity token. */
+export function issueDeveloperToken(key: SigningKey, init: DeveloperTokenInit): Promise<string> {
+  const { tenantId, developer, role, ttlSeconds, clock } = init;
+  const firstIssuedAt =
+    init.firstIssuedAt ?? Math.floor((clock?.now().getTime() ?? Date.now()) / 1000);
+  const claims = { knd: "developer", ten: tenantId, rol: role, fia: firstIssuedAt };
+  return signToken(key, {
+    subject: developer,
+    audience: PRODUCT_AUDIENCE,
+    ttlSeconds,
+    claims,
+    ...(clock && { clock }),
+  });
+}
+
+export interface VmTokenInit {
+  tenantId: string;
+  vmId: string;
+  name: string;
+  /** Thumbprint of the identity key that has to sign each call. */
+  keyThumbprint: string;
+  ttlSeconds: number;
+  clock?: Clock;
+}
+
+/** Issues a VM token; it is worth nothing without the identity key that it names. */
+export function issueVmToken(key: SigningKey, init: VmTokenInit): Promise<string> {
+  const { tenantId, vmId, name, keyThumbprint, ttlSeconds, clock } = init;
+  const claims = { knd: "vm", ten: tenantId, nam: name, cnf: { jkt: keyThumbprint } };
+  return signToken(key, {
+    subject: vmId,
+    audience: PRODUCT_AUDIENCE,
+    ttlSeconds,
+    claims,
+    ...(clock && { clock }),
+  });
+}
+
+/** Issues a service's token for one method of one callee within one tenant. */
+export function issueServiceToken(
+  key: SigningKey,
+  init: { service: string; audience: string; tenantId: string; method: string; ttlSeconds: number },
+): Promise<string> {
+  const { service, audience, tenantId, method, ttlSeconds } = init;
+  const claims = { knd: "service", ten: tenantId, mth: method };
+  return signToken(key, { subject: service, audience, ttlSeconds, claims });
+}
+
+/** Turns a verified token into a principal; a VM also needs its proof's thumbprint to match. */
+export function toPrincipal(
+  token: VerifiedToken,
+  method: string,
+  verifyProof: () => string,
+): Principal {
+  const { claims, subject, issuer, audience } = token;
+  const tenantId = text(claims["ten"]);
+  switch (claims["knd"]) {
+    case "developer": {
+      const role = ROLES.find((known) => known === claims["rol"]);
+      if (issuer !== ISSUERS.developers || audience !== PRODUCT_AUDIENCE || !role)
+        throw unauthenticated();
+      const firstIssuedAt = Number(claims["fia"]);
+      return {
+        kind: "developer",
+        tenantId,
+        id: subject,
+        role,
+        firstIssuedAt,
+        expiresAt: new Date(token.expiresAtMs),
+      };
+    }
+    case "vm": {
+      const keyThumbprint = text((claims["cnf"] as { jkt?: unknown } | undefined)?.jkt);
+      if (issuer !== ISSUERS.vms || audience !== PRODUCT_AUDIENCE) throw unauthenticated();
+      if (verifyProof() !== keyThumbprint) throw unauthenticated();
+      return { kind: "vm", tenantId, id: subject, name: text(claims["nam"]), keyThumbprint };
+    }
+    case "service":
+      if (issuer !== ISSUERS.services || audience === PRODUCT_AUDIENCE) throw unauthenticated();
+      if (claims["mth"] !== method) throw unauthenticated();
+      return { kind: "service", tenantId, id: subject };
+    default:
+      throw unauthenticated();
+  }
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string" || value === "") throw unauthenticated();
+  return value;
+}

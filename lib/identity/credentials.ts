@@ -1,0 +1,56 @@
+import type { KeyObject } from "node:crypto";
+import { type Clock, systemClock } from "../clock";
+import type { Credentials } from "../grpc/client";
+import type { Sensitive } from "../sensitive";
+import { issueServiceToken } from "./claims";
+import { createProof, PROOF_METADATA_KEY } from "./proof";
+import type { SigningKey } from "./signing-key";
+
+const SERVICE_TTL_SECONDS = 60;
+const REUSE_MS = 30_000;
+
+/** Credentials of a developer: the bearer token alone. */
+export function bearerCredentials(token: Sensitive<string>): Credentials {
+  return () => Promise.resolve({ authorization: `Bearer ${token.expose()}` });
+}
+
+/** Credentials of a VM: its current token and a proof for each call. */
+export function vmCredentials(
+  identity: { privateKey: KeyObject; publicKey: KeyObject },
+  currentToken: () => Promise<Sensitive<string>>,
+  clock: Clock = systemClock,
+): Credentials {
+  return async (method) => ({
+    authorization: `Bearer ${(await currentToken()).expose()}`,
+    [PROOF_METADATA_KEY]: createProof(identity, method, clock),
+  });
+}
+
+export interface ServiceCredentialsOptions {
+  key: SigningKey;
+  /** Who calls. */
+  service: string;
+  /** Who is called. */
+  audience: string;
+  tenantId: string;
+  clock?: Clock;
+}
+
+/** Credentials of a service within one tenant: a token per method, used for half its minute. */
+export function serviceCredentials(options: ServiceCredentialsOptions): Credentials {
+  const { clock = systemClock } = options;
+  const issued = new Map<string, { token: Promise<string>; atMs: number }>();
+  return async (method) => {
+    let entry = issued.get(method);
+    if (!entry || clock.monotonicMs() - entry.atMs > REUSE_MS) {
+      const token = issueServiceToken(options.key, {
+        ...options,
+        method,
+        ttlSeconds: SERVICE_TTL_SECONDS,
+      });
+      entry = { token, atMs: clock.monotonicMs() };
+      issued.set(method, entry);
+    }
+    return { authorization: `Bearer ${await entry.token}` };
+  };
+}

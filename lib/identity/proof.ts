@@ -1,0 +1,73 @@
+import { randomBytes, sign, verify, type KeyObject } from "node:crypto";
+import { type Clock, systemClock } from "../clock";
+import { unauthenticated } from "../errors";
+import { publicKeyFromRaw, rawPublicKey, thumbprint } from "./signing-key";
+
+/** Metadata key of the proof that goes with a VM token, in the manner of DPoP (RFC 9449). */
+export const PROOF_METADATA_KEY = "murmur-proof";
+
+const VERSION = "v1";
+const WINDOW_MS = 60_000;
+
+/**
+ * Proves possession of the identity key that a VM token names: `v1.<public key>.<ms>.<nonce>.<signature>`,
+ * signed over method, time and nonce, so that it is good for one call of one method.
+ */
+export function createProof(
+  identity: { privateKey: KeyObject; publicKey: KeyObject },
+  method: string,
+  clock: Clock = systemClock,
+): string {
+  const raw = rawPublicKey(identity.publicKey).toString("base64url");
+  const nonce = randomBytes(16).toString("base64url");
+  const timeMs = String(clock.now().getTime());
+  const signature = sign(null, message(method, timeMs, nonce), identity.privateKey);
+  return [VERSION, raw, timeMs, nonce, signature.toString("base64url")].join(".");
+}
+
+export interface ProofVerifier {
+  /** Returns the thumbprint of the key that signed; throws UNAUTHENTICATED for anything else. */
+  verify(proof: string, method: string): string;
+}
+
+/**
+ * Verifies proofs within one minute of this machine's clock and refuses a second use. The memory of
+ * used nonces is bounded by the window: two generations of it are kept and swapped.
+ */
+export function createProofVerifier(clock: Clock = systemClock): ProofVerifier {
+  let current = new Set<string>();
+  let previous = new Set<string>();
+  let swappedMs = clock.monotonicMs();
+  const keys = new Map<string, { key: KeyObject; thumbprint: string }>();
+  return {
+    verify(proof, method) {
+      const [version, raw = "", timeMs = "", nonce = "", signature = ""] = proof.split(".");
+      if (version !== VERSION || nonce.length !== 22) throw unauthenticated();
+      if (!(Math.abs(clock.now().getTime() - Number(timeMs)) <= WINDOW_MS)) throw unauthenticated();
+      const known = keys.get(raw) ?? parseKey(raw);
+      const signed = Buffer.from(signature, "base64url");
+      if (!verify(null, message(method, timeMs, nonce), known.key, signed)) throw unauthenticated();
+      if (clock.monotonicMs() - swappedMs > 2 * WINDOW_MS) {
+        [previous, current, swappedMs] = [current, new Set(), clock.monotonicMs()];
+      }
+      if (current.has(nonce) || previous.has(nonce)) throw unauthenticated();
+      current.add(nonce);
+      if (keys.size >= 10_000) keys.clear();
+      keys.set(raw, known);
+      return known.thumbprint;
+    },
+  };
+}
+
+function parseKey(raw: string): { key: KeyObject; thumbprint: string } {
+  try {
+    const key = publicKeyFromRaw(Buffer.from(raw, "base64url"));
+    return { key, thumbprint: thumbprint(key) };
+  } catch {
+    throw unauthenticated(); // Not a key: as good as no proof.
+  }
+}
+
+function message(method: string, timeMs: string, nonce: string): Buffer {
+  return Buffer.from(`murmur-proof-${VERSION}\0${method}\0${timeMs}\0${nonce}`);
+}
