@@ -23,8 +23,10 @@ export interface SpawnPartOptions {
   /** Receives standard output and error. */
   logFile: string;
   runAs?: RunAs | undefined;
-  /** What a clean stop is asked for with, by us and by our death. */
+  /** What a clean stop is asked for with. */
   stopSignal?: NodeJS.Signals;
+  /** What it gets when we die; the stop signal when absent. */
+  deathSignal?: NodeJS.Signals;
   stopTimeoutMs?: number;
   /** Polled until true; the part is ready then. */
   isReady: (pid: number) => boolean | Promise<boolean>;
@@ -41,7 +43,8 @@ export async function spawnPart(options: SpawnPartOptions): Promise<Part> {
   const { stopSignal = "SIGTERM", stopTimeoutMs = 10_000 } = options;
   mkdirSync(dirname(options.logFile), { recursive: true });
   const log = openSync(options.logFile, "a", 0o600);
-  const [command, args] = withPrivileges(options.command, options.runAs, stopSignal);
+  const deathSignal = options.deathSignal ?? stopSignal;
+  const [command, args] = withPrivileges(options.command, options.runAs, deathSignal);
   const child = spawn(command, args, {
     cwd: options.cwd ?? "/",
     env: options.env ?? process.env,

@@ -1,4 +1,6 @@
 import { type Part } from "../../dev/parts/part";
+import { startKafka } from "../../dev/parts/kafka";
+import { startOpenBao } from "../../dev/parts/openbao";
 import { startPostgres } from "../../dev/parts/postgres";
 import { createDatabaseMaker, type DatabaseMaker } from "./database-maker";
 
@@ -29,6 +31,17 @@ export function createPartKeeper(): PartKeeper {
     const { url, directory } = keep(await startPostgres({ durable: false }));
     return { url, directory };
   };
+  const kafka = async () => {
+    const brokers = process.env["MURMUR_TEST_KAFKA"];
+    return { brokers: brokers ?? keep(await startKafka()).brokers };
+  };
+  const openbao = async () => {
+    const address = process.env["MURMUR_TEST_VAULT"];
+    if (address !== undefined) return { address, token: process.env["VAULT_TOKEN"] ?? "root" };
+    const part = keep(await startOpenBao());
+    return { address: part.address, token: part.token };
+  };
+  const starters: Record<string, () => Promise<Provided>> = { postgres, kafka, openbao };
   const makeDatabase = async (services: string[]) => {
     maker ??= once("postgres", postgres).then(({ url = "" }) => createDatabaseMaker(url));
     return { url: await (await maker).make(services) };
@@ -37,8 +50,9 @@ export function createPartKeeper(): PartKeeper {
   return {
     provide: async (what, args) => {
       if (what === "database") return makeDatabase(args);
-      if (what === "postgres") return once("postgres", postgres);
-      throw new Error(`no part named "${what}"`);
+      const start = starters[what];
+      if (!start) throw new Error(`no part named "${what}"`);
+      return once(what, start);
     },
     close: async () => {
       await (await maker)?.close();
