@@ -195,7 +195,8 @@ export interface AgentProcess {
   parentPid: number;
   /** Name of the program. */
   name: string;
-  startedAt: Date | undefined;
+  /** The kernel's start time in clock ticks since boot: with the pid it names one process for ever. */
+  startTicks: bigint;
 }
 
 /** A new agent. */
@@ -209,8 +210,8 @@ export interface SpawnAgentRequest {
   vm: string;
   /** Set by a VM on behalf of the calling agent. */
   parentAgentId: string;
-  /** Program and arguments, each any bytes but NUL; 1 to 1024 of them, 128 KiB together. */
-  command: Buffer[];
+  /** Program and arguments, UTF-8 without NUL; 1 to 1024 of them, 128 KiB together. */
+  command: string[];
   /** Empty: the home directory of the agent's user. */
   workingDirectory: string;
 }
@@ -775,7 +776,7 @@ export const Agent: MessageFns<Agent> = {
 };
 
 function createBaseAgentProcess(): AgentProcess {
-  return { pid: 0, parentPid: 0, name: "", startedAt: undefined };
+  return { pid: 0, parentPid: 0, name: "", startTicks: 0n };
 }
 
 export const AgentProcess: MessageFns<AgentProcess> = {
@@ -789,8 +790,11 @@ export const AgentProcess: MessageFns<AgentProcess> = {
     if (message.name !== "") {
       writer.uint32(26).string(message.name);
     }
-    if (message.startedAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.startedAt), writer.uint32(34).fork()).join();
+    if (message.startTicks !== 0n) {
+      if (BigInt.asIntN(64, message.startTicks) !== message.startTicks) {
+        throw new globalThis.Error("value provided for field message.startTicks of type int64 too large");
+      }
+      writer.uint32(32).int64(message.startTicks);
     }
     return writer;
   },
@@ -833,11 +837,11 @@ export const AgentProcess: MessageFns<AgentProcess> = {
             continue;
           }
           case 4: {
-            if (tag !== 34) {
+            if (tag !== 32) {
               break;
             }
 
-            message.startedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            message.startTicks = reader.int64() as bigint;
             continue;
           }
         }
@@ -861,11 +865,11 @@ export const AgentProcess: MessageFns<AgentProcess> = {
         ? globalThis.Number(object.parent_pid)
         : 0,
       name: isSet(object.name) ? globalThis.String(object.name) : "",
-      startedAt: isSet(object.startedAt)
-        ? fromJsonTimestamp(object.startedAt)
-        : isSet(object.started_at)
-        ? fromJsonTimestamp(object.started_at)
-        : undefined,
+      startTicks: isSet(object.startTicks)
+        ? BigInt(object.startTicks)
+        : isSet(object.start_ticks)
+        ? BigInt(object.start_ticks)
+        : 0n,
     };
   },
 
@@ -880,8 +884,8 @@ export const AgentProcess: MessageFns<AgentProcess> = {
     if (message.name !== "") {
       obj.name = message.name;
     }
-    if (message.startedAt !== undefined) {
-      obj.startedAt = message.startedAt.toISOString();
+    if (message.startTicks !== 0n) {
+      obj.startTicks = message.startTicks.toString();
     }
     return obj;
   },
@@ -894,7 +898,9 @@ export const AgentProcess: MessageFns<AgentProcess> = {
     message.pid = object.pid ?? 0;
     message.parentPid = object.parentPid ?? 0;
     message.name = object.name ?? "";
-    message.startedAt = object.startedAt ?? undefined;
+    message.startTicks = (object.startTicks !== undefined && object.startTicks !== null)
+      ? BigInt(object.startTicks)
+      : 0n;
     return message;
   },
 };
@@ -921,7 +927,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
       writer.uint32(42).string(message.parentAgentId);
     }
     for (const v of message.command) {
-      writer.uint32(50).bytes(v!);
+      writer.uint32(50).string(v!);
     }
     if (message.workingDirectory !== "") {
       writer.uint32(58).string(message.workingDirectory);
@@ -987,7 +993,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
               break;
             }
 
-            message.command.push(Buffer.from(reader.bytes()));
+            message.command.push(reader.string());
             continue;
           }
           case 7: {
@@ -1025,9 +1031,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
         : isSet(object.parent_agent_id)
         ? globalThis.String(object.parent_agent_id)
         : "",
-      command: globalThis.Array.isArray(object?.command)
-        ? object.command.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
+      command: globalThis.Array.isArray(object?.command) ? object.command.map((e: any) => globalThis.String(e)) : [],
       workingDirectory: isSet(object.workingDirectory)
         ? globalThis.String(object.workingDirectory)
         : isSet(object.working_directory)
@@ -1054,7 +1058,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
       obj.parentAgentId = message.parentAgentId;
     }
     if (message.command?.length) {
-      obj.command = message.command.map((e) => base64FromBytes(e));
+      obj.command = message.command;
     }
     if (message.workingDirectory !== "") {
       obj.workingDirectory = message.workingDirectory;
@@ -2313,14 +2317,6 @@ export const AgentServiceClient = makeGenericClientConstructor(
   service: typeof AgentServiceService;
   serviceName: string;
 };
-
-function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
-}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -171,7 +171,7 @@ export interface DesiredAgent {
   generation: bigint;
   /** What the ack of `generation` must show. */
   fingerprint: Buffer;
-  command: Buffer[];
+  command: string[];
   workingDirectory: string;
   parentAgentId: string;
   /** The developer who spawned the root of its tree. */
@@ -1040,7 +1040,7 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
       writer.uint32(50).bytes(message.fingerprint);
     }
     for (const v of message.command) {
-      writer.uint32(58).bytes(v!);
+      writer.uint32(58).string(v!);
     }
     if (message.workingDirectory !== "") {
       writer.uint32(66).string(message.workingDirectory);
@@ -1123,7 +1123,7 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
               break;
             }
 
-            message.command.push(Buffer.from(reader.bytes()));
+            message.command.push(reader.string());
             continue;
           }
           case 8: {
@@ -1182,9 +1182,7 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
       wish: isSet(object.wish) ? agentWishFromJSON(object.wish) : 0,
       generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
       fingerprint: isSet(object.fingerprint) ? Buffer.from(bytesFromBase64(object.fingerprint)) : Buffer.alloc(0),
-      command: globalThis.Array.isArray(object?.command)
-        ? object.command.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
+      command: globalThis.Array.isArray(object?.command) ? object.command.map((e: any) => globalThis.String(e)) : [],
       workingDirectory: isSet(object.workingDirectory)
         ? globalThis.String(object.workingDirectory)
         : isSet(object.working_directory)
@@ -1221,7 +1219,7 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
       obj.fingerprint = base64FromBytes(message.fingerprint);
     }
     if (message.command?.length) {
-      obj.command = message.command.map((e) => base64FromBytes(e));
+      obj.command = message.command;
     }
     if (message.workingDirectory !== "") {
       obj.workingDirectory = message.workingDirectory;
