@@ -1,0 +1,72 @@
+import { type Clock } from "../../../lib/clock";
+import { type Cgroup, killCgroup } from "../linux/cgroup";
+import { isAlive, type ProcessIdentity, type ProcessInfo } from "../linux/proc";
+
+export interface EndTreeOptions {
+  /** How long the processes may take to end by themselves after SIGTERM. */
+  graceMs: number;
+  /** How long they may take to vanish after SIGKILL. */
+  killMs: number;
+}
+
+export interface EndTreeDeps {
+  clock: Clock;
+  /** The living processes of the tree, read anew at each call. */
+  findMembers: () => ProcessInfo[];
+  cgroup?: Cgroup;
+}
+
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
+
+/**
+ * Ends every process of a tree: SIGTERM once to each, then SIGKILL, again and again, since a
+ * process may fork between being found and being hit. Resolves with those that are still there
+ * when the time is up (stuck in the kernel, or not ours to signal): none, normally.
+ */
+export async function endTree(deps: EndTreeDeps, options: EndTreeOptions): Promise<ProcessInfo[]> {
+  const told = new Set<string>();
+  const left = await repeat(deps, options.graceMs, (members) => {
+    for (const member of members) {
+      if (told.has(nameOf(member))) continue;
+      told.add(nameOf(member));
+      signal(member, "SIGTERM");
+      // A stopped process takes the signal when it goes on.
+      signal(member, "SIGCONT");
+    }
+  });
+  if (left.length === 0) return left;
+  return repeat(deps, options.killMs, (members) => {
+    if (deps.cgroup) killCgroup(deps.cgroup);
+    for (const member of members) signal(member, "SIGKILL");
+  });
+}
+
+async function repeat(
+  { clock, findMembers }: EndTreeDeps,
+  limitMs: number,
+  act: (members: ProcessInfo[]) => void,
+): Promise<ProcessInfo[]> {
+  const endMs = clock.monotonicMs() + limitMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    const members = findMembers();
+    if (members.length === 0) return members;
+    act(members);
+    const leftMs = endMs - clock.monotonicMs();
+    if (leftMs <= 0) return findMembers();
+    await clock.sleep(Math.min(pauseMs, leftMs));
+  }
+}
+
+function nameOf({ pid, startTime }: ProcessIdentity): string {
+  return `${pid}@${startTime}`;
+}
+
+function signal(member: ProcessInfo, name: NodeJS.Signals): void {
+  if (!isAlive(member)) return;
+  try {
+    process.kill(member.pid, name);
+  } catch {
+    // It has just ended (ESRCH), or is not ours to signal (EPERM): the next look tells.
+  }
+}
