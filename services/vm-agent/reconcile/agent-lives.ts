@@ -1,0 +1,118 @@
+import type { AgentProcess } from "../../../gen/murmur/rotation/v1/agents";
+import type { AgentReport, DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { isAppError } from "../../../lib/errors";
+import type { Log } from "../../../lib/log";
+import type { ProcessInfo } from "../linux/proc";
+import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
+import { toProcess, toReport } from "./agent-reports";
+import type { LocalAgent } from "./plan";
+
+/** The part of the supervisor that is needed here. */
+export interface AgentSupervisor {
+  list(): AgentState[];
+  get(agentId: string): AgentState | undefined;
+  spawn(request: SpawnRequest): Promise<AgentState>;
+  kill(agentId: string): Promise<unknown>;
+  forget(agentId: string): boolean;
+  processes(agentId: string): ProcessInfo[];
+}
+
+export interface AgentLivesDeps {
+  supervisor: AgentSupervisor;
+  /** The user that agents run as; absent: the daemon's own. */
+  user: AgentUser | undefined;
+  /** Whether agents of several developers may run under one user, who is then no boundary. */
+  allowSharedUser: boolean;
+  envDirOf(agentId: string): string;
+  log: Log;
+}
+
+/** The lives of this machine's agents: who lives, starting and ending them, what is reported. */
+export class AgentLives {
+  readonly #ending = new Set<string>();
+  readonly #developers = new Map<string, string>();
+
+  constructor(private readonly deps: AgentLivesDeps) {}
+
+  ids(): string[] {
+    return this.deps.supervisor.list().map(({ agentId }) => agentId);
+  }
+
+  stateOf(agentId: string): AgentState | undefined {
+    return this.deps.supervisor.get(agentId);
+  }
+
+  lifeOf(agentId: string): LocalAgent["life"] {
+    const state = this.deps.supervisor.get(agentId);
+    if (!state) return "none";
+    return hasEnded(state) ? "ended" : "living";
+  }
+
+  /** Remembers whose agents live here, also of those that an earlier daemon started. */
+  learn(agents: Iterable<DesiredAgent>): void {
+    for (const { agentId, developer } of agents) this.#developers.set(agentId, developer);
+  }
+
+  /** Starts an agent whose set stands. Returns why not, when it cannot be. */
+  async start(agent: DesiredAgent): Promise<string | undefined> {
+    const { agentId, developer } = agent;
+    const other = this.#otherDeveloper(developer);
+    if (other !== undefined && !this.deps.allowSharedUser) {
+      return "agents of another developer run under this machine's only user";
+    }
+    this.#developers.set(agentId, developer);
+    try {
+      const state = await this.deps.supervisor.spawn({
+        agentId,
+        argv: agent.command,
+        envDir: this.deps.envDirOf(agentId),
+        ...(agent.workingDirectory !== "" && { cwd: agent.workingDirectory }),
+        ...(this.deps.user && { user: this.deps.user }),
+      });
+      this.deps.log.info("agent started", { agentId, pid: state.main?.pid });
+      return undefined;
+    } catch (error) {
+      this.deps.log.error("agent could not be started", { agentId, error });
+      return isAppError(error) ? error.message : "the system refused to start it";
+    }
+  }
+
+  /** Begins to end agents; their reports follow when they are gone. */
+  end(agentIds: readonly string[]): void {
+    for (const agentId of agentIds) {
+      if (this.#ending.has(agentId)) continue;
+      this.#ending.add(agentId);
+      this.deps.supervisor
+        .kill(agentId)
+        .catch((error: unknown) => {
+          this.deps.log.error("agent could not be ended", { agentId, error });
+        })
+        .finally(() => this.#ending.delete(agentId));
+    }
+  }
+
+  forget(agentId: string): void {
+    this.#developers.delete(agentId);
+    this.deps.supervisor.forget(agentId);
+  }
+
+  report(agentId: string): AgentReport | undefined {
+    const state = this.deps.supervisor.get(agentId);
+    return state && toReport(state, this.#processes(state));
+  }
+
+  reports(): AgentReport[] {
+    return this.deps.supervisor.list().map((state) => toReport(state, this.#processes(state)));
+  }
+
+  #processes(state: AgentState): AgentProcess[] {
+    return hasEnded(state) ? [] : this.deps.supervisor.processes(state.agentId).map(toProcess);
+  }
+
+  #otherDeveloper(developer: string): string | undefined {
+    return this.ids()
+      .filter((agentId) => this.lifeOf(agentId) === "living")
+      .map((agentId) => this.#developers.get(agentId))
+      .find((other) => other !== undefined && other !== developer);
+  }
+}

@@ -1,0 +1,156 @@
+import { timingSafeEqual } from "node:crypto";
+import type { DesiredAgent, Ack } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { AckOutcome } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { Clock } from "../../../lib/clock";
+import type { Log } from "../../../lib/log";
+import type { EnvFiles } from "../env-set/env-files";
+import { EnvSetError } from "../env-set/env-set-error";
+import { render, wipe } from "../env-set/render";
+import type { AgentUser } from "../processes/agent";
+import type { FetchedEnvironment } from "./environment-source";
+import type { LocalAgent } from "./plan";
+
+export interface EnvWriterDeps {
+  envFiles: EnvFiles;
+  /** The user that agents run as. */
+  user: AgentUser;
+  clock: Clock;
+  log: Log;
+}
+
+type Applied = NonNullable<LocalAgent["applied"]>;
+
+/**
+ * Puts fetched sets in force and remembers which set stands for whom, so that the disk is looked
+ * at only when there is a reason to.
+ */
+export class EnvWriter {
+  readonly #applied = new Map<string, Applied>();
+  readonly #damaged = new Set<string>();
+
+  constructor(private readonly deps: EnvWriterDeps) {}
+
+  appliedOf(agentId: string): Applied | undefined {
+    return this.#applied.get(agentId);
+  }
+
+  isDamaged(agentId: string): boolean {
+    return this.#damaged.has(agentId);
+  }
+
+  /** Reads what stands on disk back: at a start, and from time to time to find damage. */
+  inspect(agentIds: Iterable<string>): void {
+    for (const agentId of agentIds) {
+      try {
+        const found = this.deps.envFiles.inspect(agentId, this.deps.user);
+        this.#damaged.delete(agentId);
+        if (!found) {
+          this.#applied.delete(agentId);
+          continue;
+        }
+        const fingerprint = Buffer.from(found.fingerprint, "hex");
+        this.#applied.set(agentId, { generation: found.generation, fingerprint });
+        if (found.damage.length === 0) continue;
+        this.#damaged.add(agentId);
+        this.deps.log.warn("env set is damaged and will be repaired", {
+          agentId,
+          damage: found.damage,
+        });
+      } catch (error) {
+        this.#damaged.add(agentId);
+        this.deps.log.error("env set cannot be read", { agentId, error });
+      }
+    }
+  }
+
+  /**
+   * Swaps one set in and returns the evidence, or the failure with the old set still whole. The
+   * set must be what the rotation service expects and not older than what stands.
+   */
+  apply(agent: DesiredAgent, fetched: FetchedEnvironment): Ack {
+    if ("refusal" in fetched) return failed(fetched, `fetch: ${REFUSALS[fetched.refusal]}`);
+    const { set, generation, fingerprint } = fetched;
+    const applied = this.#applied.get(set.agentId);
+    if (applied && generation < applied.generation)
+      return failed(fetched, "open: older than what is applied");
+    const isExpected = generation !== agent.generation || equal(fingerprint, agent.fingerprint);
+    if (!isExpected) return failed(fetched, "open: not the set that was expected");
+    try {
+      const directory = this.deps.envFiles.directoryOf(set.agentId);
+      const rendered = render(set, { directory, agent: agent.path, workspace: agent.workspace });
+      try {
+        this.deps.envFiles.swap(rendered, this.deps.user);
+      } finally {
+        wipe(rendered);
+      }
+      this.#applied.set(set.agentId, { generation, fingerprint });
+      this.#damaged.delete(set.agentId);
+      return {
+        agentId: set.agentId,
+        generation,
+        fingerprint,
+        outcome: AckOutcome.ACK_OUTCOME_APPLIED,
+        reason: "",
+        omittedNames: [...new Set(rendered.omitted.map(({ name }) => name))],
+        appliedAt: this.deps.clock.now(),
+      };
+    } catch (error) {
+      if (!(error instanceof EnvSetError)) throw error;
+      this.deps.log.error("env set could not be swapped", {
+        agentId: set.agentId,
+        generation,
+        error,
+      });
+      return failed(fetched, `swap: ${error.message}`);
+    }
+  }
+
+  /** Removes generations that nobody reads any more. Off the ack path. */
+  prune(agentId: string): void {
+    this.#attempt("prune", agentId, () => this.deps.envFiles.prune(agentId));
+  }
+
+  /** Removes all files of an agent that is over. */
+  remove(agentId: string): void {
+    this.#applied.delete(agentId);
+    this.#damaged.delete(agentId);
+    this.#attempt("remove", agentId, () => {
+      this.deps.envFiles.remove(agentId);
+    });
+  }
+
+  #attempt(what: string, agentId: string, act: () => unknown): void {
+    try {
+      act();
+    } catch (error) {
+      this.deps.log.error("env files could not be cleaned up", { what, agentId, error });
+    }
+  }
+}
+
+const REFUSALS = {
+  "not-available": "the generation is not available",
+  tampered: "the catalog's record was changed by other hands",
+  away: "the catalog cannot open the set now",
+} as const;
+
+function failed(
+  { agentId, generation }: { agentId: string; generation: bigint },
+  reason: string,
+): Ack {
+  const outcome = AckOutcome.ACK_OUTCOME_FAILED;
+  const fingerprint = Buffer.alloc(0);
+  return {
+    agentId,
+    generation,
+    fingerprint,
+    outcome,
+    reason,
+    omittedNames: [],
+    appliedAt: undefined,
+  };
+}
+
+function equal(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
