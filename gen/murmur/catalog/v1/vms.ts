@@ -46,6 +46,16 @@ export interface JoinVmRequest {
 export interface TrustBundle {
   /** Ed25519 public keys (32 bytes each) by which catalog replicas sign delivery sessions. */
   deliveryPublicKeys: Buffer[];
+  /**
+   * The delivery key that signed this bundle, 32 bytes. A VM takes a bundle only under a key that
+   * it pins already, or, at its join, under the one that the join token names.
+   */
+  signingPublicKey: Buffer;
+  /**
+   * Ed25519 signature over `murmur-trust-v1` NUL vm_id NUL tenant_id NUL name NUL, the request's
+   * binding (at join the SHA-256 of the join token, at renewal the nonce), the keys in order.
+   */
+  signature: Buffer;
 }
 
 /** Who the machine is now. */
@@ -62,7 +72,10 @@ export interface JoinVmResponse {
 /** A registered machine that needs a fresh token. */
 export interface RenewVmTokenRequest {
   vmId: string;
-  /** The machine's time; more than 5 minutes off is refused, and the answer tells the server's time. */
+  /**
+   * The machine's time; more than 5 minutes off is refused. Every refusal tells the server's time
+   * as `server_time_ms` in its metadata.
+   */
   signedAt:
     | Date
     | undefined;
@@ -119,7 +132,10 @@ export interface RemoveVmResponse {
 
 /** From where to go on. */
 export interface ListRemovedVmsRequest {
-  /** The last `sequence` seen, 0 at first. */
+  /**
+   * The last `sequence` seen, 0 at first. One that was never given (the register was restored from
+   * a dump) is answered from the start.
+   */
   afterSequence: bigint;
 }
 
@@ -405,13 +421,19 @@ export const JoinVmRequest: MessageFns<JoinVmRequest> = {
 };
 
 function createBaseTrustBundle(): TrustBundle {
-  return { deliveryPublicKeys: [] };
+  return { deliveryPublicKeys: [], signingPublicKey: Buffer.alloc(0), signature: Buffer.alloc(0) };
 }
 
 export const TrustBundle: MessageFns<TrustBundle> = {
   encode(message: TrustBundle, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.deliveryPublicKeys) {
       writer.uint32(10).bytes(v!);
+    }
+    if (message.signingPublicKey.length !== 0) {
+      writer.uint32(18).bytes(message.signingPublicKey);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
     }
     return writer;
   },
@@ -437,6 +459,22 @@ export const TrustBundle: MessageFns<TrustBundle> = {
             message.deliveryPublicKeys.push(Buffer.from(reader.bytes()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signingPublicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -456,6 +494,12 @@ export const TrustBundle: MessageFns<TrustBundle> = {
         : globalThis.Array.isArray(object?.delivery_public_keys)
         ? object.delivery_public_keys.map((e: any) => Buffer.from(bytesFromBase64(e)))
         : [],
+      signingPublicKey: isSet(object.signingPublicKey)
+        ? Buffer.from(bytesFromBase64(object.signingPublicKey))
+        : isSet(object.signing_public_key)
+        ? Buffer.from(bytesFromBase64(object.signing_public_key))
+        : Buffer.alloc(0),
+      signature: isSet(object.signature) ? Buffer.from(bytesFromBase64(object.signature)) : Buffer.alloc(0),
     };
   },
 
@@ -463,6 +507,12 @@ export const TrustBundle: MessageFns<TrustBundle> = {
     const obj: any = {};
     if (message.deliveryPublicKeys?.length) {
       obj.deliveryPublicKeys = message.deliveryPublicKeys.map((e) => base64FromBytes(e));
+    }
+    if (message.signingPublicKey.length !== 0) {
+      obj.signingPublicKey = base64FromBytes(message.signingPublicKey);
+    }
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
     }
     return obj;
   },
@@ -473,6 +523,8 @@ export const TrustBundle: MessageFns<TrustBundle> = {
   fromPartial<I extends Exact<DeepPartial<TrustBundle>, I>>(object: I): TrustBundle {
     const message = createBaseTrustBundle();
     message.deliveryPublicKeys = object.deliveryPublicKeys?.map((e) => e) || [];
+    message.signingPublicKey = object.signingPublicKey ?? Buffer.alloc(0);
+    message.signature = object.signature ?? Buffer.alloc(0);
     return message;
   },
 };
