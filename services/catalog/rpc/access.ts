@@ -1,0 +1,37 @@
+import type { AccessTable } from "../../../lib/grpc/access";
+import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery";
+import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
+import { SecretServiceService } from "../../../gen/murmur/catalog/v1/secrets";
+import { VmServiceService } from "../../../gen/murmur/catalog/v1/vms";
+import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
+
+const ROTATION = "rotation";
+
+/** Who may call what: one row per RPC of this service; a test fails when one has none. */
+export const CATALOG_ACCESS: AccessTable = {
+  [SecretServiceService.setSecret.path]: { developer: "admin" },
+  [SecretServiceService.getSecret.path]: { developer: "member" },
+  [SecretServiceService.listSecrets.path]: { developer: "member" },
+  [SecretServiceService.deleteSecret.path]: { developer: "admin" },
+  [SecretServiceService.listSecretVersions.path]: { developer: "member" },
+
+  [WorkspaceServiceService.setWorkspace.path]: { developer: "admin" },
+  [WorkspaceServiceService.getWorkspace.path]: { developer: "member", services: [ROTATION] },
+  [WorkspaceServiceService.listWorkspaces.path]: { developer: "member" },
+  [WorkspaceServiceService.deleteWorkspace.path]: { developer: "admin" },
+
+  [EnvironmentServiceService.storeSpawnSecrets.path]: { developer: "member", vm: true },
+  [EnvironmentServiceService.snapshotEnvironments.path]: { services: [ROTATION] },
+  [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION] },
+
+  [VmServiceService.issueJoinToken.path]: { developer: "admin" },
+  // Both carry their own proof: a join token or a registered key, and a signature.
+  [VmServiceService.joinVm.path]: { anyone: true },
+  [VmServiceService.renewVmToken.path]: { anyone: true },
+  [VmServiceService.listVms.path]: { developer: "member", services: [ROTATION] },
+  [VmServiceService.removeVm.path]: { developer: "admin" },
+  [VmServiceService.listRemovedVms.path]: { services: [ROTATION] },
+
+  [DeliveryServiceService.openDeliverySession.path]: { vm: true },
+  [DeliveryServiceService.fetchEnvironments.path]: { vm: true },
+};
