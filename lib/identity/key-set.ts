@@ -11,6 +11,8 @@ export interface PublicKey {
 /** Public keys by id. Holds old and new keys side by side while signing keys are rolled. */
 export interface KeySet {
   find(kid: string): PublicKey | undefined;
+  /** Every key of one issuer, old and new. */
+  ofIssuer(issuer: string): PublicKey[];
 }
 
 const RECHECK_MS = 1_000;
@@ -24,26 +26,31 @@ export function createKeySet(file: string): KeySet {
   let keys = readKeys(file);
   let stamp = stampOf(file);
   let checkedMs = performance.now();
-  return {
-    find(kid) {
-      const nowMs = performance.now();
-      if (nowMs - checkedMs > RECHECK_MS) {
-        checkedMs = nowMs;
-        const current = stampOf(file);
-        if (current !== undefined && current !== stamp) {
-          stamp = current;
-          keys = tryReadKeys(file) ?? keys;
-        }
+  const current = () => {
+    const nowMs = performance.now();
+    if (nowMs - checkedMs > RECHECK_MS) {
+      checkedMs = nowMs;
+      const newStamp = stampOf(file);
+      if (newStamp !== undefined && newStamp !== stamp) {
+        stamp = newStamp;
+        keys = tryReadKeys(file) ?? keys;
       }
-      return keys.get(kid);
-    },
+    }
+    return keys;
+  };
+  return {
+    find: (kid) => current().get(kid),
+    ofIssuer: (issuer) => [...current().values()].filter((key) => key.issuer === issuer),
   };
 }
 
 /** A fixed key set, for a process that holds the keys already. */
 export function keySetOf(keys: readonly PublicKey[]): KeySet {
   const byId = new Map(keys.map((key) => [key.kid, key]));
-  return { find: (kid) => byId.get(kid) };
+  return {
+    find: (kid) => byId.get(kid),
+    ofIssuer: (issuer) => keys.filter((key) => key.issuer === issuer),
+  };
 }
 
 function stampOf(file: string): string | undefined {

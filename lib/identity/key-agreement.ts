@@ -1,0 +1,68 @@
+import { webcrypto } from "node:crypto";
+import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from "@hpke/core";
+import { sensitive, type Sensitive } from "../sensitive";
+
+/** The secret that both ends of an agreement hold; 32 bytes. */
+export type SharedKey = Sensitive<Buffer>;
+
+/** An X25519 key pair that lives in this process' memory only; its private half cannot be exported. */
+export interface AgreementKey {
+  publicKey: Buffer;
+  pair: webcrypto.CryptoKeyPair;
+}
+
+const EXPORT_LABEL = Buffer.from("murmur-env-v1");
+const KEY_BYTES = 32;
+
+/** Makes the key of one incarnation of a VM's daemon. */
+export async function generateAgreementKey(): Promise<AgreementKey> {
+  const algorithm = { name: "X25519" };
+  const pair = await webcrypto.subtle.generateKey(algorithm, false, ["deriveBits"]);
+  if (!("privateKey" in pair)) throw new Error("X25519 is not available");
+  return { publicKey: Buffer.from(await webcrypto.subtle.exportKey("raw", pair.publicKey)), pair };
+}
+
+/**
+ * The catalog's half of HPKE (RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
+ * AES-256-GCM): a fresh key that only the holder of `publicKey` can derive from `encapsulatedKey`,
+ * and only with the same `info`. Throws when the bytes are no usable X25519 key (wrong length, low
+ * order).
+ */
+export async function encapsulateKey(
+  publicKey: Uint8Array,
+  info: Uint8Array,
+): Promise<{ encapsulatedKey: Buffer; key: SharedKey }> {
+  const suite = createSuite();
+  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
+  const sender = await suite.createSenderContext({ recipientPublicKey, info: copy(info) });
+  const key = sensitive(Buffer.from(await sender.export(copy(EXPORT_LABEL), KEY_BYTES)));
+  return { encapsulatedKey: Buffer.from(sender.enc), key };
+}
+
+/** The VM's half; throws when `encapsulatedKey` is not an X25519 key. */
+export async function decapsulateKey(
+  own: AgreementKey,
+  encapsulatedKey: Uint8Array,
+  info: Uint8Array,
+): Promise<SharedKey> {
+  const recipient = await createSuite().createRecipientContext({
+    // Handed over as a pair, the library has no need to export the private half.
+    recipientKey: own.pair,
+    enc: copy(encapsulatedKey),
+    info: copy(info),
+  });
+  return sensitive(Buffer.from(await recipient.export(copy(EXPORT_LABEL), KEY_BYTES)));
+}
+
+function createSuite(): CipherSuite {
+  return new CipherSuite({
+    kem: new DhkemX25519HkdfSha256(),
+    kdf: new HkdfSha256(),
+    aead: new Aes256Gcm(),
+  });
+}
+
+/** The library takes whole ArrayBuffers; a Buffer is often a window on a shared one. */
+function copy(bytes: Uint8Array): ArrayBuffer {
+  return Uint8Array.from(bytes).buffer;
+}
