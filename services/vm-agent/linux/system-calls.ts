@@ -20,10 +20,11 @@ export interface SystemCalls {
   /** flock, exclusive and without waiting: false when another open file holds the lock. */
   tryLock(fd: number): boolean;
   /**
-   * Closes this process's memory to others: not dumpable (no ptrace and no /proc/PID/mem for the
-   * same user either) and no core files, for itself and for whatever it starts.
+   * Keeps this process's secrets in: not dumpable (no ptrace and no /proc/PID/mem for the same user
+   * either), no core files, of what it starts neither, and no descriptor that it was started with
+   * is passed on (Linux 5.11).
    */
-  forbidInspection(): void;
+  seal(): void;
 }
 
 const SOL_SOCKET = 1;
@@ -33,6 +34,11 @@ const UCRED_BYTES = 12;
 const LOCK_EX_NB = 2 | 4;
 const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
+/** The same number on every architecture; older C libraries have no name for it. */
+const SYS_CLOSE_RANGE = 436;
+const CLOSE_RANGE_CLOEXEC = 4;
+const FIRST_FD = 3;
+const LAST_FD = 0xffff_ffff;
 
 /** Binds the calls; koffi is loaded here, at first use (7 ms), and nowhere else. */
 export async function loadSystemCalls(): Promise<SystemCalls> {
@@ -95,18 +101,23 @@ function bindLock(libc: LibraryHandle, failed: Failed): Pick<SystemCalls, "tryLo
   };
 }
 
-function bindInspection(
-  libc: LibraryHandle,
-  failed: Failed,
-): Pick<SystemCalls, "forbidInspection"> {
+function bindInspection(libc: LibraryHandle, failed: Failed): Pick<SystemCalls, "seal"> {
   const prctl = libc.func("int prctl(int option, ulong a, ulong b, ulong c, ulong d)");
+  const syscall = libc.func("long syscall(long number, ulong a, ulong b, ulong c)");
   const setrlimit = libc.func("int setrlimit(int resource, const uint8_t *limit)");
   return {
-    forbidInspection() {
+    seal() {
+      const closed: unknown = syscall(SYS_CLOSE_RANGE, FIRST_FD, LAST_FD, CLOSE_RANGE_CLOEXEC);
+      if (closed !== 0) throwUnlessMissing(failed("close_range"));
       const limited: unknown = setrlimit(RLIMIT_CORE, Buffer.alloc(16));
       if (limited !== 0) throw failed("setrlimit(RLIMIT_CORE)").error;
       const set: unknown = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
       if (set !== 0) throw failed("prctl(PR_SET_DUMPABLE)").error;
     },
   };
+}
+
+/** A kernel without the call is one that we can live with. */
+function throwUnlessMissing({ errno, error }: ReturnType<Failed>): void {
+  if (errno !== constants.errno.ENOSYS) throw error;
 }

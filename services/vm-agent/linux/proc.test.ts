@@ -1,0 +1,51 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import fc from "fast-check";
+import { eventually } from "../../../test/harness/eventually";
+import { isAlive, parseStat, readProcess, readProcessTable, readUid, startDateOf } from "./proc";
+
+test("any name a process gives itself is read whole and shifts no field", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), fc.nat(), fc.nat(), (name, parent, start) => {
+      const fields = `S ${parent} 7 8 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 3 0 ${start} 0 0`;
+      expect(parseStat(`42 (${name}) ${fields}\n`)).toEqual({
+        ...{ pid: 42, name, state: "S", parentPid: parent, group: 7, session: 8 },
+        ...{ threads: 3, startTime: start },
+      });
+    }),
+    { examples: [[") R 1 1 1 (", 1, 2]] },
+  );
+});
+
+test("text that is no stat line is refused, never misread", () => {
+  fc.assert(fc.property(fc.string(), (text) => expect(parseStat(text)).toBeUndefined()));
+  expect(parseStat("42 (cut) S 1 7")).toBeUndefined();
+});
+
+test("a process that has ended is not alive, although its zombie is still in the table", async () => {
+  // The shell never waits for its child, since it becomes another program first.
+  const parent = spawn("sh", ["-c", "sleep 0.01 & exec sleep 1000"]);
+  await once(parent, "spawn");
+  const zombie = await eventually(() => {
+    const child = [...readProcessTable().values()].find((it) => it.parentPid === parent.pid);
+    expect(child?.state).toBe("Z");
+    return child!;
+  });
+  expect(isAlive(zombie)).toBe(false);
+  parent.kill("SIGKILL");
+  await once(parent, "exit");
+});
+
+test("another process under the same pid is not the one that was meant", () => {
+  const self = readProcess(process.pid)!;
+  expect(isAlive(self)).toBe(true);
+  expect(isAlive({ pid: self.pid, startTime: self.startTime + 1 })).toBe(false);
+  expect(isAlive({ pid: self.pid, startTime: self.startTime - 1 })).toBe(false);
+});
+
+test("the start is told as a date, the user as a number", () => {
+  const self = readProcess(process.pid)!;
+  const expected = Date.now() - process.uptime() * 1000;
+  expect(Math.abs(startDateOf(self).getTime() - expected)).toBeLessThan(2_000);
+  expect(readUid(process.pid)).toBe(process.getuid?.());
+});

@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { buildSync } from "esbuild";
+import { DirectoryInUse, lockDirectory } from "./directory-lock";
+import { readPeer } from "./peer";
+import { readProcess } from "./proc";
+import { loadSystemCalls, type SystemCalls } from "./system-calls";
+
+let systemCalls: SystemCalls;
+let directory: string;
+beforeAll(async () => {
+  systemCalls = await loadSystemCalls();
+});
+beforeEach(() => (directory = mkdtempSync(join(tmpdir(), "murmur-linux-"))));
+afterEach(() => rmSync(directory, { recursive: true }));
+
+describe("the peer of a unix socket", () => {
+  let server: Server;
+  let path: string;
+  beforeEach(async () => {
+    path = join(directory, "socket");
+    server = createServer().listen(path);
+    await once(server, "listening");
+  });
+  afterEach(() => server.close());
+
+  const accept = async (script: string): Promise<{ client: ChildProcess; socket: Socket }> => {
+    const accepted = once(server, "connection") as Promise<[Socket]>;
+    const client = spawn(process.execPath, ["-e", script, path]);
+    const [socket] = await accepted;
+    return { client, socket };
+  };
+  const fdOf = (socket: Socket): number =>
+    (socket as unknown as { _handle: { fd: number } })._handle.fd;
+
+  test("is the process that connected, with its start time and user", async () => {
+    const script = `require("net").connect(process.argv[1])`;
+    const { client, socket } = await accept(script);
+    const peer = readPeer(systemCalls, fdOf(socket))!;
+    expect(peer).toMatchObject({
+      pid: client.pid,
+      uid: process.getuid?.(),
+      gid: process.getgid?.(),
+    });
+    expect(peer.startTime).toBe(readProcess(client.pid!)?.startTime);
+    expect(peer.isStillThere()).toBe(true);
+    client.kill("SIGKILL");
+    await once(client, "exit");
+    expect(peer.isStillThere()).toBe(false);
+    peer.release();
+    peer.release();
+    socket.destroy();
+  });
+
+  test("is nobody once the process has ended, though another holds the connection", async () => {
+    // The grandchild inherits the connection as its standard input and outlives the one it is from.
+    const script = `const s = require("net").connect(process.argv[1], () => {
+      require("child_process").spawn("sleep", ["1000"], { stdio: [s._handle, "ignore", "ignore"], detached: true }).unref();
+      process.stdout.write("handed\\n"); });
+      process.stdin.on("end", () => process.exit()).resume()`;
+    const { client, socket } = await accept(script);
+    await once(client.stdout!, "data");
+    const holder = readFileSync(`/proc/${client.pid}/task/${client.pid}/children`, "utf8");
+    client.stdin!.end();
+    await once(client, "exit");
+    expect(readPeer(systemCalls, fdOf(socket))).toBeUndefined();
+    expect(socket.readableEnded).toBe(false);
+    process.kill(Number(holder), "SIGKILL");
+    socket.destroy();
+  });
+
+  test("keeps no descriptor after it was released", async () => {
+    const { client, socket } = await accept(`require("net").connect(process.argv[1])`);
+    const before = openSync("/dev/null", "r");
+    closeSync(before);
+    for (let round = 0; round < 50; round++) readPeer(systemCalls, fdOf(socket))?.release();
+    const after = openSync("/dev/null", "r");
+    closeSync(after);
+    expect(after).toBe(before);
+    client.kill("SIGKILL");
+    socket.destroy();
+  });
+});
+
+test("a directory has one daemon at a time, and the next one when that has let go", () => {
+  const lock = lockDirectory(systemCalls, directory);
+  expect(() => lockDirectory(systemCalls, directory)).toThrow(DirectoryInUse);
+  expect(() => lockDirectory(systemCalls, directory)).toThrow(`(pid ${process.pid})`);
+  lock.release();
+  lock.release();
+  lockDirectory(systemCalls, directory).release();
+});
+
+test("a sealed process dumps no core, shows its memory to nobody, and passes nothing on", async () => {
+  const bundle = join(directory, "sealed.js");
+  const contents = `
+    import { loadSystemCalls } from ${JSON.stringify(join(__dirname, "system-calls.ts"))};
+    import { spawn } from "node:child_process";
+    void loadSystemCalls().then((calls) => {
+      calls.seal();
+      spawn("sh", ["-c", "ulimit -c; ulimit -Hc; ls /proc/self/fd | tr '\\\\n' ' '; echo"], { stdio: "inherit" });
+      setTimeout(() => {}, 1e6);
+    });`;
+  const koffi = require.resolve("koffi");
+  buildSync({
+    ...{ stdin: { contents, resolveDir: __dirname, loader: "ts" }, outfile: bundle },
+    ...{ bundle: true, platform: "node", external: [koffi], alias: { koffi } },
+  });
+  const leaked = openSync(bundle, "r");
+  const child = spawn(process.execPath, [bundle], { stdio: ["ignore", "pipe", "inherit", leaked] });
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe("0");
+  expect((await lines.next()).value).toBe("0");
+  // Descriptor 3 is the directory that ls itself has opened.
+  expect((await lines.next()).value).toBe("0 1 2 3 ");
+  expect(existsSync(`/proc/${child.pid}/fd/${3}`)).toBe(true);
+  const { uid } = statSync(`/proc/${child.pid}/environ`);
+  expect(uid).toBe(0);
+  closeSync(leaked);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+});
