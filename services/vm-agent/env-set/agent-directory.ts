@@ -1,17 +1,22 @@
 import { isAgentId } from "./env-set";
-import { EnvSetError, errnoOf } from "./env-set-error";
+import { EnvSetError } from "./env-set-error";
 import { DIRECTORY_MODE } from "./layout";
-import { PinnedDirectory } from "./pinned-directory";
-import { type Owner, type SyncFs } from "./sync-fs";
+import { type DirectoryIo, PinnedDirectory } from "./pinned-directory";
+import { type Owner } from "./sync-fs";
 
 /** What the operations on env files share. */
 export interface EnvFilesContext {
-  fs: SyncFs;
   /** `<run dir>/agents`, absolute. */
   agentsDirectory: string;
+  agents: AgentsDirectory;
   /** The daemon's effective user. Root gives files to agents; another user keeps them. */
   uid: number;
   suffix: () => string;
+  /**
+   * Agents whose directory, page and links this process has seen whole, with the visible names:
+   * for those a swap need not look again. Whoever finds or does damage drops the agent from it.
+   */
+  prepared: Map<string, string>;
 }
 
 /** How an agent's directory and files are to be owned; undefined: as they are created. */
@@ -26,11 +31,51 @@ export function ownershipFor(context: EnvFilesContext, owner: Owner): Ownership 
   return { directory: { uid: 0, gid: owner.gid }, file: owner };
 }
 
-/** Opens the directory of all agents; refuses one that another user owns or may write. */
-export function useAgents<T>(context: EnvFilesContext, use: (agents: PinnedDirectory) => T): T {
-  return PinnedDirectory.use(context.fs, context.agentsDirectory, (agents) => {
-    agents.requireOwnedBy(context.uid);
-    return use(agents);
+/**
+ * The directory of all agents, held open for the daemon's life: whatever happens to the path above
+ * it, work stays in the directory that was checked. Opened again only when it was removed.
+ */
+export class AgentsDirectory {
+  readonly #io: DirectoryIo;
+  readonly #path: string;
+  readonly #uid: number;
+  #held: PinnedDirectory | undefined;
+
+  constructor(io: DirectoryIo, path: string, uid: number) {
+    this.#io = io;
+    this.#path = path;
+    this.#uid = uid;
+  }
+
+  /** Throws EnvSetError `unsafe_directory` for one that another user owns or may write. */
+  get(): PinnedDirectory {
+    if (this.#held && this.#held.requireOwnedBy(this.#uid).nlink > 0) return this.#held;
+    this.close();
+    this.#held = PinnedDirectory.open(this.#io, this.#path);
+    this.#held.requireOwnedBy(this.#uid);
+    return this.#held;
+  }
+
+  /** As `get`, without looking whether it was removed meanwhile. */
+  held(): PinnedDirectory {
+    return this.#held ?? this.get();
+  }
+
+  close(): void {
+    this.#held?.close();
+    this.#held = undefined;
+  }
+}
+
+/** Opens the directory of an agent that this process has prepared. Throws when it is gone. */
+export function usePrepared<T>(
+  context: EnvFilesContext,
+  agentId: string,
+  use: (directory: PinnedDirectory) => T,
+): T {
+  return context.agents.held().useChild(agentId, (directory) => {
+    directory.requireOwnedBy(context.uid);
+    return use(directory);
   });
 }
 
@@ -41,12 +86,11 @@ export function useAgent<T>(
   use: (directory: PinnedDirectory) => T,
 ): T | undefined {
   requireAgentId(agentId);
-  return useAgents(context, (agents) => {
-    if (agents.kindOf(agentId) === undefined) return undefined;
-    return agents.useChild(agentId, (directory) => {
-      directory.requireOwnedBy(context.uid);
-      return use(directory);
-    });
+  const agents = context.agents.get();
+  if (agents.kindOf(agentId) === undefined) return undefined;
+  return agents.useChild(agentId, (directory) => {
+    directory.requireOwnedBy(context.uid);
+    return use(directory);
   });
 }
 
@@ -58,27 +102,18 @@ export function useOrMakeAgent<T>(
 ): T {
   const { agentId, owner } = target;
   requireAgentId(agentId);
-  return useAgents(context, (agents) => {
-    makeIfMissing(agents, agentId);
-    return agents.useChild(agentId, (directory) => {
-      const stat = directory.requireOwnedBy(context.uid);
-      const isAdmitted =
-        (stat.mode & 0o7777) === DIRECTORY_MODE && (!owner || stat.gid === owner.gid);
-      if (!isAdmitted) directory.admit(owner, DIRECTORY_MODE);
-      return use(directory);
-    });
+  const agents = context.agents.get();
+  if (agents.kindOf(agentId) === undefined) agents.makeDirectory(agentId);
+  return agents.useChild(agentId, (directory) => {
+    const stat = directory.requireOwnedBy(context.uid);
+    const isAdmitted =
+      (stat.mode & 0o7777) === DIRECTORY_MODE && (!owner || stat.gid === owner.gid);
+    if (!isAdmitted) directory.admit(owner, DIRECTORY_MODE);
+    return use(directory);
   });
 }
 
-function makeIfMissing(agents: PinnedDirectory, agentId: string): void {
-  if (agents.kindOf(agentId) !== undefined) return;
-  try {
-    agents.makeDirectory(agentId);
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-  }
-}
-
-function requireAgentId(agentId: string): void {
+/** Throws EnvSetError `bad_set` for what may not be a directory's name. */
+export function requireAgentId(agentId: string): void {
   if (!isAgentId(agentId)) throw new EnvSetError("bad_set", "bad agent id");
 }

@@ -13,7 +13,17 @@ export class ByteWriter {
   /** Text of ours: names, keywords, punctuation. Never a value. */
   text(text: string): this {
     this.#reserve(text.length * 3);
-    this.#length += this.#buffer.write(text, this.#length, "utf8");
+    const start = this.#length;
+    // Most of it is short and ASCII, for which a call into native code costs more than it does.
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code >= 0x80) {
+        this.#length = start + this.#buffer.write(text, start, "utf8");
+        return this;
+      }
+      this.#buffer[start + at] = code;
+    }
+    this.#length = start + text.length;
     return this;
   }
 

@@ -1,5 +1,5 @@
 import * as nodeFs from "node:fs";
-import { type EnvFilesContext } from "./agent-directory";
+import { AgentsDirectory, type EnvFilesContext } from "./agent-directory";
 import { inspect, type Inspection, type Verdict, verify } from "./inspect";
 import { randomSuffix } from "./layout";
 import { type CurrentSet, readCurrent } from "./read-current";
@@ -40,6 +40,8 @@ export interface EnvFiles {
   remove(agentId: string): void;
   /** Cleans up after a crash; to be called once, before the first swap. */
   sweep(knownAgentIds: ReadonlySet<string>): SweepResult;
+  /** Gives the held descriptor back; the next call would open it again. */
+  close(): void;
 }
 
 /** Which set should stand. */
@@ -51,7 +53,8 @@ export interface ExpectedSet {
 /** Builds the operations on one run directory. */
 export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
   const { agentsDirectory, uid, fs = nodeFs, suffix = randomSuffix } = deps;
-  const context: EnvFilesContext = { fs, agentsDirectory, uid, suffix };
+  const agents = new AgentsDirectory({ fs, umask: readUmask() }, agentsDirectory, uid);
+  const context: EnvFilesContext = { agentsDirectory, agents, uid, suffix, prepared: new Map() };
   return {
     directoryOf: (agentId) => `${agentsDirectory}/${agentId}`,
     swap: (rendered, owner) => swap(context, rendered, owner),
@@ -63,5 +66,14 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
       remove(context, agentId);
     },
     sweep: (knownAgentIds) => sweep(context, knownAgentIds),
+    close: () => {
+      agents.close();
+    },
   };
+}
+
+/** process.umask() is deprecated, since it sets the umask in order to read it. */
+function readUmask(): number {
+  const status = nodeFs.readFileSync("/proc/self/status", "latin1");
+  return Number.parseInt(/^Umask:\s*(\d+)$/m.exec(status)?.[1] ?? "777", 8);
 }

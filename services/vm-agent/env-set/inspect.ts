@@ -1,9 +1,17 @@
 import { type Stats } from "node:fs";
 import { type EnvFilesContext, type Ownership, ownershipFor, useAgent } from "./agent-directory";
 import { type Omission } from "./env-set";
-import { EnvSetError, errnoOf, toEnvSetError } from "./env-set-error";
-import { DATA_LINK, DIRECTORY_MODE, FILE_MODE, generationOf, MANIFEST_FILE } from "./layout";
-import { decodeManifest, type FileRecord, type Manifest, sha256 } from "./manifest";
+import { toEnvSetError } from "./env-set-error";
+import {
+  DATA_LINK,
+  DIRECTORY_MODE,
+  FILE_MODE,
+  generationOf,
+  MANIFEST_FILE,
+  PAGE_FILE,
+} from "./layout";
+import { tryDecodeManifest, type FileRecord, type Manifest, sha256 } from "./manifest";
+import { readPage } from "./page";
 import { type PinnedDirectory } from "./pinned-directory";
 import { type Owner } from "./sync-fs";
 
@@ -51,7 +59,9 @@ export function inspect(
           ...linkDamage(directory, manifest),
           ...directoryDamage(generation.stat(), current, ownership),
           ...filesDamage(generation, manifest, ownership),
+          ...pageDamage(directory, manifest),
         ];
+        if (damage.length > 0) context.prepared.delete(agentId);
         const { fingerprint, omitted } = manifest;
         return { generation: manifest.generation, fingerprint, omitted, damage };
       });
@@ -76,13 +86,8 @@ export function verify(
 
 /** The manifest of a generation, or undefined when there is none that the daemon wrote. */
 export function readManifest(generation: PinnedDirectory, uid: number): Manifest | undefined {
-  try {
-    const file = generation.tryReadFile(MANIFEST_FILE, MAX_MANIFEST_BYTES);
-    return file?.stat.uid === uid ? decodeManifest(file.content) : undefined;
-  } catch (error) {
-    if (isUnreadable(error)) return undefined;
-    throw error;
-  }
+  const file = generation.tryReadFile(MANIFEST_FILE, MAX_MANIFEST_BYTES);
+  return file?.stat.uid === uid ? tryDecodeManifest(file.content) : undefined;
 }
 
 function linkDamage(directory: PinnedDirectory, { files }: Manifest): string[] {
@@ -115,7 +120,7 @@ function fileDamage(
   ownership: Ownership,
 ): string[] {
   const name = record.path.slice(record.path.indexOf("/") + 1);
-  const file = tryRead(directory, name, record.bytes);
+  const file = directory.tryReadFile(name, record.bytes);
   if (file === undefined) return [`${record.path}: missing, or not a file of ours`];
   const { content, stat } = file;
   const damage: string[] = [];
@@ -126,23 +131,8 @@ function fileDamage(
   return damage.map((what) => `${record.path}: ${what}`);
 }
 
-function tryRead(
-  directory: PinnedDirectory,
-  name: string,
-  maxBytes: number,
-): ReturnType<PinnedDirectory["tryReadFile"]> {
-  try {
-    return directory.tryReadFile(name, maxBytes);
-  } catch (error) {
-    if (isUnreadable(error)) return undefined;
-    throw error;
-  }
-}
-
-/** A link, a device, something too large, or a mode without reading: all are damage. */
-function isUnreadable(error: unknown): boolean {
-  if (error instanceof EnvSetError) return error.fault === "damaged";
-  return ["ELOOP", "EACCES", "ENXIO", "ENOENT"].includes(errnoOf(error));
+function pageDamage(directory: PinnedDirectory, { generation }: Manifest): string[] {
+  return readPage(directory) === generation ? [] : [`${PAGE_FILE}: not at this generation`];
 }
 
 function directoryDamage(stat: Stats, label: string, { directory }: Ownership): string[] {

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 
 /** The one link that a swap turns: whoever reads two files resolves it once. */
 export const DATA_LINK = "..data";
@@ -28,7 +28,7 @@ const GENERATION_DIRECTORY = /^\.\.g(\d+)-[0-9a-z]+$/;
 const TEMPORARY = "..tmp-";
 
 export function randomSuffix(): string {
-  return randomBytes(6).toString("hex");
+  return randomUUID().slice(0, 8);
 }
 
 export function generationDirectory(generation: bigint, suffix: string): string {

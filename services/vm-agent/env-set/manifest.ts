@@ -1,7 +1,5 @@
 import { hash } from "node:crypto";
 import { type Omission } from "./env-set";
-import { EnvSetError } from "./env-set-error";
-import { type RenderedSet } from "./render";
 
 /** How one file of a generation was written. */
 export interface FileRecord {
@@ -23,14 +21,9 @@ export interface Manifest {
   files: readonly FileRecord[];
 }
 
-/** Describes a rendered set. */
-export function toManifest(rendered: RenderedSet): Manifest {
-  const files = rendered.files.map(({ path, content }) => {
-    const bytes = content.expose();
-    return { path, bytes: bytes.length, sha256: sha256(bytes) };
-  });
-  const { generation, fingerprint, omitted } = rendered;
-  return { generation, fingerprint, omitted, files };
+/** The record of a file as it is about to be written. */
+export function recordOf(path: string, content: Uint8Array): FileRecord {
+  return { path, bytes: content.length, sha256: sha256(content) };
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -41,10 +34,9 @@ export function encodeManifest(manifest: Manifest): Buffer {
   return Buffer.from(JSON.stringify({ ...manifest, generation: manifest.generation.toString() }));
 }
 
-/** Reads a manifest back; throws EnvSetError `damaged` for anything that is none. */
-export function decodeManifest(bytes: Uint8Array): Manifest {
-  const parsed = parseObject(bytes);
-  const { generation, fingerprint, omitted, files } = parsed;
+/** Reads a manifest back; undefined for anything that is none. */
+export function tryDecodeManifest(bytes: Uint8Array): Manifest | undefined {
+  const { generation, fingerprint, omitted, files } = tryParse(bytes);
   const isWhole =
     typeof generation === "string" &&
     /^\d+$/.test(generation) &&
@@ -52,23 +44,18 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
     Array.isArray(omitted) &&
     Array.isArray(files) &&
     files.every(isFileRecord);
-  if (!isWhole) throw new EnvSetError("damaged", "the manifest is not whole");
-  return {
-    generation: BigInt(generation),
-    fingerprint,
-    omitted: omitted as Omission[],
-    files,
-  };
+  if (!isWhole) return undefined;
+  const known = omitted as Omission[];
+  return { generation: BigInt(generation), fingerprint, omitted: known, files };
 }
 
-function parseObject(bytes: Uint8Array): Record<string, unknown> {
+function tryParse(bytes: Uint8Array): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (typeof parsed === "object" && parsed !== null) return parsed as Record<string, unknown>;
-  } catch (error) {
-    throw new EnvSetError("damaged", "the manifest is not JSON", error);
+    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};
+  } catch {
+    return {};
   }
-  throw new EnvSetError("damaged", "the manifest is not an object");
 }
 
 function isFileRecord(value: unknown): value is FileRecord {

@@ -8,33 +8,58 @@ const CREATE_FILE = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 const READ_FILE = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 const OTHERS_WRITE = 0o022;
 
+/** What a directory needs to work. */
+export interface DirectoryIo {
+  fs: SyncFs;
+  /** The process's umask, which must not change while this is in use. */
+  umask: number;
+}
+
 /**
- * An open directory, and all work in it through its descriptor (`/proc/self/fd/N/name`, what
+ * An open directory, and all work in it through its descriptor (`/proc/PID/fd/N/name`, what
  * openat does elsewhere). Who renames or replaces a directory above it by a link moves nothing:
  * O_NOFOLLOW alone guards the last component only.
  */
 export class PinnedDirectory {
   readonly #fs: SyncFs;
   readonly #fd: number;
+  readonly #self: string;
+  readonly #umask: number;
   /** For messages. */
   readonly label: string;
 
-  private constructor(fs: SyncFs, fd: number, label: string) {
-    this.#fs = fs;
+  private constructor(io: DirectoryIo, fd: number, label: string) {
+    this.#fs = io.fs;
+    this.#umask = io.umask;
     this.#fd = fd;
+    this.#self = `/proc/${process.pid}/fd/${fd}/`;
     this.label = label;
   }
 
-  /** Opens `path` for the time of `use`. Its last component may not be a link. */
-  static use<T>(fs: SyncFs, path: string, use: (directory: PinnedDirectory) => T): T {
-    const directory = new PinnedDirectory(fs, fs.openSync(path, OPEN_DIRECTORY), path);
-    return directory.#closeAfter(use);
+  /** Opens `path` until `close`. Its last component may not be a link. */
+  static open(io: DirectoryIo, path: string): PinnedDirectory {
+    return new PinnedDirectory(io, io.fs.openSync(path, OPEN_DIRECTORY), path);
+  }
+
+  /** Never fails: nothing was written through this descriptor that a failure could have lost. */
+  close(): void {
+    try {
+      this.#fs.closeSync(this.#fd);
+    } catch {
+      // Linux gives the descriptor back whatever close answers.
+    }
   }
 
   /** Opens the directory `name` in here for the time of `use`; a link is refused. */
   useChild<T>(name: string, use: (directory: PinnedDirectory) => T): T {
     const fd = this.#fs.openSync(this.#at(name), OPEN_DIRECTORY);
-    return new PinnedDirectory(this.#fs, fd, `${this.label}/${name}`).#closeAfter(use);
+    const io = { fs: this.#fs, umask: this.#umask };
+    const child = new PinnedDirectory(io, fd, `${this.label}/${name}`);
+    try {
+      return use(child);
+    } finally {
+      child.close();
+    }
   }
 
   /** Refuses a directory that is not `uid`'s or that others may write in. */
@@ -70,13 +95,17 @@ export class PinnedDirectory {
     this.#fs.mkdirSync(this.#at(name), 0o700);
   }
 
-  /** Creates a file that was not there, whole, with its mode from the start and then its owner. */
+  /**
+   * Creates a file that was not there, whole: with at most its mode from the start, since a umask
+   * only takes away, then its owner, then what the umask took (a call for each file costs a tenth
+   * of a swap, so only where it took any).
+   */
   createFile(name: string, content: Uint8Array, mode: number, owner?: Owner): void {
     const fd = this.#fs.openSync(this.#at(name), CREATE_FILE, mode);
     try {
       this.#writeAll(fd, content);
       if (owner) this.#fs.fchownSync(fd, owner.uid, owner.gid);
-      this.#fs.fchmodSync(fd, mode);
+      if ((mode & this.#umask) !== 0) this.#fs.fchmodSync(fd, mode);
     } finally {
       this.#fs.closeSync(fd);
     }
@@ -107,14 +136,20 @@ export class PinnedDirectory {
     }
   }
 
-  /** As `readFile`, or undefined when there is no such name. */
+  /** As `readFile`, or undefined when there is nothing of that name that it would read. */
   tryReadFile(name: string, maxBytes: number): { content: Buffer; stat: Stats } | undefined {
-    return this.kindOf(name) === undefined ? undefined : this.readFile(name, maxBytes);
+    if (this.kindOf(name) !== "file") return undefined;
+    try {
+      return this.readFile(name, maxBytes);
+    } catch (error) {
+      if (isUnreadable(error)) return undefined;
+      throw error;
+    }
   }
 
   /** All names in here. */
   list(): string[] {
-    return this.#fs.readdirSync(`/proc/self/fd/${this.#fd}`);
+    return this.#fs.readdirSync(this.#self);
   }
 
   /** What the link `name` says, or undefined when there is none or it is no link. */
@@ -131,8 +166,15 @@ export class PinnedDirectory {
     this.#fs.symlinkSync(target, this.#at(name));
   }
 
+  /** Renames over what stands under `to`. A directory there is none of ours and gives way. */
   rename(from: string, to: string): void {
-    this.#fs.renameSync(this.#at(from), this.#at(to));
+    try {
+      this.#fs.renameSync(this.#at(from), this.#at(to));
+    } catch (error) {
+      if (errnoOf(error) !== "EISDIR") throw error;
+      this.removeTree(to);
+      this.#fs.renameSync(this.#at(from), this.#at(to));
+    }
   }
 
   /** Removes `name` and all below it, following no link. No error when it is not there. */
@@ -153,7 +195,7 @@ export class PinnedDirectory {
 
   /** Bytes that may still be written here by an ordinary user. */
   freeBytes(): number {
-    const { bavail, bsize } = this.#fs.statfsSync(`/proc/self/fd/${this.#fd}`);
+    const { bavail, bsize } = this.#fs.statfsSync(this.#self);
     return bavail * bsize;
   }
 
@@ -161,15 +203,7 @@ export class PinnedDirectory {
     if (name === "" || name === "." || name === ".." || name.includes("/")) {
       throw new EnvSetError("bad_set", `bad file name ${JSON.stringify(name)}`);
     }
-    return `/proc/self/fd/${this.#fd}/${name}`;
-  }
-
-  #closeAfter<T>(use: (directory: PinnedDirectory) => T): T {
-    try {
-      return use(this);
-    } finally {
-      this.#fs.closeSync(this.#fd);
-    }
+    return this.#self + name;
   }
 
   #writeAll(fd: number, content: Uint8Array): void {
@@ -193,4 +227,10 @@ export class PinnedDirectory {
 
 function modeOf(stat: Stats): string {
   return (stat.mode & 0o7777).toString(8).padStart(4, "0");
+}
+
+/** Too large, turned into something else meanwhile, or of a mode without reading. */
+function isUnreadable(error: unknown): boolean {
+  if (error instanceof EnvSetError) return error.fault === "damaged";
+  return ["ELOOP", "EACCES", "ENXIO", "ENOENT"].includes(errnoOf(error));
 }

@@ -8,6 +8,7 @@ import { envForm } from "./forms/env";
 import { envJsonForm } from "./forms/env-json";
 import { envShForm } from "./forms/env-sh";
 import { type Form, type FormInput } from "./forms/form";
+import { encodeManifest, recordOf } from "./manifest";
 
 /** One file of a generation, relative to the generation's directory. */
 export interface RenderedFile {
@@ -22,6 +23,8 @@ export interface RenderedSet {
   generation: bigint;
   fingerprint: string;
   files: readonly RenderedFile[];
+  /** The manifest of these files, which the swap writes beside them. */
+  manifest: Buffer;
   /** What some form left out: for the ack. */
   omitted: readonly Omission[];
 }
@@ -59,7 +62,13 @@ export function render(set: EnvSet, options: RenderOptions): RenderedSet {
   const generation = Buffer.from(`${set.generation.toString()}\n`);
   files.push({ path: "generation", content: sensitive(generation) });
   const { agentId, fingerprint } = set;
-  return { agentId, generation: set.generation, fingerprint, files, omitted };
+  const manifest = encodeManifest({
+    generation: set.generation,
+    fingerprint,
+    omitted,
+    files: files.map(({ path, content }) => recordOf(path, content.expose())),
+  });
+  return { agentId, generation: set.generation, fingerprint, files, manifest, omitted };
 }
 
 /** Overwrites the rendered bytes with zeros. Call it when the set has been swapped in. */

@@ -3,20 +3,19 @@ import {
   type Ownership,
   ownershipFor,
   useOrMakeAgent,
+  usePrepared,
 } from "./agent-directory";
-import { EnvSetError, toEnvSetError } from "./env-set-error";
+import { EnvSetError, errnoOf, toEnvSetError } from "./env-set-error";
 import {
   DATA_LINK,
   DIRECTORY_MODE,
   FILE_MODE,
   generationDirectory,
   MANIFEST_FILE,
-  PAGE_FILE,
   temporaryName,
   VISIBLE_NAMES,
 } from "./layout";
-import { encodeManifest, toManifest } from "./manifest";
-import { createPage, writePage } from "./page";
+import { createPage, readPage, writePage } from "./page";
 import { type PinnedDirectory } from "./pinned-directory";
 import { type RenderedFile, type RenderedSet } from "./render";
 import { type Owner } from "./sync-fs";
@@ -25,7 +24,7 @@ import { type Owner } from "./sync-fs";
 export interface SwapResult {
   /** The new generation's own directory, absolute. */
   directory: string;
-  /** False when the set is in force but the page could not be written; `sweep` mends it. */
+  /** False when the set is in force but the page is not written: `verify` will call it damaged. */
   isPageWritten: boolean;
 }
 
@@ -47,25 +46,45 @@ const BLOCK_BYTES = 4096;
  * written of the new one is removed. Repeating it with the same set repairs what was damaged.
  */
 export function swap(context: EnvFilesContext, rendered: RenderedSet, owner: Owner): SwapResult {
+  const { agentId, generation } = rendered;
   const suffix = context.suffix();
-  const name = generationDirectory(rendered.generation, suffix);
-  const ownership = ownershipFor(context, owner);
-  const job: Job = { rendered, ownership, name, suffix };
-  const { agentId } = rendered;
+  const name = generationDirectory(generation, suffix);
+  const job: Job = { rendered, ownership: ownershipFor(context, owner), name, suffix };
+  const visible = visibleNames(rendered);
   try {
-    return useOrMakeAgent(context, { agentId, owner: ownership.directory }, (directory) => {
-      requireSpace(directory, rendered);
-      const names = directory.list();
-      writeOrDiscard(directory, job, names);
-      removeStaleLinks(directory, rendered, names);
-      return {
-        directory: `${context.agentsDirectory}/${agentId}/${name}`,
-        isPageWritten: tryWritePage(directory, rendered.generation),
-      };
-    });
+    const isPageWritten =
+      context.prepared.get(agentId) === visible.join()
+        ? usePrepared(context, agentId, (directory) => swapPrepared(directory, job))
+        : swapUnprepared(context, job, visible);
+    // Without its page the agent's directory is looked at again by the next swap.
+    if (isPageWritten) context.prepared.set(agentId, visible.join());
+    else context.prepared.delete(agentId);
+    return { directory: `${context.agentsDirectory}/${agentId}/${name}`, isPageWritten };
   } catch (error) {
-    throw toEnvSetError(error, `agent ${agentId}, generation ${rendered.generation.toString()}`);
+    const wasPrepared = context.prepared.delete(agentId);
+    if (wasPrepared && errnoOf(error) === "ENOENT") return swap(context, rendered, owner);
+    throw toEnvSetError(error, `agent ${agentId}, generation ${generation.toString()}`);
   }
+}
+
+function swapPrepared(directory: PinnedDirectory, job: Job): boolean {
+  requireSpace(directory, job.rendered);
+  writeOrDiscard(directory, job);
+  return tryWritePage(directory, job.rendered.generation);
+}
+
+function swapUnprepared(context: EnvFilesContext, job: Job, visible: readonly string[]): boolean {
+  const { rendered, ownership } = job;
+  const target = { agentId: rendered.agentId, owner: ownership.directory };
+  return useOrMakeAgent(context, target, (directory) => {
+    requireSpace(directory, rendered);
+    const names = directory.list();
+    writeOrDiscard(directory, job, () => {
+      prepareNames(directory, job, { visible, names });
+    });
+    discard(directory, staleNames(visible, names));
+    return tryWritePage(directory, rendered.generation);
+  });
 }
 
 /** Checked first, since a full tmpfs is otherwise found out half-way, file by file. */
@@ -79,11 +98,10 @@ function requireSpace(directory: PinnedDirectory, { files }: RenderedSet): void 
 }
 
 /** Everything up to and including the rename; on failure nothing of it stays. */
-function writeOrDiscard(directory: PinnedDirectory, job: Job, names: readonly string[]): void {
+function writeOrDiscard(directory: PinnedDirectory, job: Job, beforeTurn?: () => void): void {
   try {
     writeGeneration(directory, job);
-    ensureLinks(directory, job, names);
-    if (!names.includes(PAGE_FILE)) createPage(directory, job.suffix, job.ownership.directory);
+    beforeTurn?.();
     turn(directory, job, { name: DATA_LINK, target: job.name });
   } catch (error) {
     discard(directory, [temporaryName(job.suffix), job.name]);
@@ -108,7 +126,7 @@ function writeGeneration(directory: PinnedDirectory, { rendered, ownership, name
         files.admit(ownership.directory, DIRECTORY_MODE);
       });
     }
-    generation.createFile(MANIFEST_FILE, encodeManifest(toManifest(rendered)), FILE_MODE);
+    generation.createFile(MANIFEST_FILE, rendered.manifest, FILE_MODE);
     // Last: until here nobody but the daemon could even enter.
     generation.admit(ownership.directory, DIRECTORY_MODE);
   });
@@ -125,16 +143,21 @@ function writeFiles(
   }
 }
 
-/** Before the rename, so that a first set appears under all its names at once. */
-function ensureLinks(directory: PinnedDirectory, job: Job, names: readonly string[]): void {
-  for (const name of visibleNames(job.rendered)) {
+/** The page and the links. Before the rename, so that a first set appears everywhere at once. */
+function prepareNames(
+  directory: PinnedDirectory,
+  job: Job,
+  { visible, names }: { visible: readonly string[]; names: readonly string[] },
+): void {
+  if (readPage(directory) === undefined) createPage(directory, job.suffix, job.ownership.directory);
+  for (const name of visible) {
     const target = `${DATA_LINK}/${name}`;
     if (!names.includes(name)) directory.makeLink(name, target);
     else if (directory.readLink(name) !== target) turn(directory, job, { name, target });
   }
 }
 
-/** Turns a link by one rename. A directory under its name is not ours and gives way. */
+/** Turns a link by one rename. */
 function turn(
   directory: PinnedDirectory,
   { suffix }: Job,
@@ -142,23 +165,21 @@ function turn(
 ): void {
   const temporary = temporaryName(suffix);
   directory.makeLink(temporary, link.target);
-  if (directory.kindOf(link.name) === "directory") directory.removeTree(link.name);
   directory.rename(temporary, link.name);
 }
 
-function removeStaleLinks(
-  directory: PinnedDirectory,
-  rendered: RenderedSet,
-  names: readonly string[],
-): void {
-  const wanted = visibleNames(rendered);
-  for (const name of VISIBLE_NAMES) {
-    if (names.includes(name) && !wanted.has(name)) directory.removeTree(name);
-  }
+/** Names that the new generation has not: what they lead to is gone with the rename. */
+function staleNames(visible: readonly string[], names: readonly string[]): string[] {
+  return VISIBLE_NAMES.filter((name) => names.includes(name) && !visible.includes(name));
 }
 
-function visibleNames({ files }: RenderedSet): Set<string> {
-  return new Set(files.map(({ path }) => path.split("/", 1)[0] ?? path));
+function visibleNames({ files }: RenderedSet): string[] {
+  return [...new Set(files.map(({ path }) => topOf(path)))];
+}
+
+function topOf(path: string): string {
+  const slash = path.indexOf("/");
+  return slash < 0 ? path : path.slice(0, slash);
 }
 
 function tryWritePage(directory: PinnedDirectory, generation: bigint): boolean {
@@ -171,12 +192,13 @@ function tryWritePage(directory: PinnedDirectory, generation: bigint): boolean {
   }
 }
 
+/** Removes what it can. Never fails: the caller's outcome is decided by now. */
 function discard(directory: PinnedDirectory, names: readonly string[]): void {
   for (const name of names) {
     try {
       directory.removeTree(name);
     } catch {
-      // The first failure is the one to report; what stays here the next sweep removes.
+      // What stays costs nobody anything, and the next sweep removes it.
     }
   }
 }

@@ -1,6 +1,5 @@
-import { type EnvFilesContext, useAgent, useAgents } from "./agent-directory";
-import { isAgentId } from "./env-set";
-import { EnvSetError, toEnvSetError } from "./env-set-error";
+import { type EnvFilesContext, requireAgentId, useAgent } from "./agent-directory";
+import { toEnvSetError } from "./env-set-error";
 import { readManifest } from "./inspect";
 import { DATA_LINK, generationOf, isTemporaryName, KEPT_GENERATIONS } from "./layout";
 import { readPage, writePage } from "./page";
@@ -37,11 +36,10 @@ export function prune(context: EnvFilesContext, agentId: string, keep = KEPT_GEN
 
 /** Removes an agent's directory and all in it. No error when there is none. Throws EnvSetError. */
 export function remove(context: EnvFilesContext, agentId: string): void {
-  if (!isAgentId(agentId)) throw new EnvSetError("bad_set", "bad agent id");
+  requireAgentId(agentId);
+  context.prepared.delete(agentId);
   try {
-    useAgents(context, (agents) => {
-      agents.removeTree(agentId);
-    });
+    context.agents.get().removeTree(agentId);
   } catch (error) {
     throw toEnvSetError(error, `agent ${agentId}`);
   }
@@ -54,16 +52,14 @@ export function remove(context: EnvFilesContext, agentId: string): void {
  */
 export function sweep(context: EnvFilesContext, knownAgentIds: ReadonlySet<string>): SweepResult {
   const result: SweepResult = { removedAgents: [], removedLeftovers: [], failures: [] };
-  const names = useAgents(context, (agents) => agents.list());
-  for (const name of names) {
+  for (const name of context.agents.get().list()) {
+    context.prepared.delete(name);
     try {
       if (knownAgentIds.has(name)) {
         const removed = atAgent(context, name, (directory) => sweepAgent(context, directory)) ?? [];
         result.removedLeftovers.push(...removed.map((leftover) => `${name}/${leftover}`));
       } else {
-        useAgents(context, (agents) => {
-          agents.removeTree(name);
-        });
+        context.agents.get().removeTree(name);
         result.removedAgents.push(name);
       }
     } catch (error) {
