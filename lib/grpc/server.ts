@@ -162,7 +162,9 @@ function toBidi(deps: CallDeps, shape: CallShape, handler: BidiHandler<unknown, 
 }
 
 async function* decoded(call: ServerDuplexStream<unknown, unknown>): AsyncGenerator {
-  for await (const request of call) yield checkDecoded(request);
+  // Leaving the loop must not destroy the call: its status has still to be sent.
+  for await (const request of call.iterator({ destroyOnReturn: false }))
+    yield checkDecoded(request);
 }
 
 async function write(

@@ -1,0 +1,207 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { generateKeyPairSync } from "node:crypto";
+import { SignJWT } from "jose";
+import { FakeClock } from "../../test/fakes/fake-clock";
+import { sensitive } from "../sensitive";
+import { createAuthenticator } from "./authenticate";
+import { issueDeveloperToken, issueServiceToken, issueVmToken } from "./claims";
+import { serviceCredentials, vmCredentials } from "./credentials";
+import { createKeySet, keySetOf } from "./key-set";
+import { createProof } from "./proof";
+import {
+  generateSigningKey,
+  parseSigningKey,
+  publicJwkOf,
+  signingKeyToJwk,
+  thumbprint,
+  toPublicKey,
+} from "./signing-key";
+
+const METHOD = "/murmur.rotation.v1.RolloutService/RekeyAgent";
+const rotation = generateSigningKey("murmur-rotation");
+const catalog = generateSigningKey("murmur-catalog");
+const keySet = keySetOf([toPublicKey(rotation), toPublicKey(catalog)]);
+const identity = generateKeyPairSync("ed25519");
+
+const authenticate = (headers: Record<string, string>, clock = new FakeClock(), method = METHOD) =>
+  createAuthenticator({ keySet, service: "catalog", clock })({
+    method,
+    get: (key) => headers[key],
+  });
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const refused = { code: "UNAUTHENTICATED", message: "identity token is missing or expired" };
+
+const developerToken = (clock = new FakeClock(), key = rotation) =>
+  issueDeveloperToken(key, {
+    tenantId: "acme",
+    developer: "github/alice",
+    role: "admin",
+    ttlSeconds: 60,
+    clock,
+  });
+const vmToken = (clock = new FakeClock(), key = catalog) =>
+  issueVmToken(key, {
+    tenantId: "acme",
+    vmId: "vm-1",
+    name: "build-1",
+    keyThumbprint: thumbprint(identity.publicKey),
+    ttlSeconds: 300,
+    clock,
+  });
+
+describe("authentication", () => {
+  it("knows a developer by a token of the rotation service", async () => {
+    await expect(authenticate(bearer(await developerToken()))).resolves.toMatchObject({
+      kind: "developer",
+      tenantId: "acme",
+      id: "github/alice",
+      role: "admin",
+    });
+  });
+
+  it("has no principal without a token, and refuses what is no bearer token", async () => {
+    await expect(authenticate({})).resolves.toBeUndefined();
+    for (const authorization of ["Basic x", "Bearer", "Bearer x", "Bearer a.b.c", ""]) {
+      await expect(authenticate({ authorization })).rejects.toMatchObject(refused);
+    }
+  });
+
+  it("ends a token at its time, cached or not", async () => {
+    const clock = new FakeClock();
+    const headers = bearer(await developerToken(clock));
+    const check = createAuthenticator({ keySet, service: "catalog", clock });
+    const call = () => check({ method: METHOD, get: (key) => headers[key as "authorization"] });
+    await expect(call()).resolves.toBeDefined();
+    await clock.advance(66_000);
+    await expect(call()).rejects.toMatchObject(refused);
+  });
+
+  it("refuses a kind of token that another issuer signed: rotation cannot introduce a VM", async () => {
+    const forged = await vmToken(new FakeClock(), rotation);
+    const proof = createProof(identity, METHOD, new FakeClock());
+    await expect(authenticate({ ...bearer(forged), "murmur-proof": proof })).rejects.toMatchObject(
+      refused,
+    );
+    await expect(
+      authenticate(bearer(await developerToken(new FakeClock(), catalog))),
+    ).rejects.toMatchObject(refused);
+  });
+
+  it("refuses an unknown key, another algorithm and no algorithm", async () => {
+    const stranger = generateSigningKey("murmur-rotation");
+    await expect(
+      authenticate(bearer(await developerToken(new FakeClock(), stranger))),
+    ).rejects.toMatchObject(refused);
+    const hs256 = await new SignJWT({ knd: "developer", ten: "acme", rol: "owner", fia: 0 })
+      .setProtectedHeader({ alg: "HS256", kid: rotation.kid })
+      .setIssuer("murmur-rotation")
+      .setAudience("murmur")
+      .setSubject("x")
+      .setIssuedAt()
+      .setExpirationTime("1h")
+      .sign(Buffer.alloc(32, 1));
+    await expect(authenticate(bearer(hs256))).rejects.toMatchObject(refused);
+    const [, payload] = hs256.split(".");
+    const none = `${Buffer.from(`{"alg":"none","kid":"${rotation.kid}"}`).toString("base64url")}.${payload ?? ""}.`;
+    await expect(authenticate(bearer(none))).rejects.toMatchObject(refused);
+  });
+
+  it("lets a VM in only with a fresh proof by the key that its token names", async () => {
+    const clock = new FakeClock();
+    const headers = await vmCredentials(
+      identity,
+      async () => sensitive(await vmToken(clock)),
+      clock,
+    )(METHOD);
+    const check = createAuthenticator({ keySet, service: "catalog", clock });
+    const call = (given: Record<string, string>, method = METHOD) =>
+      check({ method, get: (key) => given[key] });
+    await expect(call(headers)).resolves.toMatchObject({ kind: "vm", id: "vm-1", name: "build-1" });
+    await expect(call(headers)).rejects.toMatchObject(refused); // a replay
+    const stranger = generateKeyPairSync("ed25519");
+    const bad: Record<string, string>[] = [
+      bearer(await vmToken(clock)),
+      { ...headers, "murmur-proof": createProof(stranger, METHOD, clock) },
+      { ...headers, "murmur-proof": createProof(identity, "/other/Method", clock) },
+      { ...headers, "murmur-proof": "v1.x.y.z.w" },
+      {
+        ...headers,
+        "murmur-proof": createProof(
+          identity,
+          METHOD,
+          new FakeClock(new Date("2025-12-31T23:58:00Z")),
+        ),
+      },
+    ];
+    for (const given of bad) await expect(call(given)).rejects.toMatchObject(refused);
+  });
+
+  it("binds a service's token to callee, method and tenant", async () => {
+    const clock = new FakeClock(new Date());
+    const credentials = serviceCredentials({
+      key: rotation,
+      service: "rotation",
+      audience: "catalog",
+      tenantId: "acme",
+    });
+    const headers = await credentials(METHOD);
+    await expect(authenticate(headers, clock)).resolves.toEqual({
+      kind: "service",
+      tenantId: "acme",
+      id: "rotation",
+    });
+    await expect(authenticate(headers, clock, "/other/Method")).rejects.toMatchObject(refused);
+    const elsewhere = await issueServiceToken(rotation, {
+      service: "rotation",
+      audience: "gateway",
+      tenantId: "acme",
+      method: METHOD,
+      ttlSeconds: 60,
+    });
+    await expect(authenticate(bearer(elsewhere), clock)).rejects.toMatchObject(refused);
+  });
+});
+
+describe("signing keys", () => {
+  it("survive their file form, and print nothing", () => {
+    const text = signingKeyToJwk(rotation);
+    expect(String(text) + JSON.stringify({ text })).not.toContain("OKP");
+    expect(parseSigningKey(text)).toMatchObject({ kid: rotation.kid, issuer: "murmur-rotation" });
+    expect(() => parseSigningKey(sensitive(`{"kty":"OKP"}`))).toThrow("one private Ed25519 JWK");
+  });
+});
+
+describe("the key set file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "murmur-keys-"));
+  const file = join(directory, "keys.json");
+  const write = (...keys: (typeof rotation)[]) => {
+    writeFileSync(`${file}.new`, JSON.stringify({ keys: keys.map(publicJwkOf) }));
+    renameSync(`${file}.new`, file);
+  };
+  afterAll(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  it("is read again when it changes, and a broken one keeps the last good set", () => {
+    let nowMs = 0;
+    jest.spyOn(performance, "now").mockImplementation(() => (nowMs += 2_000));
+    try {
+      write(rotation);
+      const keys = createKeySet(file);
+      expect(keys.find(rotation.kid)?.issuer).toBe("murmur-rotation");
+      write(rotation, catalog);
+      expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
+      writeFileSync(file, "{");
+      expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
+    } finally {
+      jest.restoreAllMocks();
+    }
+  });
+
+  it("refuses a set with anything but named Ed25519 keys", () => {
+    writeFileSync(file, JSON.stringify({ keys: [{ kty: "RSA" }] }));
+    expect(() => createKeySet(file)).toThrow("every key needs");
+  });
+});
