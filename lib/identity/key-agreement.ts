@@ -33,8 +33,12 @@ export async function encapsulateKey(
   info: Uint8Array,
 ): Promise<{ encapsulatedKey: Buffer; key: SharedKey }> {
   const suite = createSuite();
-  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
-  const sender = await suite.createSenderContext({ recipientPublicKey, info: copy(info) });
+  // The library names a type of browsers, which Node has under another name.
+  const imported = (await suite.kem.deserializePublicKey(publicKey)) as webcrypto.CryptoKey;
+  const sender = await suite.createSenderContext({
+    recipientPublicKey: imported,
+    info: copy(info),
+  });
   const key = sensitive(Buffer.from(await sender.export(copy(EXPORT_LABEL), KEY_BYTES)));
   return { encapsulatedKey: Buffer.from(sender.enc), key };
 }

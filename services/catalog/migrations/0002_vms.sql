@@ -10,6 +10,8 @@ create table vms (
   key_thumbprint text collate "C" not null,
   joined_at      timestamptz not null,
   last_seen_at   timestamptz not null,
+  -- When somebody without the key last used its name: such refusals are audited once a minute.
+  refused_at     timestamptz,
   removed_at     timestamptz,
   primary key (tenant_id, id)
 ) with (fillfactor = 80);

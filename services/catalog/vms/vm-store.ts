@@ -52,6 +52,8 @@ export interface VmStore {
   findKey(vmId: string): Promise<{ vm: Vm; key: IdentityKey } | undefined>;
   /** Notes that the VM was heard from. False when its rights ended or its key was replaced since. */
   touch(tenantId: string, vmId: string, keyThumbprint: string): Promise<boolean>;
+  /** Records that somebody used a living VM's name without its key; at most once a minute per VM. */
+  auditRefusal(vm: Vm, peer: string, action: string): Promise<void>;
   /** Whether this VM lives and holds this key, in the database now: no cache, no grace. */
   hasRights(tenantId: string, vmId: string, keyThumbprint: string): Promise<boolean>;
   /** Living VMs sorted by name, those beyond `after`; only the one named when a name is given. */

@@ -1776,7 +1776,7 @@ export const VmServiceService = {
    * returns.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
-   * Reasons: VM_NOT_FOUND.
+   * Reasons: VM_NOT_FOUND, INVALID_FIELD.
    */
   removeVm: {
     path: "/murmur.catalog.v1.VmService/RemoveVm" as const,
@@ -1844,7 +1844,7 @@ export interface VmServiceServer extends UntypedServiceImplementation {
    * returns.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
-   * Reasons: VM_NOT_FOUND.
+   * Reasons: VM_NOT_FOUND, INVALID_FIELD.
    */
   removeVm: handleUnaryCall<RemoveVmRequest, RemoveVmResponse>;
   /**
@@ -1950,7 +1950,7 @@ export interface VmServiceClient extends Client {
    * returns.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
-   * Reasons: VM_NOT_FOUND.
+   * Reasons: VM_NOT_FOUND, INVALID_FIELD.
    */
   removeVm(
     request: RemoveVmRequest,

@@ -1,0 +1,133 @@
+import {
+  type DeliveredEnvironment,
+  DeliveryRefusal,
+  EnvironmentSet,
+  type FetchEnvironmentsRequest,
+  type FetchEnvironmentsResponse,
+} from "../../../gen/murmur/catalog/v1/delivery";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import { failedPrecondition, invalid, unauthenticated } from "../../../lib/errors";
+import type { CallContext, UnaryHandler } from "../../../lib/grpc/context";
+import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
+import type { DeliverySession, DeliverySessions } from "../domain/delivery-session";
+import type { OpenedEnvironment, OpenRefusal } from "../domain/environment";
+import type { EnvironmentHandle, EnvironmentOpener } from "../environments/environment-opener";
+import type { VmStore } from "../vms/vm-store";
+import { vmCaller } from "./vm-caller";
+
+const MAX_ENVIRONMENTS = 500;
+const MAX_ANSWER_BYTES = 3 * 1024 * 1024;
+/** Ids, numbers, tag and lengths of one result. */
+const RESULT_OVERHEAD_BYTES = 256;
+
+const REFUSALS: Record<OpenRefusal, DeliveryRefusal> = {
+  "not-available": DeliveryRefusal.DELIVERY_REFUSAL_NOT_AVAILABLE,
+  tampered: DeliveryRefusal.DELIVERY_REFUSAL_TAMPERED,
+  away: DeliveryRefusal.DELIVERY_REFUSAL_AWAY,
+};
+
+export interface FetchEnvironmentsDeps {
+  store: Pick<VmStore, "hasRights">;
+  sessions: DeliverySessions;
+  environments: EnvironmentOpener;
+}
+
+/**
+ * Delivers generations to the VM that they are bound to, sealed under its session. Its rights are
+ * read from the database in every call, beside the look-up: a removal counts from its commit, on
+ * every replica, without anything to be told or to grow stale.
+ */
+export function fetchEnvironments(
+  deps: FetchEnvironmentsDeps,
+): UnaryHandler<FetchEnvironmentsRequest, FetchEnvironmentsResponse> {
+  return async (request, context) => {
+    checkRequest(request);
+    const owner = vmCaller(context);
+    const session = deps.sessions.find(owner, request.sessionId);
+    if (!session) throw sessionUnknown();
+    const [hasRights, handles] = await Promise.all([
+      deps.store.hasRights(owner.tenantId, owner.vmId, owner.keyThumbprint),
+      deps.environments.find(owner.tenantId, owner.vmId, request.environments),
+    ]);
+    if (!hasRights) throw unauthenticated();
+    const environments = await deliver(session, request.nonce, handles, context);
+    return { environments };
+  };
+}
+
+function checkRequest({ nonce, environments }: FetchEnvironmentsRequest): void {
+  if (nonce.length !== NONCE_BYTES) throw invalid("nonce", `nonce must be ${NONCE_BYTES} bytes`);
+  if (environments.length === 0 || environments.length > MAX_ENVIRONMENTS)
+    throw invalid("environments", `environments must be from 1 to ${MAX_ENVIRONMENTS}`);
+}
+
+/** In order, until the answer is full; the first that can be delivered always is. */
+async function deliver(
+  session: DeliverySession,
+  nonce: Buffer,
+  handles: readonly EnvironmentHandle[],
+  context: CallContext,
+): Promise<DeliveredEnvironment[]> {
+  const results: DeliveredEnvironment[] = [];
+  let bytes = 0;
+  for (const handle of handles) {
+    context.signal.throwIfAborted();
+    const isFull = bytes > 0 && bytes + handle.sizeBytes + RESULT_OVERHEAD_BYTES > MAX_ANSWER_BYTES;
+    const result = isFull ? deferred() : await openAndSeal(session, nonce, handle, context);
+    const size = result.$case === "sealed" ? result.value.ciphertext.length : 0;
+    // What the estimate left out (names to unset) may still be too much.
+    const isTooMuch = bytes > 0 && bytes + size + RESULT_OVERHEAD_BYTES > MAX_ANSWER_BYTES;
+    const { agentId, generation } = handle;
+    results.push({ agentId, generation, result: isTooMuch ? deferred() : result });
+    if (!isTooMuch && size > 0) bytes += size + RESULT_OVERHEAD_BYTES;
+  }
+  return results;
+}
+
+type Result = NonNullable<DeliveredEnvironment["result"]>;
+
+function deferred(): Result {
+  return { $case: "refusal", value: DeliveryRefusal.DELIVERY_REFUSAL_DEFERRED };
+}
+
+async function openAndSeal(
+  session: DeliverySession,
+  nonce: Buffer,
+  handle: EnvironmentHandle,
+  { log }: CallContext,
+): Promise<Result> {
+  const { agentId, generation } = handle;
+  const outcome = await handle.open();
+  if (outcome.kind === "refused") {
+    const fields = { agentId, generation: String(generation), why: outcome.refusal };
+    if (outcome.refusal === "tampered") log.error("environment fails its MAC", fields);
+    else log.warn("environment not delivered", fields);
+    return { $case: "refusal", value: REFUSALS[outcome.refusal] };
+  }
+  const plaintext = encode(outcome.environment);
+  const sealed = session.seal({ agentId, generation, nonce }, plaintext);
+  plaintext.fill(0);
+  return { $case: "sealed", value: sealed };
+}
+
+/** The only place where a whole set is in the clear; the caller wipes it. */
+function encode(environment: OpenedEnvironment): Uint8Array {
+  const { agentId, generation, floor, fingerprintKey } = environment;
+  return EnvironmentSet.encode({
+    agentId,
+    generation,
+    floor,
+    variables: environment.variables.map(({ name, value, asFile }) => {
+      return { name, value: value.expose(), asFile };
+    }),
+    unsetNames: [...environment.unsetNames],
+    fingerprintKey: fingerprintKey.expose(),
+  }).finish();
+}
+
+function sessionUnknown() {
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_DELIVERY_SESSION_UNKNOWN,
+    "no such delivery session on this replica: open one and ask again",
+  );
+}

@@ -1,0 +1,142 @@
+import { randomUUID } from "node:crypto";
+import type { Pool, Tx } from "../../../lib/postgres/db";
+import { withTransaction } from "../../../lib/postgres/transaction";
+import { type Caller, writeAudit } from "../audit";
+import { joinVm } from "./postgres-join";
+import { keyFromRow, VM_COLUMNS, vmFromRow, type VmRow } from "./postgres-vm-row";
+import type { Vm } from "./vm";
+import type { NewJoinToken, Removal, VmStore } from "./vm-store";
+
+const REMOVALS_LIMIT = 1000;
+/** How long a spent token is remembered, so that its second use is still noticed. */
+const TOKEN_MEMORY = "30 days";
+
+/** The register in the schema `catalog`. */
+export function createPostgresVmStore(pool: Pool): VmStore {
+  return {
+    issueJoinToken: (caller, token) =>
+      withTransaction(pool, (tx) => issueJoinToken(tx, caller, token)),
+    join: (attempt) => withTransaction(pool, (tx) => joinVm(tx, attempt, randomUUID())),
+    findKey: async (vmId) => {
+      const { rows } = await pool.query<VmRow>(
+        `select ${VM_COLUMNS} from catalog.vms where id = $1 and removed_at is null`,
+        [vmId],
+        { name: "find-vm-key" },
+      );
+      return rows[0] && { vm: vmFromRow(rows[0]), key: keyFromRow(rows[0]) };
+    },
+    touch: async (tenantId, vmId, keyThumbprint) => {
+      const { rowCount } = await pool.query(
+        `update catalog.vms set last_seen_at = clock_timestamp()
+         where tenant_id = $1 and id = $2 and key_thumbprint = $3 and removed_at is null`,
+        [tenantId, vmId, keyThumbprint],
+        { name: "touch-vm" },
+      );
+      return rowCount === 1;
+    },
+    auditRefusal: (vm, peer, action) => auditRefusal(pool, vm, peer, action),
+    hasRights: async (tenantId, vmId, keyThumbprint) => {
+      const { rowCount } = await pool.query(
+        `select from catalog.vms
+         where tenant_id = $1 and id = $2 and key_thumbprint = $3 and removed_at is null`,
+        [tenantId, vmId, keyThumbprint],
+        { name: "vm-has-rights" },
+      );
+      return rowCount === 1;
+    },
+    list: async (tenantId, { limit, after }, name) => {
+      const { rows } = await pool.query<VmRow>(
+        `select ${VM_COLUMNS} from catalog.vms
+         where tenant_id = $1 and removed_at is null
+           and name > coalesce($2::text, '') and ($3::text is null or name = $3)
+         order by name limit $4`,
+        [tenantId, after, name, limit],
+      );
+      return rows.map(vmFromRow);
+    },
+    remove: (caller, name) => withTransaction(pool, (tx) => removeVm(tx, caller, name)),
+    listRemovals: (afterSequence) => listRemovals(pool, afterSequence),
+  };
+}
+
+async function issueJoinToken(tx: Tx, caller: Caller, token: NewJoinToken): Promise<Date> {
+  await tx.query(
+    `delete from catalog.join_tokens
+     where tenant_id = $1 and expires_at < clock_timestamp() - $2::interval`,
+    [caller.tenantId, TOKEN_MEMORY],
+  );
+  const { rows } = await tx.query<{ expires_at: Date }>(
+    `insert into catalog.join_tokens
+       (tenant_id, id, token_hash, vm_name, issued_by, issued_at, expires_at)
+     values ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp() + make_interval(secs => $6))
+     on conflict (tenant_id, vm_name) where used_at is null do update set
+       id = excluded.id, token_hash = excluded.token_hash, issued_by = excluded.issued_by,
+       issued_at = excluded.issued_at, expires_at = excluded.expires_at
+     returning expires_at`,
+    [caller.tenantId, token.id, token.hash, token.vmName, caller.id, token.ttlSeconds],
+  );
+  await writeAudit(tx, caller, [
+    { action: "vm.join-token", objectKind: "vm", objectId: token.vmName, outcome: "ok" },
+  ]);
+  if (!rows[0]) throw new Error("an insert that returns gave no row");
+  return rows[0].expires_at;
+}
+
+async function removeVm(tx: Tx, caller: Caller, name: string): Promise<string | undefined> {
+  const { rows } = await tx.query<{ id: string }>(
+    `update catalog.vms set removed_at = clock_timestamp()
+     where tenant_id = $1 and name = $2 and removed_at is null returning id`,
+    [caller.tenantId, name],
+  );
+  const vmId = rows[0]?.id;
+  if (vmId === undefined) return undefined;
+  // A token that waits would bring the name back behind the admin's back.
+  await tx.query(
+    "delete from catalog.join_tokens where tenant_id = $1 and vm_name = $2 and used_at is null",
+    [caller.tenantId, name],
+  );
+  await writeAudit(tx, caller, [
+    { action: "vm.remove", objectKind: "vm", objectId: vmId, outcome: "ok", detail: { name } },
+  ]);
+  // Last, as it locks out other removals until the commit.
+  await tx.query(
+    `with counter as (
+       update catalog.vm_removals set last_sequence = last_sequence + 1 returning last_sequence)
+     insert into catalog.removed_vms (sequence, tenant_id, vm_id, removed_at)
+     select last_sequence, $1, $2, clock_timestamp() from counter`,
+    [caller.tenantId, vmId],
+  );
+  return vmId;
+}
+
+/** The bound is the database's, so that a flood of bad signatures does not flood the audit. */
+async function auditRefusal(pool: Pool, vm: Vm, peer: string, action: string): Promise<void> {
+  await pool.query(
+    `with due as (
+       update catalog.vms set refused_at = clock_timestamp()
+       where tenant_id = $1 and id = $2
+         and (refused_at is null or refused_at < clock_timestamp() - interval '1 minute')
+       returning id)
+     insert into catalog.audit (tenant_id, actor_kind, actor_id, peer,
+       action, object_kind, object_id, outcome)
+     select $1, 'vm', 'unproven', $3, $4, 'vm', id, 'refused' from due`,
+    [vm.tenantId, vm.id, peer, action],
+  );
+}
+
+async function listRemovals(pool: Pool, afterSequence: bigint): Promise<Removal[]> {
+  const { rows } = await pool.query<{ sequence: bigint; tenant_id: string; vm_id: string }>(
+    // A number that was never given is from before a restore: answered from the start.
+    `select sequence, tenant_id, vm_id from catalog.removed_vms
+     where sequence > case when $1::bigint <= (select last_sequence from catalog.vm_removals)
+                      then $1::bigint else 0 end
+     order by sequence limit $2`,
+    [afterSequence, REMOVALS_LIMIT],
+    { name: "list-vm-removals" },
+  );
+  return rows.map((row) => ({
+    sequence: row.sequence,
+    tenantId: row.tenant_id,
+    vmId: row.vm_id,
+  }));
+}
