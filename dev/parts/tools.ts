@@ -14,6 +14,12 @@ const TOOLS = {
   java: { command: "java", debianPackage: "default-jre-headless", what: "Java 17 or newer" },
   mvn: { command: "mvn", debianPackage: "maven", what: "Maven" },
   python: { command: "python3", debianPackage: "python3-pip", what: "Python 3 with pip" },
+  dash: { command: "dash", debianPackage: "dash", what: "dash" },
+  bash: { command: "bash", debianPackage: "bash", what: "bash" },
+  systemd: { command: "systemctl", debianPackage: "systemd", what: "systemd" },
+  docker: { command: "docker", debianPackage: "docker.io", what: "the docker command" },
+  strace: { command: "strace", debianPackage: "strace", what: "strace" },
+  gcc: { command: "gcc", debianPackage: "gcc", what: "gcc" },
 } satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;

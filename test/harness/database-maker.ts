@@ -1,7 +1,6 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { createPool } from "../../lib/postgres/pool";
 import { migrate, readMigrations } from "../../lib/postgres/migrate";
+import { migrationsDirectory } from "../../lib/postgres/migrations-directory";
 import { type Pool } from "../../lib/postgres/db";
 import { sensitive } from "../../lib/sensitive";
 
@@ -47,9 +46,8 @@ async function makeTemplate(
   const pool = connect(withDatabase(serverUrl, name));
   try {
     for (const service of services) {
-      const directory = join(__dirname, "../../services", service, "migrations");
-      if (!existsSync(directory)) throw new Error(`services/${service} has no migrations`);
-      await migrate(pool, toSchema(service), await readMigrations(directory));
+      const migrations = await readMigrations(migrationsDirectory(service));
+      await migrate(pool, toSchema(service), migrations);
     }
     return name;
   } finally {

@@ -1,0 +1,66 @@
+// Bundles every entry point into dist/, each a CommonJS file of its own, so that starting one loads
+// what it uses and nothing else. Packages with native parts stay in node_modules.
+import { build } from "esbuild";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ENTRY_POINTS } from "./entry-points.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = join(root, "dist");
+
+const started = new Date();
+const entryPoints = Object.entries(ENTRY_POINTS).filter(([, source]) => {
+  const isThere = existsSync(join(root, source));
+  if (!isThere) process.stderr.write(`build: ${source} is not there, left out\n`);
+  return isThere;
+});
+mkdirSync(dist, { recursive: true });
+copyMigrations();
+// One that is broken does not keep the others from being built.
+const outcomes = await Promise.allSettled(entryPoints.map(bundle));
+process.exitCode = outcomes.every(({ status }) => status === "fulfilled") ? 0 : 1;
+
+async function bundle([name, source]) {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: { [name]: source },
+    outdir: dist,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    sourcemap: "linked",
+    sourcesContent: false,
+    legalComments: "none",
+    external: ["koffi", "pg-native", "pg-cloudflare"],
+    metafile: true,
+    logLevel: "warning",
+  });
+  noteInputs(name, Object.keys(metafile.inputs));
+}
+
+function copyMigrations() {
+  const into = join(dist, "migrations");
+  rmSync(into, { recursive: true, force: true });
+  for (const service of readdirSync(join(root, "services"))) {
+    const from = join(root, "services", service, "migrations");
+    if (existsSync(from)) cpSync(from, join(into, service), { recursive: true });
+  }
+}
+
+/** Beside each bundle the list of what went into it; its time is the start of the build. */
+function noteInputs(name, inputs) {
+  const own = inputs.filter((path) => !path.includes("node_modules/"));
+  const list = join(dist, `${name}.inputs`);
+  writeFileSync(list, [...own, "package-lock.json", "dev/build.mjs"].join("\n"));
+  utimesSync(list, started, started);
+}

@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** What a running stack says for programs (docs/operations.md). */
+export interface StackFile {
+  ready: boolean;
+  catalog: string;
+  rotation: string;
+  kafka?: string;
+  vault?: string;
+  postgres: string;
+  config: string;
+  vms: { id: string; socket: string; run_dir: string }[];
+  pids: Record<string, number>;
+}
+
+export function stackFileOf(dataDir: string): string {
+  return join(dataDir, "stack.json");
+}
+
+/** Puts the file in place whole: readers see the old one or the new one. */
+export function writeStackFile(dataDir: string, content: StackFile & { stack_pid: number }): void {
+  const file = stackFileOf(dataDir);
+  const temporary = `${file}.${randomBytes(6).toString("hex")}`;
+  writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flag: "wx" });
+  renameSync(temporary, file);
+}
+
+export function removeStackFile(dataDir: string): void {
+  rmSync(stackFileOf(dataDir), { force: true });
+}
+
+/** The pid of the stack that runs on this directory; undefined for none or for a stale file. */
+export function findRunningStack(dataDir: string): number | undefined {
+  const pid = readPid(stackFileOf(dataDir));
+  if (pid === undefined || pid === process.pid) return undefined;
+  try {
+    process.kill(pid, 0);
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("start.js") ? pid : undefined;
+  } catch {
+    return undefined; // No such process, or not ours: the file is stale.
+  }
+}
+
+function readPid(file: string): number | undefined {
+  try {
+    const { stack_pid: pid } = JSON.parse(readFileSync(file, "utf8")) as { stack_pid?: unknown };
+    return typeof pid === "number" ? pid : undefined;
+  } catch {
+    return undefined; // Absent or garbled: nobody's.
+  }
+}

@@ -1,0 +1,241 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { freePort } from "../parts/free-port";
+import { type KafkaPart, startKafka } from "../parts/kafka";
+import { type OpenBaoPart, startOpenBao } from "../parts/openbao";
+import type { Part } from "../parts/part";
+import { type PostgresPart, startPostgres } from "../parts/postgres";
+import { type Identities, makeIdentities } from "./identities";
+import { keepRunning, type KeptPart } from "./keep-running";
+import { Murmur } from "./murmur";
+import { type StackOptions, UsageError } from "./options";
+import { writePrivate } from "./private-file";
+import { type Place, startCatalog, startRotation, startVmAgent, updateSchemas } from "./services";
+import { findRunningStack, removeStackFile, writeStackFile } from "./stack-file";
+
+/** Tells the person in front of the terminal what goes on. */
+export type Say = (line: string) => void;
+
+/** The whole system on this machine. */
+export interface Stack {
+  place: Place;
+  identities: Identities;
+  murmur: Murmur;
+  vms: Vm[];
+  /** Stops everything and removes what must not stay behind. Calling twice is the same. */
+  stop(): Promise<void>;
+}
+
+export interface Vm {
+  name: string;
+  id: string;
+  socket: string;
+  runDir: string;
+}
+
+interface Parts {
+  postgres?: KeptPart<PostgresPart>;
+  kafka?: KeptPart<KafkaPart>;
+  vault?: KeptPart<OpenBaoPart>;
+}
+
+export const WORKSPACE = "demo";
+
+/** Starts PostgreSQL, what else was asked for, the services and the VM daemons, in that order. */
+export async function startStack(options: StackOptions, say: Say): Promise<Stack> {
+  const starting = new Starting(options, say);
+  try {
+    return await starting.run();
+  } catch (error) {
+    await starting.stop();
+    throw error;
+  }
+}
+
+class Starting {
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  readonly #pids: Record<string, number> = {};
+  readonly #parts: Parts = {};
+  readonly #vms: Vm[] = [];
+  #place: Place | undefined;
+  #isReady = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: StackOptions,
+    private readonly say: Say,
+  ) {}
+
+  async run(): Promise<Stack> {
+    const place = await this.#makePlace();
+    this.#place = place;
+    const identities = makeIdentities(join(place.dataDir, "keys"));
+    await this.#startParts(place);
+    await updateSchemas(place);
+    await this.#keep("catalog", () => startCatalog(place, identities));
+    await this.#keep("rotation", () => startRotation(place, identities));
+    const token = await identities.issueToken();
+    const config = {
+      catalog: place.catalog,
+      rotation: place.rotation,
+      tenant: identities.tenant,
+      workspace: WORKSPACE,
+      token,
+    };
+    writePrivate(
+      place.configFile,
+      Object.entries(config)
+        .map(([key, value]) => `${key}: ${value}\n`)
+        .join(""),
+    );
+    const murmur = new Murmur(place.root, place.configFile);
+    await murmur.run(["set", "workspace", WORKSPACE], `name: ${WORKSPACE}\n`);
+    for (let number = 1; number <= this.options.vms; number++)
+      await this.#startVm(place, murmur, number);
+    this.#isReady = true;
+    this.#writeFile();
+    return { place, identities, murmur, vms: this.#vms, stop: () => this.stop() };
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#closeAll();
+    return this.#stopping;
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const close of this.#closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.say(`could not stop a part: ${error instanceof Error ? error.message : "failed"}`);
+      }
+    }
+  }
+
+  async #makePlace(): Promise<Place> {
+    const { options } = this;
+    const isThrowAway = options.dataDir === undefined;
+    const dataDir = isThrowAway
+      ? mkdtempSync(join(tmpdir(), "murmur-demo-"))
+      : resolve(options.dataDir ?? "");
+    if (!isThrowAway) {
+      const running = findRunningStack(dataDir);
+      if (running !== undefined)
+        throw new UsageError(`a stack (pid ${running}) runs on ${dataDir} already`);
+      if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
+      mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+      removeStackFile(dataDir);
+      this.#closers.push(() => {
+        removeStackFile(dataDir);
+      });
+    } else {
+      this.#closers.push(() => {
+        rmSync(dataDir, { recursive: true, force: true });
+      });
+    }
+    const runDir = mkdtempSync(join(memoryDirectory(), "murmur-"));
+    this.#closers.push(() => {
+      rmSync(runDir, { recursive: true, force: true });
+    });
+    const port = (offset: number) =>
+      options.firstPort === 0 ? freePort() : Promise.resolve(options.firstPort + offset);
+    return {
+      root: join(__dirname, ".."),
+      dataDir,
+      runDir,
+      logDir: join(dataDir, "logs"),
+      configFile: join(dataDir, "murmur.local.yaml"),
+      catalog: `127.0.0.1:${await port(1)}`,
+      rotation: `127.0.0.1:${await port(2)}`,
+      postgresUrl: "",
+    };
+  }
+
+  async #startParts(place: Place): Promise<void> {
+    const { options, say } = this;
+    const directory = (name: string) => ({ directory: join(place.dataDir, name) });
+    say("starting PostgreSQL");
+    this.#parts.postgres = await this.#keep("postgres", (last?: PostgresPart) =>
+      startPostgres({ ...directory("postgres"), ...(last && { port: last.port }) }),
+    );
+    place.postgresUrl = this.#parts.postgres.current().url;
+    if (options.withKafka) {
+      say("starting Kafka");
+      this.#parts.kafka = await this.#keep("kafka", (last?: KafkaPart) =>
+        startKafka({ ...directory("kafka"), ...(last && { port: last.port }) }),
+      );
+      place.kafkaBrokers = this.#parts.kafka.current().brokers;
+    }
+    if (options.withVault) {
+      say("starting Vault (OpenBao)");
+      this.#parts.vault = await this.#keep("vault", (last?: OpenBaoPart) =>
+        startOpenBao({ ...directory("vault"), ...(last && { port: last.port }) }),
+      );
+      const { address, token } = this.#parts.vault.current();
+      place.vault = {
+        address,
+        tokenFile: writePrivate(join(place.dataDir, "keys", "vault-token"), token),
+      };
+    }
+  }
+
+  async #startVm(place: Place, murmur: Murmur, number: number): Promise<void> {
+    const name = `vm-${number}`;
+    const runDir = join(place.runDir, name);
+    const stateDir = join(place.dataDir, "vms", name);
+    const joinTokenFile = join(place.dataDir, "keys", `${name}-join-token`);
+    const { stdout } = await murmur.run(["vm", "join-token", name]);
+    writePrivate(joinTokenFile, stdout);
+    await this.#keep(`vm-agent-${number}`, () =>
+      startVmAgent(place, { name, runDir, stateDir, joinTokenFile }),
+    );
+    const listed = JSON.parse((await murmur.run(["vm", "ls", "--json"])).stdout) as {
+      name: string;
+      vm_id: string;
+    }[];
+    const id = listed.find((vm) => vm.name === name)?.vm_id ?? "";
+    this.#vms.push({ name, id, socket: join(runDir, "agent.sock"), runDir });
+  }
+
+  async #keep<P extends Part>(name: string, start: (last?: P) => Promise<P>): Promise<KeptPart<P>> {
+    let last: P | undefined;
+    const kept = await keepRunning<P>({
+      name,
+      start: () => start(last),
+      onStarted: (part) => {
+        last = part;
+        this.#pids[name] = part.pid;
+        this.#writeFile();
+      },
+      onTrouble: (what) => {
+        if (this.#isReady) this.say(what);
+      },
+    });
+    this.#closers.push(() => kept.stop());
+    return kept;
+  }
+
+  #writeFile(): void {
+    const place = this.#place;
+    if (!place || this.#stopping) return;
+    const { kafkaBrokers: kafka, vault, catalog, rotation, postgresUrl, configFile } = place;
+    writeStackFile(place.dataDir, {
+      ready: this.#isReady,
+      catalog,
+      rotation,
+      ...(kafka && { kafka }),
+      ...(vault && { vault: vault.address }),
+      postgres: postgresUrl,
+      config: configFile,
+      vms: this.#vms.map(({ id, socket, runDir }) => ({ id, socket, run_dir: runDir })),
+      pids: { ...this.#pids },
+      stack_pid: process.pid,
+    });
+  }
+}
+
+/** A directory in memory, where there is one: env files must not reach a disk. */
+function memoryDirectory(): string {
+  return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+}

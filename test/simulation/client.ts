@@ -1,0 +1,171 @@
+import type { ToClient, ToReplica } from "../../services/rotation/protocol/machine/messages";
+import type { Happening, Simulation } from "./simulation";
+
+export const REPLICAS = ["r1", "r2"];
+export const VMS = ["v1", "v2", "v3"];
+export const SECRETS = ["ALPHA", "BETA", "GAMMA"];
+const MOST_AGENTS = 7;
+
+interface Request {
+  message: Happening;
+  answered: boolean;
+  /** Whether its caller gives up at the first silence. */
+  vanishes: boolean;
+}
+
+/** People who use the product: they ask, lose patience, ask again with the same id, or go away. */
+export class Client {
+  readonly requests = new Map<string, Request>();
+  /** Versions that were current when a rekey was first asked for: all its agents must get there. */
+  readonly promised = new Map<string, Readonly<Record<string, number>>>();
+  patient = false;
+  private asked = 0;
+  private spawned = 0;
+
+  constructor(private readonly simulation: Simulation) {}
+
+  /** Does something that people do, at random. */
+  act(): void {
+    const { random } = this.simulation;
+    const dice = random.below(100);
+    if (dice < 22) this.changeSecret();
+    else if (dice < 48) this.rekey();
+    else if (dice < 68) this.spawn();
+    else if (dice < 74) this.kill();
+    else if (dice < 82) this.rollBack();
+    else if (dice < 90) this.revoke();
+    else this.retry();
+  }
+
+  hear({ requestId, outcome }: ToClient): void {
+    const request = this.requests.get(requestId);
+    if (request === undefined || request.answered) return;
+    request.answered = true;
+    const spawn = this.requests.get(`spawn ${requestId}`);
+    if (outcome === "stored" && spawn !== undefined && !spawn.vanishes) {
+      this.requests.delete(`spawn ${requestId}`);
+      this.requests.set(requestId, spawn);
+      this.simulation.send(spawn.message);
+    }
+  }
+
+  /** While there are faults an answer may be lost: the request was done, its caller asks again. */
+  losesAnswer(): boolean {
+    return !this.patient && this.simulation.random.chance(0.1);
+  }
+
+  /** Asks again for everything that was not answered. */
+  retryAll(): void {
+    for (const id of this.unanswered()) {
+      const request = this.requests.get(id);
+      if (request !== undefined) this.simulation.send(elsewhere(this, request));
+    }
+  }
+
+  unanswered(): string[] {
+    return [...this.requests].flatMap(([id, { answered, vanishes }]) =>
+      answered || vanishes || id.startsWith("spawn ") ? [] : [id],
+    );
+  }
+
+  anyReplica(): string {
+    return this.simulation.random.pick(REPLICAS) ?? "r1";
+  }
+
+  private changeSecret(): void {
+    const { random } = this.simulation;
+    const name = random.pick(SECRETS) ?? "ALPHA";
+    const kind = random.chance(0.2) ? "delete-secret" : "set-secret";
+    this.simulation.apply({ to: "catalog", message: { kind, name } });
+  }
+
+  private rekey(): void {
+    const { random, world } = this.simulation;
+    const rootId = random.pick(Object.keys(world.rotation.agents));
+    if (rootId === undefined) return;
+    const requestId = this.newId("rekey");
+    const secrets = Object.entries(world.catalog.secrets);
+    const current = secrets.flatMap(([name, { current }]) =>
+      current === undefined ? [] : [[name, current] as const],
+    );
+    this.promised.set(requestId, Object.fromEntries(current));
+    this.ask(requestId, { kind: "rekey", requestId, rootId });
+  }
+
+  private rollBack(): void {
+    const rolloutId = this.simulation.random.pick(
+      Object.keys(this.simulation.world.rotation.rollouts),
+    );
+    if (rolloutId === undefined) return;
+    const requestId = this.newId("rollback");
+    this.ask(requestId, { kind: "rollback", requestId, rolloutId });
+  }
+
+  private spawn(): void {
+    const { random, world } = this.simulation;
+    const ids = Object.keys(world.rotation.agents);
+    if (ids.length >= MOST_AGENTS) return;
+    this.spawned += 1;
+    const agentId = `s${this.spawned}`;
+    const parentId = random.chance(0.85) ? random.pick(ids) : undefined;
+    const vmId = random.pick(VMS) ?? "v1";
+    const spawnSecrets = random.chance(0.3);
+    const message = { kind: "spawn", agentId, parentId, vmId, spawnSecrets } as const;
+    if (!spawnSecrets) {
+      this.ask(agentId, message);
+      return;
+    }
+    const spawn = { to: "replica", id: this.anyReplica(), message } as const;
+    this.requests.set(`spawn ${agentId}`, {
+      message: spawn,
+      answered: false,
+      vanishes: random.chance(0.2),
+    });
+    const store = { to: "catalog", message: { kind: "store-spawn-secrets", agentId } } as const;
+    this.requests.set(agentId, { message: store, answered: false, vanishes: random.chance(0.1) });
+    this.simulation.send(store);
+  }
+
+  private kill(): void {
+    const agentId = this.simulation.random.pick(Object.keys(this.simulation.world.rotation.agents));
+    if (agentId === undefined) return;
+    const requestId = this.newId("kill");
+    this.ask(requestId, { kind: "kill", requestId, agentId });
+  }
+
+  private revoke(): void {
+    const { random, world } = this.simulation;
+    const name = random.pick(SECRETS) ?? "ALPHA";
+    const current = world.catalog.secrets[name]?.current;
+    const rolloutId = random.pick(Object.keys(world.rotation.rollouts));
+    if (current === undefined || current < 2 || rolloutId === undefined) return;
+    const requestId = this.newId("revoke");
+    const version = current - 1;
+    this.ask(requestId, { kind: "revoke-when-applied", requestId, name, version, rolloutId });
+  }
+
+  private retry(): void {
+    const id = this.simulation.random.pick([...this.requests.keys()]);
+    // A spawn that waits until its secrets are stored is not sent before.
+    const request = id?.startsWith("spawn ") === true ? undefined : this.requests.get(id ?? "");
+    if (request !== undefined && !request.answered) {
+      this.simulation.send(elsewhere(this, request));
+    }
+  }
+
+  private ask(id: string, message: ToReplica): void {
+    const happening = { to: "replica", id: this.anyReplica(), message } as const;
+    const vanishes = this.simulation.random.chance(0.1);
+    this.requests.set(id, { message: happening, answered: false, vanishes });
+    this.simulation.send(happening);
+  }
+
+  private newId(what: string): string {
+    this.asked += 1;
+    return `${what}-${this.asked}`;
+  }
+}
+
+function elsewhere(client: Client, { message }: Request): Happening {
+  return message.to === "replica" ? { ...message, id: client.anyReplica() } : message;
+}

@@ -1,0 +1,75 @@
+import type { Effect, Event } from "../../services/rotation/protocol/machine/messages";
+import type { Reduce } from "../../services/rotation/protocol/machine/machine";
+import type { World } from "../../services/rotation/protocol/machine/world";
+import { Client } from "./client";
+import { Observer } from "./observer";
+import { seededRandom, type Random } from "./random";
+
+/** A message on its way, or something that is about to happen to a party. */
+export type Happening = Exclude<Effect, { to: "client" }>;
+
+/** One schedule: the world, the network between its parties, its clock and its observer. */
+export class Simulation {
+  readonly random: Random;
+  readonly client: Client;
+  readonly observer: Observer;
+  /** Messages sent and not delivered; any of them may come next. */
+  private readonly network: Happening[] = [];
+  /** Messages that met with a delay: much that was sent later comes before them. */
+  private readonly delayed: Happening[] = [];
+  /** Parties that are down: what is sent to them is lost. */
+  readonly down = new Set<string>();
+  nowMs = 0;
+  events = 0;
+
+  constructor(
+    seed: number,
+    public world: World,
+    private readonly reduce: Reduce,
+    private readonly trace?: (event: Event, effects: readonly Effect[]) => void,
+  ) {
+    this.random = seededRandom(seed);
+    this.client = new Client(this);
+    this.observer = new Observer(world);
+  }
+
+  /** Something happens, now: the machine takes a step and the observer looks at it. */
+  apply(happening: Happening): void {
+    const event: Event = { ...happening, atMs: this.nowMs };
+    const before = this.world;
+    const { world, effects } = this.reduce(before, event);
+    this.trace?.(event, effects);
+    this.world = world;
+    this.events += 1;
+    this.observer.look(before, event, world);
+    for (const effect of effects) {
+      if (effect.to !== "client") this.send(effect);
+      // Answers take the network too: the caller may never get them.
+      else if (!this.client.losesAnswer()) this.client.hear(effect.message);
+    }
+  }
+
+  send(happening: Happening): void {
+    (this.random.chance(0.12) ? this.delayed : this.network).push(happening);
+  }
+
+  /** Takes any message from the network; undefined when there is none. */
+  takeMessage(): Happening | undefined {
+    const late = this.network.length === 0 || this.random.chance(0.04);
+    const messages = late ? this.delayed : this.network;
+    const index = this.random.below(messages.length);
+    const taken = messages[index];
+    const last = messages.pop();
+    if (taken !== last && last !== undefined) messages[index] = last;
+    return taken;
+  }
+
+  deliver(message: Happening): void {
+    if (!this.down.has(partyOf(message))) this.apply(message);
+  }
+}
+
+/** The name of the party that a message is for. */
+export function partyOf(happening: Happening): string {
+  return happening.to === "catalog" ? "catalog" : happening.id;
+}
