@@ -65,7 +65,9 @@ function shellReader(shell: string, program: string, form: "env" | "env.sh"): En
     async read(path) {
       const args = ["-euc", `${source}; exec env -0`, shell, path];
       const { stdout, stderr } = await run(program, args, {
-        env: {},
+        // Debian's bash takes a socket on its standard input for a remote login and reads bashrc,
+        // unless it is told that it is a shell within a shell.
+        env: { SHLVL: "1" },
         encoding: "buffer",
         timeout: TIMEOUT_MS,
         maxBuffer: MAX_OUTPUT_BYTES,

@@ -3,8 +3,8 @@ import { type Form, writeHeading } from "./form";
 
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
-/** docker reads lines with a 64 KiB scanner; the newline counts. */
-const MAX_LINE_BYTES = 64 * 1024 - 2;
+/** docker reads lines with a scanner of 64 KiB; the newline counts. */
+const MAX_LINE_BYTES = 64 * 1024 - 1;
 
 /**
  * `env.docker`: for `docker run --env-file`, which knows no quotes: everything after the first `=`
