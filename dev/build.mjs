@@ -41,7 +41,7 @@ async function bundle([name, source]) {
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
-    external: ["koffi", "pg-native", "pg-cloudflare"],
+    external: ["koffi", "pg-native", "pg-cloudflare", "@opentelemetry/sdk-node"],
     metafile: true,
     logLevel: "warning",
   });

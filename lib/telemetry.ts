@@ -1,0 +1,33 @@
+import type { Log } from "./log";
+
+/** Ends what was started; flushes within the exporter's own bounds. */
+export interface Telemetry {
+  stop(): Promise<void>;
+}
+
+export interface TelemetryOptions {
+  /** `service.name` of every span and metric. */
+  service: string;
+  /** OTLP endpoint of a collector, such as `http://collector:4317`; absent: nothing is exported. */
+  endpoint: string | undefined;
+  log: Log;
+}
+
+/**
+ * Starts exporting spans and metrics. Everywhere else only `@opentelemetry/api` is used, which does
+ * nothing until this has run; the SDK is loaded only when there is somewhere to export to, since
+ * it is a third of a daemon's memory.
+ */
+export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
+  if (options.endpoint === undefined) return { stop: () => Promise.resolve() };
+  process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = options.endpoint;
+  const { NodeSDK } = await import("@opentelemetry/sdk-node");
+  const sdk = new NodeSDK({
+    serviceName: options.service,
+    instrumentations: [],
+    autoDetectResources: false,
+  });
+  sdk.start();
+  options.log.info("exporting telemetry", { endpoint: options.endpoint });
+  return { stop: () => sdk.shutdown() };
+}
