@@ -1,0 +1,62 @@
+import { type Sensitive } from "../../lib/sensitive";
+
+/** An agent as the commands show it, whether rotation or the VM's daemon told of it. */
+export interface AgentView {
+  agentId: string;
+  workspace: string;
+  /** `parent/child`: what the agent is addressed by. */
+  path: string;
+  /** `running` and so on. */
+  phase: string;
+  vm: string;
+  desiredGeneration: number;
+  appliedGeneration: number;
+  createdAt: Date | undefined;
+  endedAt: Date | undefined;
+  /** How it ended, in words: `status 1`, `SIGTERM`. */
+  exit: string | undefined;
+  developer: string;
+  isEnding: boolean;
+}
+
+export interface ProcessView {
+  pid: number;
+  parentPid: number;
+  name: string;
+}
+
+/** One agent with all that belongs to it. */
+export interface AgentDetails {
+  agent: AgentView;
+  descendants: AgentView[];
+  processes: ProcessView[];
+  /** When the VM last told of the processes. */
+  reportedAt: Date | undefined;
+}
+
+export interface SpawnWish {
+  slug: string;
+  /** Name of a VM; undefined leaves the choice to the service. */
+  vm: string | undefined;
+  workspace: string | undefined;
+  variables: readonly { name: string; value: Sensitive<string> }[];
+  command: readonly string[];
+  workingDirectory: string | undefined;
+}
+
+export interface Spawned {
+  agentId: string;
+  path: string;
+  /** Undefined where it goes without saying. */
+  vm: string | undefined;
+  warnings: string[];
+}
+
+/** Who knows of agents and can start and end them: rotation, or on a VM its daemon. */
+export interface AgentKeeper {
+  spawn(wish: SpawnWish): Promise<Spawned>;
+  list(query: { workspace: string | undefined; includeEnded: boolean }): Promise<AgentView[]>;
+  get(workspace: string | undefined, path: string): Promise<AgentDetails>;
+  /** The agents whose end was asked for, the named one first. */
+  kill(workspace: string | undefined, path: string): Promise<AgentView[]>;
+}

@@ -1,0 +1,97 @@
+import { randomUUID } from "node:crypto";
+import { type Agent, agentPhaseToJSON, type ExitStatus } from "../../gen/murmur/rotation/v1/agents";
+import { allPages } from "../all-pages";
+import { type CommandContext } from "../command";
+import { patient } from "../patient";
+import { type AgentKeeper, type AgentView, type Spawned, type SpawnWish } from "./agent-view";
+
+/** Agents by way of the rotation service, as a developer sees them. */
+export function createRotationAgentKeeper(context: CommandContext): AgentKeeper {
+  return {
+    spawn: (wish) => spawn(context, wish),
+    async list({ workspace, includeEnded }) {
+      const { agents } = await context.rotation();
+      const found = await allPages(
+        (page) =>
+          agents.listAgents({
+            workspace: context.findWorkspace(workspace) ?? "",
+            includeEnded,
+            ...page,
+          }),
+        (page) => page.agents,
+      );
+      return found.map(toAgentView);
+    },
+    async get(flag, path) {
+      const workspace = context.requireWorkspace(flag);
+      const { agents } = await context.rotation();
+      const response = await patient(() => agents.getAgent({ workspace, path }));
+      return {
+        agent: toAgentView(response.agent),
+        descendants: response.descendants.map(toAgentView),
+        processes: response.processes,
+        reportedAt: response.reportedAt,
+      };
+    },
+    async kill(flag, path) {
+      const workspace = context.requireWorkspace(flag);
+      const { agents } = await context.rotation();
+      const response = await patient(() =>
+        agents.killAgent({ workspace, path, callerAgentId: "" }),
+      );
+      return response.agents.map(toAgentView);
+    },
+  };
+}
+
+/** The agent's id is chosen here, so that its values can wait for it and a repeat starts no twin. */
+async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned> {
+  const workspace = context.requireWorkspace(wish.workspace);
+  const agentId = randomUUID();
+  const { agents } = await context.rotation();
+  if (wish.variables.length > 0) {
+    const { environments } = await context.catalog();
+    const secrets = wish.variables.map(({ name, value }) => ({
+      name,
+      plaintextValue: Buffer.from(value.expose()),
+    }));
+    await patient(() => environments.storeSpawnSecrets({ agentId, secrets }));
+  }
+  const { agent, warnings } = await patient(() =>
+    agents.spawnAgent({
+      agentId,
+      workspace,
+      slug: wish.slug,
+      vm: wish.vm ?? "",
+      parentAgentId: "",
+      command: [...wish.command],
+      workingDirectory: wish.workingDirectory ?? "",
+    }),
+  );
+  const { path, vm } = toAgentView(agent);
+  return { agentId, path, vm, warnings };
+}
+
+/** An agent in the words of the commands. */
+export function toAgentView(agent: Agent | undefined): AgentView {
+  if (!agent) throw new Error("the service answered without an agent");
+  return {
+    agentId: agent.agentId,
+    workspace: agent.workspace,
+    path: agent.path,
+    phase: agentPhaseToJSON(agent.phase).replace("AGENT_PHASE_", "").toLowerCase(),
+    vm: agent.vmName,
+    desiredGeneration: Number(agent.desiredGeneration),
+    appliedGeneration: Number(agent.appliedGeneration),
+    createdAt: agent.createdAt,
+    endedAt: agent.endedAt,
+    exit: exitWords(agent.exitStatus?.how),
+    developer: agent.developer,
+    isEnding: agent.killRequested,
+  };
+}
+
+function exitWords(how: ExitStatus["how"]): string | undefined {
+  if (!how) return undefined;
+  return how.$case === "code" ? `status ${how.value}` : how.value;
+}

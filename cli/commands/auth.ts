@@ -1,0 +1,108 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type GetIdentityResponse, roleToJSON } from "../../gen/murmur/rotation/v1/identity";
+import { unauthenticated } from "../../lib/errors";
+import { sensitive, type Sensitive } from "../../lib/sensitive";
+import { type CommandContext, type Invocation, type Run } from "../command";
+import {
+  findLocalConfig,
+  LOCAL_CONFIG,
+  type LocalConfig,
+  readLocalConfig,
+} from "../config/local-config";
+import { writeLocalConfig } from "../config/write-local-config";
+import { connectRotation } from "../connect";
+import { LocalError, UsageError } from "../errors";
+import { hiddenPrompt } from "../input/hidden-prompt";
+import { readStdin } from "../input/stdin";
+import { printable } from "../output/printable";
+import { relativeTime } from "../output/relative-time";
+import { patient } from "../patient";
+
+export const run: Run = async (context, call) => {
+  const path = pathToWrite(context);
+  const config = readLocalConfig(existsSync(path) ? path : undefined);
+  const rotation = call.text("rotation") ?? config.rotation;
+  if (rotation === undefined)
+    throw new UsageError("rotation's address is not known", "Give --rotation HOST:PORT.");
+  const token = call.flag("renew") ? await renew(config, rotation) : await readToken(context, call);
+  const identity = await verify(config, rotation, token);
+  const wanted = call.text("tenant");
+  if (wanted !== undefined && wanted !== identity.tenantId)
+    throw new LocalError(`the token is for tenant "${identity.tenantId}", not "${wanted}"`);
+  writeLocalConfig(path, {
+    catalog: call.text("catalog"),
+    rotation: call.text("rotation"),
+    tenant: identity.tenantId,
+    workspace: call.text("workspace"),
+    token: token.expose(),
+  });
+  report(context, identity, path);
+};
+
+/** The file that is in force, else a new one below the working directory. */
+function pathToWrite({ terminal: { env, cwd } }: CommandContext): string {
+  return findLocalConfig(env, cwd) ?? join(cwd, ".murmur", LOCAL_CONFIG);
+}
+
+async function readToken(
+  { terminal }: CommandContext,
+  call: Invocation,
+): Promise<Sensitive<string>> {
+  const file = call.text("token-file");
+  const bytes =
+    file === undefined ? await ask(terminal) : readTokenFile(resolve(terminal.cwd, file));
+  const token = bytes.toString("utf8").trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new LocalError("that is no identity token");
+  return sensitive(token);
+}
+
+function ask(terminal: CommandContext["terminal"]): Promise<Buffer> {
+  return terminal.stdin.isTTY ? hiddenPrompt(terminal, "Identity token: ") : readStdin(terminal);
+}
+
+function readTokenFile(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
+    throw new LocalError(`cannot read ${path} (${code})`);
+  }
+}
+
+async function renew(config: LocalConfig, rotation: string): Promise<Sensitive<string>> {
+  if (!config.token) throw unauthenticated();
+  const { identity, close } = connect(config, rotation, config.token);
+  try {
+    return sensitive((await patient(() => identity.renewIdentityToken({}))).token);
+  } finally {
+    close();
+  }
+}
+
+async function verify(
+  config: LocalConfig,
+  rotation: string,
+  token: Sensitive<string>,
+): Promise<GetIdentityResponse> {
+  const { identity, close } = connect(config, rotation, token);
+  try {
+    return await patient(() => identity.getIdentity({}));
+  } finally {
+    close();
+  }
+}
+
+function connect({ caFile }: LocalConfig, address: string, token: Sensitive<string>) {
+  return connectRotation({ address, token, caFile });
+}
+
+function report(
+  { output, clock }: CommandContext,
+  { developer, role, tenantId, expiresAt }: GetIdentityResponse,
+  path: string,
+): void {
+  const rank = roleToJSON(role).replace("ROLE_", "").toLowerCase();
+  output.line(printable(`Authenticated as ${developer} (${rank}) in tenant ${tenantId}`));
+  output.note(`Token expires ${relativeTime(expiresAt, clock.now())}; kept in ${path}`);
+}

@@ -1,0 +1,4 @@
+import { type Run } from "../command";
+import { listSecrets } from "../secrets-list";
+
+export const run: Run = listSecrets;

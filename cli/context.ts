@@ -1,0 +1,59 @@
+import { systemClock } from "../lib/clock";
+import { unauthenticated } from "../lib/errors";
+import { type CommandContext } from "./command";
+import { findLocalConfig, type LocalConfig, readLocalConfig } from "./config/local-config";
+import { findWorkspace, requireWorkspace } from "./config/workspace";
+import { type ServiceAddress } from "./connect";
+import { LocalError } from "./errors";
+import { type Output } from "./output/output";
+import { type Terminal } from "./terminal";
+
+/** A command's context, and the end of what was opened through it. */
+export interface OwnedContext {
+  context: CommandContext;
+  close: () => void;
+}
+
+/** Reads and connects as late as possible, each at most once. */
+export function createContext(terminal: Terminal, output: Output): OwnedContext {
+  const opened: { close: () => void }[] = [];
+  const keep = <T extends { close: () => void }>(thing: T): T => {
+    opened.push(thing);
+    return thing;
+  };
+  let local: LocalConfig | undefined;
+  const config = () => (local ??= readLocalConfig(findLocalConfig(terminal.env, terminal.cwd)));
+  const connect = () => import("./connect.js");
+  return {
+    context: {
+      terminal,
+      output,
+      clock: systemClock,
+      config,
+      requireWorkspace: (flag) => requireWorkspace(flag, config(), terminal.cwd),
+      findWorkspace: (flag) => findWorkspace(flag, config(), terminal.cwd),
+      catalog: async () => {
+        const to = addressOf(config(), "catalog");
+        return keep((await connect()).connectCatalog(to));
+      },
+      rotation: async () => {
+        const to = addressOf(config(), "rotation");
+        return keep((await connect()).connectRotation(to));
+      },
+    },
+    close: () => {
+      for (const { close } of opened) close();
+    },
+  };
+}
+
+function addressOf(config: LocalConfig, service: "catalog" | "rotation"): ServiceAddress {
+  if (config.path === undefined) throw unauthenticated();
+  const address = config[service];
+  if (address === undefined)
+    throw new LocalError(
+      `${config.path} has no ${service} address`,
+      `Run murmur auth --${service} HOST:PORT, or write ${service}: HOST:PORT there.`,
+    );
+  return { address, token: config.token, caFile: config.caFile };
+}

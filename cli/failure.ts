@@ -1,0 +1,47 @@
+import { type AppError, isAppError } from "../lib/errors";
+import { HintedError, LocalError, UsageError } from "./errors";
+import { hintFor } from "./hints";
+import { printable } from "./output/printable";
+
+/** Lines for standard error, and the status to exit with. */
+export interface Failure {
+  lines: string[];
+  exitCode: 1 | 2;
+}
+
+/**
+ * Says what went wrong: `murmur: <what was tried>: <CODE>: <message>`, then a line with what can be
+ * done about it.
+ */
+export function describeFailure(tried: string, error: unknown): Failure {
+  if (error instanceof HintedError)
+    return { lines: withHint(messageLines(tried, error.cause), error.hint), exitCode: 1 };
+  if (error instanceof UsageError) {
+    const hint = error.hint ?? "Try murmur --help.";
+    return { lines: withHint(messageLines(tried, error), hint), exitCode: 2 };
+  }
+  return { lines: withHint(messageLines(tried, error), hintOf(error)), exitCode: 1 };
+}
+
+function messageLines(tried: string, error: unknown): string[] {
+  const prefix = tried === "" ? "murmur" : `murmur: ${printable(tried)}`;
+  if (isAppError(error)) return appErrorLines(prefix, error);
+  return [`${prefix}: ${printable(error instanceof Error ? error.message : String(error))}`];
+}
+
+function appErrorLines(prefix: string, error: AppError): string[] {
+  const others = error.violations
+    .slice(1)
+    .map(({ description }) => `  also: ${printable(description)}`);
+  return [`${prefix}: ${error.code}: ${printable(error.message)}`, ...others];
+}
+
+function hintOf(error: unknown): string | undefined {
+  if (isAppError(error)) return hintFor(error);
+  if (error instanceof LocalError) return error.hint;
+  return "This is a bug in murmur, or this machine is in trouble.";
+}
+
+function withHint(lines: string[], hint: string | undefined): string[] {
+  return hint === undefined ? lines : [...lines, hint];
+}

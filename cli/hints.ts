@@ -1,0 +1,43 @@
+import { ErrorReason } from "../gen/murmur/errors/v1/error_reason";
+import { type AppError, type ErrorCode } from "../lib/errors";
+
+/** What to do about an error, one sentence or two; undefined when its message says it all. */
+export function hintFor(error: AppError): string | undefined {
+  return BY_REASON[error.reason] ?? BY_CODE[error.code];
+}
+
+const BY_REASON: Partial<Record<ErrorReason, string>> = {
+  [ErrorReason.ERROR_REASON_AGENT_NOT_FOUND]:
+    "Check the slug spelling. Use murmur ls to see running agents.",
+  [ErrorReason.ERROR_REASON_AGENT_ENDED]: "Use murmur ls -a to see agents that are over.",
+  [ErrorReason.ERROR_REASON_AGENT_EXISTS]:
+    "Choose another slug, or end the living agent with murmur kill.",
+  [ErrorReason.ERROR_REASON_SECRET_NOT_FOUND]:
+    "Check the spelling. Use murmur secret ls to see the names.",
+  [ErrorReason.ERROR_REASON_SECRET_VERSION_CONFLICT]:
+    "Somebody else wrote it. Use murmur secret ls -l to see the current version.",
+  [ErrorReason.ERROR_REASON_ENVIRONMENT_TOO_LARGE]:
+    "Deliver large values as files (murmur secret set --as-file), or name fewer secrets in the workspace.",
+  [ErrorReason.ERROR_REASON_VALUE_NOT_ENVIRONMENT]:
+    "Deliver it as a file: murmur secret set --as-file.",
+  [ErrorReason.ERROR_REASON_WORKSPACE_NOT_FOUND]:
+    "Use murmur get workspace to see the workspaces, murmur set workspace to make one.",
+  [ErrorReason.ERROR_REASON_WORKSPACE_CONFLICT]:
+    "Somebody else wrote it. Use murmur get workspace to see the current revision.",
+  [ErrorReason.ERROR_REASON_WORKSPACE_IN_USE]:
+    "Use murmur ls to see its agents, murmur kill to end them.",
+  [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
+  [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
+  [ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND]: "Use murmur rollouts to see the rollouts.",
+  [ErrorReason.ERROR_REASON_NOT_SUPPORTED_ON_VM]: "Run murmur rekey from your laptop instead.",
+};
+
+const BY_CODE: Partial<Record<ErrorCode, string>> = {
+  UNAUTHENTICATED: "Run murmur auth or check your murmur.local.yaml configuration.",
+  PERMISSION_DENIED: "Your role does not allow this. Ask an admin of your tenant.",
+  UNAVAILABLE:
+    "Nothing was half done. Try again in a moment, or check the addresses in murmur.local.yaml.",
+  DEADLINE_EXCEEDED: "The service took too long. Try again in a moment.",
+  INTERNAL: "This is a bug. The service's log has more under the request's id.",
+  UNIMPLEMENTED: "The service is older than this murmur, or the address is another service's.",
+};

@@ -1,0 +1,82 @@
+import { type RolloutTarget, TargetState } from "../../gen/murmur/rotation/v1/rollouts";
+import { printable } from "../output/printable";
+import { type Style } from "../output/style";
+import { table } from "../output/table";
+import { isCompleted, type RolloutView } from "./watch-rollout";
+
+const WORDS: Partial<Record<TargetState, string>> = {
+  [TargetState.TARGET_STATE_PENDING]: "pending",
+  [TargetState.TARGET_STATE_APPLIED]: "applied",
+  [TargetState.TARGET_STATE_FAILED]: "failed",
+  [TargetState.TARGET_STATE_SKIPPED]: "skipped",
+};
+
+export function stateWord({ state }: RolloutTarget): string {
+  return WORDS[state] ?? "unknown";
+}
+
+/** Targets that have not got there and still should. */
+export function laggards(targets: readonly RolloutTarget[]): RolloutTarget[] {
+  return targets.filter(({ state }) => !SETTLED.has(state));
+}
+
+const SETTLED: ReadonlySet<TargetState> = new Set([
+  TargetState.TARGET_STATE_APPLIED,
+  TargetState.TARGET_STATE_SKIPPED,
+]);
+
+export function skipped(targets: readonly RolloutTarget[]): RolloutTarget[] {
+  return targets.filter(({ state }) => state === TargetState.TARGET_STATE_SKIPPED);
+}
+
+/** Targets a line each, with the reason of those that have not acked. */
+export function targetTable(targets: readonly RolloutTarget[], style: Style): string[] {
+  return table(
+    targets,
+    [
+      { title: "AGENT", text: ({ path }) => path },
+      { title: "VM", text: ({ vmName }) => vmName },
+      { title: "GENERATION", text: ({ generation }) => String(generation) },
+      { title: "STATE", text: stateWord, paint: (text, target) => paint(text, target, style) },
+      { title: "REASON", text: ({ reason }) => reason },
+    ],
+    style.bold,
+  );
+}
+
+function paint(text: string, { state }: RolloutTarget, style: Style): string {
+  if (state === TargetState.TARGET_STATE_APPLIED) return style.green(text);
+  if (state === TargetState.TARGET_STATE_FAILED) return style.red(text);
+  return state === TargetState.TARGET_STATE_PENDING ? style.yellow(text) : style.dim(text);
+}
+
+/** One line on a target that has not acked: who, where, why. */
+export function laggardLine(target: RolloutTarget): string {
+  const why = target.reason === "" ? "" : `: ${target.reason}`;
+  return printable(`  ${target.path} on ${target.vmName} ${stateWord(target)}${why}`);
+}
+
+/** A rollout as JSON shows it, named as in the protocol. */
+export function rolloutToJson({ rollout, targets }: RolloutView) {
+  return {
+    rollout_id: rollout.rolloutId,
+    workspace: rollout.workspace,
+    path: rollout.path,
+    state: isCompleted(rollout) ? "completed" : "open",
+    requested_by: rollout.requestedBy,
+    reason: rollout.reason,
+    accepted_at: rollout.acceptedAt,
+    completed_at: rollout.completedAt,
+    unchanged: rollout.unchanged,
+    targets: targets.map((target) => ({
+      agent_id: target.agentId,
+      path: target.path,
+      vm: target.vmName,
+      generation: target.generation,
+      state: stateWord(target),
+      reason: target.reason,
+      acked_at: target.ackedAt,
+      omitted_names: target.omittedNames,
+    })),
+  };
+}

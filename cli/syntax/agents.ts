@@ -1,0 +1,65 @@
+import { type CommandSyntax } from "../command";
+import { JSON_OUTPUT, SLUG, WORKSPACE } from "./options";
+
+/** Running agents. */
+export const AGENT_COMMANDS: readonly CommandSyntax[] = [
+  {
+    path: ["spawn"],
+    args: [{ name: "slug" }, { name: "command", isRest: true, candidates: "command" }],
+    options: [
+      {
+        flags: "--vm <name>",
+        description: "the VM to run on; else the workspace's, or the only one",
+        candidates: "vm",
+      },
+      WORKSPACE,
+      {
+        flags: "-e, --env <NAME=VALUE>",
+        description: "a secret for this agent alone; NAME takes the value it has here",
+        isList: true,
+      },
+      { flags: "--cwd <directory>", description: "where to start, on the VM" },
+      JSON_OUTPUT,
+    ],
+    summary: "Start an agent; on a VM, a child of the calling agent",
+    examples: ["murmur spawn --vm build-1 fix-auth -- ./agent.sh --task 42"],
+    load: () => import("../commands/spawn.js"),
+  },
+  {
+    path: ["ls"],
+    args: [],
+    options: [
+      { flags: "-a, --all", description: "include agents that are over" },
+      { flags: "-q, --quiet", description: "slugs only" },
+      WORKSPACE,
+      JSON_OUTPUT,
+    ],
+    summary: "List agents: slug, phase, VM, generation",
+    examples: ["murmur ls -a"],
+    load: () => import("../commands/ls.js"),
+  },
+  {
+    path: ["status"],
+    args: [SLUG],
+    options: [WORKSPACE, JSON_OUTPUT],
+    summary: "Show an agent with its children and processes",
+    examples: ["murmur status fix-auth"],
+    load: () => import("../commands/status.js"),
+  },
+  {
+    path: ["kill"],
+    args: [SLUG],
+    options: [WORKSPACE, JSON_OUTPUT],
+    summary: "End an agent and all its children",
+    examples: ["murmur kill fix-auth/tests"],
+    load: () => import("../commands/kill.js"),
+  },
+  {
+    path: ["explain"],
+    args: [SLUG],
+    options: [WORKSPACE, JSON_OUTPUT],
+    summary: "Say hop by hop why an agent is not on the generation it should be on",
+    examples: ["murmur explain fix-auth"],
+    load: () => import("../commands/explain.js"),
+  },
+];

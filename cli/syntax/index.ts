@@ -1,0 +1,15 @@
+import { type CommandSyntax } from "../command";
+import { AGENT_COMMANDS } from "./agents";
+import { ROLLOUT_COMMANDS } from "./rollouts";
+import { SECRET_COMMANDS } from "./secrets";
+import { SETUP_COMMANDS } from "./setup";
+import { VM_COMMANDS } from "./vms";
+
+/** All commands, in the order in which help shows them. */
+export const COMMAND_GROUPS: readonly { title: string; commands: readonly CommandSyntax[] }[] = [
+  { title: "Secrets and workspaces", commands: SECRET_COMMANDS },
+  { title: "Agents", commands: AGENT_COMMANDS },
+  { title: "Rekey", commands: ROLLOUT_COMMANDS },
+  { title: "VMs", commands: VM_COMMANDS },
+  { title: "Setup", commands: SETUP_COMMANDS },
+];

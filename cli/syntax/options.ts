@@ -1,0 +1,21 @@
+import { type ArgumentSyntax, type OptionSyntax } from "../command";
+
+/** Options that several commands share. */
+export const WORKSPACE: OptionSyntax = {
+  flags: "--workspace <name>",
+  description: "the workspace, instead of the one in murmur.local.yaml or murmur.yaml",
+  candidates: "workspace",
+};
+export const JSON_OUTPUT: OptionSyntax = { flags: "--json", description: "print JSON" };
+export const LONG: OptionSyntax = { flags: "-l, --long", description: "show all that is kept" };
+export const EXPECTED_VERSION: OptionSyntax = {
+  flags: "--expected-version <n>",
+  description: "refuse unless this is the current version (0: it does not exist)",
+};
+
+export const SLUG: ArgumentSyntax = { name: "slug", candidates: "agent" };
+export const SECRET_NAME: ArgumentSyntax = { name: "name", candidates: "secret" };
+export const VM_NAME: ArgumentSyntax = { name: "name", candidates: "vm" };
+/** What `set`, `get` and `rm` know. */
+export const KINDS = ["secret", "workspace"] as const;
+export const KIND: ArgumentSyntax = { name: "kind", candidates: KINDS };
