@@ -155,8 +155,12 @@ export default tseslint.config(
     rules: { "no-restricted-imports": restrict("node:child_process") },
   },
   {
+    // The SDK takes its exporter from the environment.
     files: ["lib/telemetry.ts"],
-    rules: { "no-restricted-imports": restrict("@opentelemetry/sdk-node") },
+    rules: {
+      "no-restricted-imports": restrict("@opentelemetry/sdk-node"),
+      "no-restricted-syntax": ["error", NO_EXPOSE],
+    },
   },
   { files: MAY_EXPOSE, rules: { "no-restricted-syntax": ["error", NO_ENV] } },
   { files: ["**/main.ts", "**/migrate-main.ts", "cli/**"], rules: { "no-restricted-syntax": ["error", NO_EXPOSE] } },
