@@ -1,5 +1,6 @@
+import { quoted } from "./quoted";
+
 const DNS_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const SHOWN_LENGTH = 80;
 
 /** Whether a text can be a label of a domain name (RFC 1123), in lower case. */
 export function isDnsLabel(text: string): boolean {
@@ -14,11 +15,4 @@ export function dnsLabelFault(word: string, text: string): string | undefined {
   if (isDnsLabel(text)) return undefined;
   const rule = "must be a DNS label: lowercase letters, digits and hyphens, at most 63";
   return `${word} ${quoted(text)} ${rule}`;
-}
-
-/** A caller's text within quotes, cut so that an error stays small whatever was sent. */
-export function quoted(text: string): string {
-  if (text.length <= SHOWN_LENGTH) return `"${text}"`;
-  // Half of a surrogate pair is no text.
-  return `"${text.slice(0, SHOWN_LENGTH).replace(/[\ud800-\udbff]$/, "")}…"`;
 }

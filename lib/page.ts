@@ -56,7 +56,8 @@ function toToken(list: string, key: string): string {
 
 function readToken(list: string, token: string): string {
   const [tokenList, key] = parse(token);
-  if (tokenList !== list || typeof key !== "string") throw garbledPageToken();
+  // PostgreSQL has no text with a NUL in it, so no key has one.
+  if (tokenList !== list || typeof key !== "string" || key.includes("\0")) throw garbledPageToken();
   return key;
 }
 

@@ -1,4 +1,6 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { type Clock, systemClock } from "../../lib/clock";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
@@ -7,8 +9,18 @@ import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
+import { withKeyCheck } from "./keys/key-check";
 import type { KeyProvider } from "./keys/key-provider";
+import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
+import { createSecretService } from "./rpc/secret-service";
+import { createVmService } from "./rpc/vm-service";
+import { createSecrets } from "./secrets/secrets";
+import { createPostgresKeyStore } from "./store/postgres-key-store";
+import { createPostgresSecretStore } from "./store/postgres-secret-store";
+import { createPostgresVmStore } from "./vms/postgres-vm-store";
+import { createVmMacs } from "./vms/vm-macs";
+import { watchReadiness } from "./watch-readiness";
 
 export interface CatalogDeps {
   pool: Pool;
@@ -17,6 +29,7 @@ export interface CatalogDeps {
   keySet: KeySet;
   /** Signs VM tokens and delivery sessions; its issuer is `murmur-catalog`. */
   signingKey: SigningKey;
+  /** How long an unwrapped data key is remembered. */
   dataKeyCacheMs: number;
   tls?: ServerTls;
   clock?: Clock;
@@ -25,6 +38,8 @@ export interface CatalogDeps {
 
 export interface Catalog {
   server: GrpcServer;
+  /** Throws when the key provider is not this database's, UNAVAILABLE when it is away. */
+  checkKeys(): Promise<void>;
   /** Cleans up and watches what the service depends on, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -33,7 +48,7 @@ const MAX_TIMEOUT_MS = 30_000;
 
 /** Builds the catalog: secrets, workspaces, environments, and the register of VMs. */
 export function createCatalog(deps: CatalogDeps): Catalog {
-  const { keySet, clock = systemClock, log = silentLog } = deps;
+  const { pool, keySet, signingKey, clock = systemClock, log = silentLog } = deps;
   const server = createGrpcServer({
     authenticate: createAuthenticator({ keySet, service: "catalog", clock }),
     access: CATALOG_ACCESS,
@@ -42,5 +57,22 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     maxTimeoutMs: MAX_TIMEOUT_MS,
     ...(deps.tls && { tls: deps.tls }),
   });
-  return { server, run: () => Promise.resolve() };
+  const keyStore = createPostgresKeyStore(pool);
+  const provider = withKeyCheck(keyStore, deps.keyProvider);
+  const keys = createTenantKeys({
+    store: keyStore,
+    provider,
+    cacheMs: deps.dataKeyCacheMs,
+    clock,
+  });
+  const vmStore = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
+  const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, clock });
+
+  server.add(SecretServiceService, createSecretService(secrets));
+  server.add(VmServiceService, createVmService({ store: vmStore, signingKey, keySet, clock }));
+  return {
+    server,
+    checkKeys: () => provider.check(),
+    run: (signal) => watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
+  };
 }

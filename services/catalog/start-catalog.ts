@@ -1,13 +1,15 @@
-import { join } from "node:path";
+import { isAppError } from "../../lib/errors";
 import { createKeySet } from "../../lib/identity/key-set";
 import { parseSigningKey } from "../../lib/identity/signing-key";
 import type { Scope } from "../../lib/lifecycle";
 import type { Log } from "../../lib/log";
 import { checkSchema, readMigrations } from "../../lib/postgres/migrate";
+import { migrationsDirectory } from "../../lib/postgres/migrations-directory";
 import { createPool } from "../../lib/postgres/pool";
-import { createCatalog } from "./catalog";
+import { type Catalog, createCatalog } from "./catalog";
 import type { CatalogConfig } from "./config";
 import { openKeyProvider } from "./keys/open-key-provider";
+import { createPostgresKeyStore } from "./store/postgres-key-store";
 
 const POOL_SIZE = 20;
 
@@ -20,8 +22,8 @@ export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log
     log,
   });
   scope.defer("database", () => pool.close());
-  await checkSchema(pool, "catalog", await readMigrations(join(__dirname, "migrations")));
-  const keyProvider = await openKeyProvider(pool, config.keyProvider);
+  await checkSchema(pool, "catalog", await readMigrations(migrationsDirectory("catalog")));
+  const keyProvider = await openKeyProvider(createPostgresKeyStore(pool), config.keyProvider);
   const catalog = createCatalog({
     pool,
     keyProvider,
@@ -31,8 +33,19 @@ export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log
     log,
     ...(config.tls && { tls: config.tls }),
   });
+  await refuseWrongKeys(catalog, log);
   scope.task("catalog", (signal) => catalog.run(signal));
   const port = await catalog.server.listen(config.listen);
   scope.defer("server", () => catalog.server.stop(config.shutdownGraceMs / 2));
   scope.ready({ port });
+}
+
+/** A wrong keyring refuses the start; a key provider that is away does not, it is asked again. */
+async function refuseWrongKeys(catalog: Catalog, log: Log): Promise<void> {
+  try {
+    await catalog.checkKeys();
+  } catch (error) {
+    if (!isAppError(error, "UNAVAILABLE")) throw error;
+    log.warn("key provider is away at the start", { error });
+  }
 }

@@ -9,11 +9,11 @@ import type { Sensitive } from "../../../lib/sensitive";
 export interface KeyProvider {
   /** Kept in the database, so that another kind of provider is noticed. */
   readonly name: "local" | "vault-transit";
-  wrap(key: Sensitive<Buffer>): Promise<Buffer>;
+  wrap: (key: Sensitive<Buffer>) => Promise<Buffer>;
   /** Throws WrappedKeyRefused when it was not wrapped by this provider, or was changed since. */
-  unwrap(wrapped: Buffer): Promise<Sensitive<Buffer>>;
+  unwrap: (wrapped: Buffer) => Promise<Sensitive<Buffer>>;
   /** Wraps again under the newest key-encryption key, in order; any number of keys. */
-  rewrap(wrapped: readonly Buffer[]): Promise<Buffer[]>;
+  rewrap: (wrapped: readonly Buffer[]) => Promise<Buffer[]>;
 }
 
 /** A wrapped key does not open: another keyring wrapped it, or it was changed. */

@@ -1,0 +1,24 @@
+import type { Sensitive } from "../../../lib/sensitive";
+import { macOf, subkey, type MacPart } from "./envelope";
+import type { SecretWrite } from "./secret";
+
+/**
+ * Tells one request's body from another's, keyed, so that what is stored beside the request id
+ * lets nobody guess a weak value.
+ */
+export function bodyHashOf(key: Sensitive<Buffer>, write: Omit<SecretWrite, "requestId">): Buffer {
+  const { name, value, description, expectedVersion, delivery } = write;
+  return macOf(subkey(key, "request-hash"), [
+    "set-secret",
+    name,
+    ...optional(description),
+    ...optional(expectedVersion?.toString()),
+    ...optional(delivery),
+    value,
+  ]);
+}
+
+/** Absent and empty are not the same. */
+function optional(text: string | undefined): MacPart[] {
+  return text === undefined ? ["absent"] : ["present", text];
+}

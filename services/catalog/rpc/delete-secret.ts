@@ -1,0 +1,17 @@
+import type {
+  DeleteSecretRequest,
+  DeleteSecretResponse,
+} from "../../../gen/murmur/catalog/v1/secrets";
+import type { UnaryHandler } from "../../../lib/grpc/context";
+import { callerOf } from "../audit";
+import type { Secrets } from "../secrets/secrets";
+
+/** Ends a secret for future snapshots. */
+export function deleteSecret(
+  secrets: Secrets,
+): UnaryHandler<DeleteSecretRequest, DeleteSecretResponse> {
+  return async ({ name, expectedVersion }, context) => {
+    await secrets.delete(callerOf(context), name, expectedVersion);
+    return {};
+  };
+}

@@ -1,0 +1,54 @@
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import { AppError, conflict, notFound } from "../../../lib/errors";
+import { quoted } from "../../../lib/quoted";
+import { environmentFault } from "../domain/secret";
+
+export function secretNotFound(name: string): AppError {
+  const message = `secret ${quoted(name)} not found`;
+  return notFound(ErrorReason.ERROR_REASON_SECRET_NOT_FOUND, message, { name: name.slice(0, 255) });
+}
+
+/** `version` is the one that stands, 0 when there is none. */
+export function versionConflict(name: string, version: bigint): AppError {
+  const is = version === 0n ? "does not exist" : `is at version ${version}`;
+  return conflict(
+    ErrorReason.ERROR_REASON_SECRET_VERSION_CONFLICT,
+    `secret ${quoted(name)} ${is}, not at the expected version`,
+    { name, version: String(version) },
+  );
+}
+
+/** The value is not text, and would be delivered as a variable. */
+export function notForEnvironment(name: string): AppError {
+  const description = environmentFault(name);
+  return new AppError({
+    code: "INVALID_ARGUMENT",
+    reason: ErrorReason.ERROR_REASON_VALUE_NOT_ENVIRONMENT,
+    message: description,
+    metadata: { name },
+    violations: [{ field: "plaintext_value", description }],
+  });
+}
+
+/** NAME_FILE holds the path of a file-delivered NAME, so both cannot be secrets. */
+export function variableTaken({ name }: { name: string }): AppError {
+  const description = `secret ${quoted(name)} and another secret would both fill one variable: a file-delivered NAME fills NAME_FILE`;
+  return new AppError({
+    code: "INVALID_ARGUMENT",
+    reason: ErrorReason.ERROR_REASON_INVALID_FIELD,
+    message: description,
+    metadata: { field: "name" },
+    violations: [{ field: "name", description }],
+  });
+}
+
+export function requestIdReused(requestId: string): AppError {
+  const description = "request_id was used before with another request";
+  return new AppError({
+    code: "INVALID_ARGUMENT",
+    reason: ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+    message: description,
+    metadata: { request_id: requestId },
+    violations: [{ field: "request_id", description }],
+  });
+}

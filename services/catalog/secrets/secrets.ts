@@ -1,0 +1,144 @@
+import { timingSafeEqual } from "node:crypto";
+import { type Clock, systemClock } from "../../../lib/clock";
+import { invalid, invalidFields } from "../../../lib/errors";
+import { garbledPageToken, readPage, toPage, type Page } from "../../../lib/page";
+import type { Caller } from "../audit";
+import { seal } from "../domain/envelope";
+import { bodyHashOf } from "../domain/request-hash";
+import {
+  countFault,
+  isEnvironmentValue,
+  secretWriteFaults,
+  sizeOf,
+  type Secret,
+  type SecretHistoryEntry,
+  type SecretWrite,
+} from "../domain/secret";
+import { deleteNameFault, isSecretName } from "../domain/secret-name";
+import { uuidV7 } from "../domain/uuid-v7";
+import type { DataKey, TenantKeys } from "../keys/tenant-keys";
+import {
+  notForEnvironment,
+  requestIdReused,
+  secretNotFound,
+  variableTaken,
+  versionConflict,
+} from "./secret-errors";
+import type { SealedWrite, SecretStore, WriteOutcome } from "../store/secret-store";
+
+export interface PageRequest {
+  pageSize: number;
+  pageToken: string;
+}
+
+/** What can be done with tenant secrets. No answer holds a value. */
+export interface Secrets {
+  set(caller: Caller, write: SecretWrite): Promise<Secret>;
+  get(tenantId: string, name: string): Promise<Secret>;
+  list(tenantId: string, page: PageRequest): Promise<Page<Secret>>;
+  delete(caller: Caller, name: string, expectedVersion?: bigint): Promise<void>;
+  history(tenantId: string, name: string, page: PageRequest): Promise<Page<SecretHistoryEntry>>;
+}
+
+export interface SecretsDeps {
+  store: SecretStore;
+  keys: TenantKeys;
+  clock?: Clock;
+}
+
+/** Tenant secrets over a store and the tenants' data keys. */
+export function createSecrets(deps: SecretsDeps): Secrets {
+  const { store } = deps;
+  return {
+    set: (caller, write) => setSecret(deps, caller, write),
+    async get(tenantId, name) {
+      const secret = isSecretName(name) ? await store.find(tenantId, name) : undefined;
+      if (!secret) throw secretNotFound(name);
+      return secret;
+    },
+    async list(tenantId, page) {
+      const query = readPage("secrets", page);
+      return toPage("secrets", await store.list(tenantId, query), query, ({ name }) => name);
+    },
+    async delete(caller, name, expectedVersion) {
+      const fault = deleteNameFault(name);
+      if (fault !== undefined) throw invalid("name", fault);
+      const count = countFault("expected_version", expectedVersion);
+      if (count !== undefined) throw invalid("expected_version", count);
+      const outcome = await store.delete(caller, name, expectedVersion);
+      if (outcome.kind === "not-found") throw secretNotFound(name);
+      if (outcome.kind === "version-conflict") throw versionConflict(name, outcome.version);
+    },
+    async history(tenantId, name, page) {
+      const query = readPage(`versions of ${name}`, page);
+      const before = query.after === undefined ? undefined : parseVersion(query.after);
+      const entries = isSecretName(name)
+        ? await store.history(tenantId, name, { limit: query.limit, before })
+        : [];
+      if (entries.length === 0 && before === undefined) throw secretNotFound(name);
+      return toPage(`versions of ${name}`, entries, query, ({ version }) => String(version));
+    },
+  };
+}
+
+async function setSecret(deps: SecretsDeps, caller: Caller, write: SecretWrite): Promise<Secret> {
+  const faults = secretWriteFaults(write);
+  if (faults.length > 0) throw invalidFields(faults);
+  const isText = isEnvironmentValue(write.value);
+  if (!isText && write.delivery === "environment") throw notForEnvironment(write.name);
+  const key = await deps.keys.current(caller.tenantId);
+  const sealed = sealWrite(deps, caller.tenantId, key, write);
+  const outcome = await deps.store.write(caller, { ...sealed, needsFile: !isText });
+  return toSecret(deps, caller, write, outcome);
+}
+
+function sealWrite(
+  { clock = systemClock }: SecretsDeps,
+  tenantId: string,
+  { id: dataKeyId, key }: DataKey,
+  write: SecretWrite,
+): Omit<SealedWrite, "needsFile"> {
+  const { name, value, description, delivery, expectedVersion, requestId } = write;
+  const versionId = uuidV7(clock.now());
+  const sealed = seal(key, { tenantId, kind: "tenant", id: versionId, owner: "", name }, value);
+  return {
+    name,
+    versionId,
+    dataKeyId,
+    sealed,
+    sizeBytes: sizeOf(value),
+    description,
+    expectedVersion,
+    asFile: delivery === undefined ? undefined : delivery === "file",
+    request: requestId === "" ? undefined : { id: requestId, bodyHash: bodyHashOf(key, write) },
+  };
+}
+
+async function toSecret(
+  { keys }: SecretsDeps,
+  caller: Caller,
+  write: SecretWrite,
+  outcome: WriteOutcome,
+): Promise<Secret> {
+  switch (outcome.kind) {
+    case "written":
+      return outcome.secret;
+    case "repeated": {
+      const key = await keys.find(caller.tenantId, outcome.dataKeyId);
+      if (key && timingSafeEqual(bodyHashOf(key.key, write), outcome.bodyHash))
+        return outcome.secret;
+      throw requestIdReused(write.requestId);
+    }
+    case "version-conflict":
+      throw versionConflict(write.name, outcome.version);
+    case "needs-file":
+      throw notForEnvironment(write.name);
+    case "variable-taken":
+      throw variableTaken(write);
+  }
+}
+
+function parseVersion(text: string): bigint {
+  if (!/^\d{1,18}$/.test(text)) throw garbledPageToken();
+  return BigInt(text);
+}

@@ -1,0 +1,203 @@
+import type { Db } from "../../../lib/postgres/db";
+import { isUniqueViolation } from "../../../lib/postgres/errors";
+import type { Caller } from "../audit";
+import type { Secret } from "../domain/secret";
+import type { DeleteOutcome, SealedWrite, SecretStore, WriteOutcome } from "./secret-store";
+import { DELETE_SECRET, WRITE_SECRET } from "./secret-statements";
+
+interface SecretRow {
+  name: string;
+  version: bigint;
+  description: string | null;
+  as_file: boolean;
+  created_at: Date;
+  updated_at: Date;
+  updated_by: string;
+}
+
+/** A secret as it is kept in the answer of a request. */
+interface SecretAnswer extends Omit<SecretRow, "version" | "created_at" | "updated_at"> {
+  version: string;
+  created_at: string;
+  updated_at: string;
+}
+
+interface RequestRow {
+  data_key_id: string;
+  body_hash: Buffer;
+  answer: SecretAnswer;
+  is_live: boolean;
+}
+
+interface StateRow {
+  version: bigint;
+  is_deleted: boolean;
+  as_file: boolean;
+}
+
+const COLUMNS = "name, version, description, as_file, created_at, updated_at, updated_by";
+const SET_SECRET = "SetSecret";
+
+/** SecretStore in PostgreSQL. */
+export function createPostgresSecretStore(db: Db): SecretStore {
+  return {
+    write: (caller, write) => writeSecret(db, caller, write),
+    delete: (caller, name, expectedVersion) => deleteSecret(db, caller, name, expectedVersion),
+    async find(tenantId, name) {
+      const { rows } = await db.query<SecretRow>(
+        `select ${COLUMNS} from catalog.secrets
+         where tenant_id = $1 and name = $2 and not is_deleted`,
+        [tenantId, name],
+        { name: "find-secret" },
+      );
+      return rows[0] && fromRow(rows[0]);
+    },
+    async list(tenantId, { after, limit }) {
+      const { rows } = await db.query<SecretRow>(
+        `select ${COLUMNS} from catalog.secrets
+         where tenant_id = $1 and name > $2 and not is_deleted
+         order by name limit $3`,
+        [tenantId, after ?? "", limit + 1],
+      );
+      return rows.map(fromRow);
+    },
+    async history(tenantId, name, { before, limit }) {
+      const { rows } = await db.query<{
+        version: bigint;
+        written_at: Date;
+        written_by: string;
+        is_deletion: boolean;
+        is_current: boolean;
+      }>(
+        `select v.version, v.written_at, v.written_by, v.sealed is null as is_deletion,
+           v.id is not distinct from s.version_id as is_current
+         from catalog.secret_versions v
+         join catalog.secrets s on s.tenant_id = v.tenant_id and s.name = v.name
+         where v.tenant_id = $1 and v.kind = 'tenant' and v.owner = '' and v.name = $2
+           and ($3::bigint is null or v.version < $3)
+         order by v.version desc limit $4`,
+        [tenantId, name, before ?? null, limit + 1],
+      );
+      return rows.map((row) => ({
+        version: row.version,
+        writtenAt: row.written_at,
+        writtenBy: row.written_by,
+        isDeletion: row.is_deletion,
+        isCurrent: row.is_current,
+      }));
+    },
+  };
+}
+
+async function writeSecret(db: Db, caller: Caller, write: SealedWrite): Promise<WriteOutcome> {
+  try {
+    const { rows } = await db.query<SecretRow>(WRITE_SECRET, toParams(caller, write), {
+      name: "write-secret",
+    });
+    if (rows[0]) return { kind: "written", secret: fromRow(rows[0]) };
+  } catch (error) {
+    if (isUniqueViolation(error, "secrets_variable")) return { kind: "variable-taken" };
+    if (!isUniqueViolation(error, "requests_pkey")) throw error;
+  }
+  return explainRefusal(db, caller, write);
+}
+
+/** Nothing was written: it was done before, or a condition of the statement did not hold. */
+async function explainRefusal(db: Db, caller: Caller, write: SealedWrite): Promise<WriteOutcome> {
+  const { request } = write;
+  if (request) {
+    const done = await findRequest(db, caller, request.id);
+    if (done?.is_live) {
+      const { data_key_id: dataKeyId, body_hash: bodyHash, answer } = done;
+      return { kind: "repeated", dataKeyId, bodyHash, secret: fromRow(fromAnswer(answer)) };
+    }
+    if (done) {
+      await forgetRequest(db, caller, request.id);
+      return writeSecret(db, caller, write);
+    }
+  }
+  const state = await findState(db, caller.tenantId, write.name);
+  const version = state && !state.is_deleted ? state.version : 0n;
+  const asFile = write.asFile ?? (version > 0n && state?.as_file === true);
+  if (write.expectedVersion !== undefined && write.expectedVersion !== version)
+    return { kind: "version-conflict", version };
+  if (write.needsFile && !asFile) return { kind: "needs-file" };
+  // The state has changed since and would now allow it: the caller may try again.
+  return { kind: "version-conflict", version };
+}
+
+async function deleteSecret(
+  db: Db,
+  caller: Caller,
+  name: string,
+  expectedVersion?: bigint,
+): Promise<DeleteOutcome> {
+  const { rowCount } = await db.query(
+    DELETE_SECRET,
+    [caller.tenantId, caller.kind, caller.id, caller.peer, name, expectedVersion ?? null],
+    { name: "delete-secret" },
+  );
+  if (rowCount > 0) return { kind: "deleted" };
+  const state = await findState(db, caller.tenantId, name);
+  if (!state || state.is_deleted) return { kind: "not-found" };
+  return { kind: "version-conflict", version: state.version };
+}
+
+async function findState(db: Db, tenantId: string, name: string): Promise<StateRow | undefined> {
+  const { rows } = await db.query<StateRow>(
+    `select version, is_deleted, as_file from catalog.secrets where tenant_id = $1 and name = $2`,
+    [tenantId, name],
+  );
+  return rows[0];
+}
+
+async function findRequest(db: Db, caller: Caller, id: string): Promise<RequestRow | undefined> {
+  const { rows } = await db.query<RequestRow>(
+    `select data_key_id, body_hash, answer, expires_at > clock_timestamp() as is_live
+     from catalog.requests
+     where tenant_id = $1 and method = '${SET_SECRET}' and actor = $2 and request_id = $3`,
+    [caller.tenantId, caller.id, id],
+  );
+  return rows[0];
+}
+
+async function forgetRequest(db: Db, caller: Caller, id: string): Promise<void> {
+  await db.query(
+    `delete from catalog.requests
+     where tenant_id = $1 and method = '${SET_SECRET}' and actor = $2 and request_id = $3
+       and expires_at <= clock_timestamp()`,
+    [caller.tenantId, caller.id, id],
+  );
+}
+
+function toParams(caller: Caller, write: SealedWrite): unknown[] {
+  const { request } = write;
+  return [
+    ...[caller.tenantId, caller.kind, caller.id, caller.peer, write.name, write.versionId],
+    ...[write.dataKeyId, write.sealed, write.sizeBytes, write.asFile ?? null],
+    ...[write.description !== undefined, write.description ?? null],
+    ...[write.expectedVersion ?? null, write.needsFile, request?.id ?? null],
+    request?.bodyHash ?? null,
+  ];
+}
+
+function fromAnswer(answer: SecretAnswer): SecretRow {
+  return {
+    ...answer,
+    version: BigInt(answer.version),
+    created_at: new Date(answer.created_at),
+    updated_at: new Date(answer.updated_at),
+  };
+}
+
+function fromRow(row: SecretRow): Secret {
+  return {
+    name: row.name,
+    version: row.version,
+    description: row.description ?? undefined,
+    delivery: row.as_file ? "file" : "environment",
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    updatedBy: row.updated_by,
+  };
+}

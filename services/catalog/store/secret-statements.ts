@@ -1,0 +1,82 @@
+/**
+ * One statement writes the secret, its version, the audit row and the request's answer: half the
+ * round trips of a transaction, and no lock held between them. A condition that does not hold gives
+ * no row and writes nothing; a request id that was used gives a unique violation and writes nothing.
+ *
+ * $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 version id, $7 data key id, $8 sealed,
+ * $9 size, $10 as file (null keeps), $11 has description, $12 description, $13 expected version,
+ * $14 needs to be a file, $15 request id, $16 hash of the request's body.
+ */
+export const WRITE_SECRET = `
+with written as (
+  insert into catalog.secrets as s (tenant_id, name, version, version_id, size_bytes, as_file,
+    description, created_at, updated_at, updated_by)
+  select $1, $5, 1, $6::uuid, $9::integer, coalesce($10::boolean, false),
+    nullif($12::text, ''), at, at, $3
+  from (select clock_timestamp() as at) as clock
+  where ($13::bigint is null or $13 = 0
+      or exists (select from catalog.secrets where tenant_id = $1 and name = $5))
+    and (not $14::boolean or coalesce($10, false)
+      or exists (select from catalog.secrets where tenant_id = $1 and name = $5))
+  on conflict (tenant_id, name) do update set
+    version = s.version + 1,
+    version_id = excluded.version_id,
+    size_bytes = excluded.size_bytes,
+    as_file = coalesce($10, not s.is_deleted and s.as_file),
+    description = case
+      when $11::boolean then excluded.description
+      when s.is_deleted then null
+      else s.description end,
+    is_deleted = false,
+    created_at = case when s.is_deleted then excluded.created_at else s.created_at end,
+    updated_at = excluded.updated_at,
+    updated_by = excluded.updated_by
+  where ($13 is null or $13 = case when s.is_deleted then 0 else s.version end)
+    and (not $14 or coalesce($10, not s.is_deleted and s.as_file))
+  returning name, version, description, as_file, created_at, updated_at, updated_by
+), version as (
+  insert into catalog.secret_versions (tenant_id, id, kind, owner, name, version, data_key_id,
+    sealed, size_bytes, as_file, written_at, written_by)
+  select $1, $6, 'tenant', '', name, version, $7::uuid, $8::bytea, $9, as_file, updated_at, $3
+  from written
+), audited as (
+  insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
+    outcome, detail)
+  select $1, $2, $3, $4, 'secret.set', 'secret', name, 'ok', jsonb_build_object('version', version)
+  from written
+), answered as (
+  insert into catalog.requests (tenant_id, method, actor, request_id, data_key_id, body_hash,
+    answer, expires_at)
+  select $1, 'SetSecret', $3, $15::text, $7, $16::bytea,
+    to_jsonb(written) || jsonb_build_object('version', version::text),
+    clock_timestamp() + interval '10 minutes'
+  from written where $15 is not null
+)
+select * from written`;
+
+/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 expected version. */
+export const DELETE_SECRET = `
+with gone as (
+  update catalog.secrets set
+    version = version + 1,
+    last_deleted_version = version + 1,
+    version_id = null,
+    size_bytes = 0,
+    is_deleted = true,
+    updated_at = clock_timestamp(),
+    updated_by = $3
+  where tenant_id = $1 and name = $5 and not is_deleted
+    and ($6::bigint is null or version = $6)
+  returning name, version, as_file, updated_at
+), version as (
+  insert into catalog.secret_versions (tenant_id, id, kind, owner, name, version, size_bytes,
+    as_file, written_at, written_by)
+  select $1, gen_random_uuid(), 'tenant', '', name, version, 0, as_file, updated_at, $3 from gone
+), audited as (
+  insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
+    outcome, detail)
+  select $1, $2, $3, $4, 'secret.delete', 'secret', name, 'ok',
+    jsonb_build_object('version', version)
+  from gone
+)
+select version from gone`;
