@@ -1,4 +1,5 @@
--- The register of VMs: who they are, by which key, and whose rights have ended.
+-- The register of VMs: who they are, by which key, and whose rights have ended. Rows that give rights
+-- carry a MAC under a subkey of the tenant's data key: who can write here still cannot let a VM in.
 
 create table vms (
   tenant_id      text collate "C" not null,
@@ -13,6 +14,9 @@ create table vms (
   -- When somebody without the key last used its name: such refusals are audited once a minute.
   refused_at     timestamptz,
   removed_at     timestamptz,
+  -- Over tenant, id, name and key; emptied by the removal.
+  data_key_id    uuid not null,
+  mac            bytea not null,
   primary key (tenant_id, id)
 ) with (fillfactor = 80);
 create unique index vms_name on vms (tenant_id, name) where removed_at is null;
@@ -29,6 +33,9 @@ create table join_tokens (
   issued_by  text not null,
   issued_at  timestamptz not null,
   expires_at timestamptz not null,
+  -- Over tenant, id, hash, name and expiry.
+  data_key_id uuid not null,
+  mac        bytea not null,
   used_at    timestamptz,
   -- Who used it: the same key may ask again, another one is refused and alarmed.
   used_key   bytea,

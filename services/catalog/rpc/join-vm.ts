@@ -70,7 +70,7 @@ function alarm(
   const { why, first } = outcome;
   const fields = { why, tokenId, peer, keyThumbprint: key.thumbprint };
   const message = why === "used" ? "join token used a second time" : "join token refused";
-  log.warn(message, {
+  log[why === "tampered" ? "error" : "warn"](message, {
     ...fields,
     ...(first && { tenantId: first.tenantId, name: first.vmName, firstUsedFrom: first.peer }),
   });

@@ -71,7 +71,7 @@ async function checkRights(
   signature: Buffer,
 ): Promise<void> {
   const known = await store.findKey(owner.vmId);
-  if (known?.vm.tenantId !== owner.tenantId) throw unauthenticated();
+  if (known.kind !== "found" || known.vm.tenantId !== owner.tenantId) throw unauthenticated();
   if (known.key.thumbprint !== owner.keyThumbprint) throw unauthenticated();
   const key = publicKeyFromRaw(known.key.raw);
   if (!verify(null, sessionRequestMessage(wanted), key, signature)) throw unauthenticated();

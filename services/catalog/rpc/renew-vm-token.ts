@@ -21,7 +21,8 @@ export interface RenewVmTokenDeps {
   clock: Clock;
 }
 
-type Refusal = "malformed" | "stale" | "unknown" | "wrong-key" | "replayed" | "removed";
+type Refusal =
+  "malformed" | "stale" | "unknown" | "wrong-key" | "replayed" | "removed" | "tampered";
 
 /**
  * Issues a VM token to the holder of a registered key. The caller is told one thing whatever was
@@ -35,7 +36,8 @@ export function renewVmToken(
   return async (request, context) => {
     const found = await authenticate(deps, replays, request, context);
     if (typeof found === "string") {
-      context.log.warn("VM token refused", {
+      const isAlarm = found === "tampered";
+      context.log[isAlarm ? "error" : "warn"]("VM token refused", {
         why: found,
         peer: context.peer,
         ...(isVmId(request.vmId) && { vmId: request.vmId }),
@@ -65,7 +67,7 @@ async function authenticate(
   // Written so that a time that is no number is refused, too.
   if (!(Math.abs(clock.now().getTime() - signedAtMs) <= WINDOW_MS)) return "stale";
   const known = await store.findKey(vmId);
-  if (!known) return "unknown";
+  if (known.kind !== "found") return known.kind;
   const message = renewMessage(vmId, BigInt(Math.floor(signedAtMs / 1000)), nonce);
   if (!verify(null, message, publicKeyFromRaw(known.key.raw), signature)) {
     await store.auditRefusal(known.vm, peer, "vm.renew");

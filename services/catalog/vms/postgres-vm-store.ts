@@ -1,30 +1,30 @@
-import { randomUUID } from "node:crypto";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransaction } from "../../../lib/postgres/transaction";
 import { type Caller, writeAudit } from "../audit";
 import { joinVm } from "./postgres-join";
-import { keyFromRow, VM_COLUMNS, vmFromRow, type VmRow } from "./postgres-vm-row";
+import { keyFromRow, macFromRow, VM_COLUMNS, vmFromRow, type VmRow } from "./postgres-vm-row";
 import type { Vm } from "./vm";
-import type { NewJoinToken, Removal, VmStore } from "./vm-store";
+import { joinTokenParts, vmParts, type RowMac, type VmMacs } from "./vm-macs";
+import type { KeyLookup, NewJoinToken, Removal, VmStore } from "./vm-store";
 
 const REMOVALS_LIMIT = 1000;
 /** How long a spent token is remembered, so that its second use is still noticed. */
 const TOKEN_MEMORY = "30 days";
 
+export interface PostgresVmStoreDeps {
+  pool: Pool;
+  macs: VmMacs;
+}
+
 /** The register in the schema `catalog`. */
-export function createPostgresVmStore(pool: Pool): VmStore {
+export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmStore {
   return {
-    issueJoinToken: (caller, token) =>
-      withTransaction(pool, (tx) => issueJoinToken(tx, caller, token)),
-    join: (attempt) => withTransaction(pool, (tx) => joinVm(tx, attempt, randomUUID())),
-    findKey: async (vmId) => {
-      const { rows } = await pool.query<VmRow>(
-        `select ${VM_COLUMNS} from catalog.vms where id = $1 and removed_at is null`,
-        [vmId],
-        { name: "find-vm-key" },
-      );
-      return rows[0] && { vm: vmFromRow(rows[0]), key: keyFromRow(rows[0]) };
+    issueJoinToken: async (caller, token) => {
+      const makeMac = await macs.makerFor(caller.tenantId);
+      return withTransaction(pool, (tx) => issueJoinToken(tx, caller, token, makeMac));
     },
+    join: (attempt) => joinVm({ pool, macs }, attempt),
+    findKey: (vmId) => findKey(pool, macs, vmId),
     touch: async (tenantId, vmId, keyThumbprint) => {
       const { rowCount } = await pool.query(
         `update catalog.vms set last_seen_at = clock_timestamp()
@@ -59,32 +59,58 @@ export function createPostgresVmStore(pool: Pool): VmStore {
   };
 }
 
-async function issueJoinToken(tx: Tx, caller: Caller, token: NewJoinToken): Promise<Date> {
+async function findKey(pool: Pool, macs: VmMacs, vmId: string): Promise<KeyLookup> {
+  const { rows } = await pool.query<VmRow>(
+    `select ${VM_COLUMNS} from catalog.vms where id = $1 and removed_at is null`,
+    [vmId],
+    { name: "find-vm-key" },
+  );
+  const row = rows[0];
+  if (!row) return { kind: "unknown" };
+  const vm = vmFromRow(row);
+  const key = keyFromRow(row);
+  const isOurs = await macs.isTrue(vm.tenantId, macFromRow(row), vmParts(vm, key.raw));
+  return isOurs ? { kind: "found", vm, key } : { kind: "tampered", vm };
+}
+
+async function issueJoinToken(
+  tx: Tx,
+  caller: Caller,
+  token: NewJoinToken,
+  makeMac: (parts: readonly string[]) => RowMac,
+): Promise<Date> {
+  const { tenantId } = caller;
   await tx.query(
     `delete from catalog.join_tokens
      where tenant_id = $1 and expires_at < clock_timestamp() - $2::interval`,
-    [caller.tenantId, TOKEN_MEMORY],
+    [tenantId, TOKEN_MEMORY],
   );
+  // To the millisecond, as the MAC covers it and a Date has no more.
   const { rows } = await tx.query<{ expires_at: Date }>(
+    `select date_trunc('milliseconds', clock_timestamp() + make_interval(secs => $1)) as expires_at`,
+    [token.ttlSeconds],
+  );
+  const expiresAt = rows[0]?.expires_at ?? new Date(0);
+  const { dataKeyId, mac } = makeMac(joinTokenParts({ ...token, expiresAt }));
+  await tx.query(
     `insert into catalog.join_tokens
-       (tenant_id, id, token_hash, vm_name, issued_by, issued_at, expires_at)
-     values ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp() + make_interval(secs => $6))
+       (tenant_id, id, token_hash, vm_name, issued_by, issued_at, expires_at, data_key_id, mac)
+     values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)
      on conflict (tenant_id, vm_name) where used_at is null do update set
        id = excluded.id, token_hash = excluded.token_hash, issued_by = excluded.issued_by,
-       issued_at = excluded.issued_at, expires_at = excluded.expires_at
-     returning expires_at`,
-    [caller.tenantId, token.id, token.hash, token.vmName, caller.id, token.ttlSeconds],
+       issued_at = excluded.issued_at, expires_at = excluded.expires_at,
+       data_key_id = excluded.data_key_id, mac = excluded.mac`,
+    [tenantId, token.id, token.hash, token.vmName, caller.id, expiresAt, dataKeyId, mac],
   );
   await writeAudit(tx, caller, [
     { action: "vm.join-token", objectKind: "vm", objectId: token.vmName, outcome: "ok" },
   ]);
-  if (!rows[0]) throw new Error("an insert that returns gave no row");
-  return rows[0].expires_at;
+  return expiresAt;
 }
 
 async function removeVm(tx: Tx, caller: Caller, name: string): Promise<string | undefined> {
   const { rows } = await tx.query<{ id: string }>(
-    `update catalog.vms set removed_at = clock_timestamp()
+    `update catalog.vms set removed_at = clock_timestamp(), mac = ''
      where tenant_id = $1 and name = $2 and removed_at is null returning id`,
     [caller.tenantId, name],
   );

@@ -19,7 +19,11 @@ export interface JoinAttempt {
 }
 
 /** Why a join token does not count; the caller of the RPC is told none of it. */
-export type JoinRefusal = "unknown" | "expired" | "used" | "removed";
+export type JoinRefusal = "unknown" | "expired" | "used" | "removed" | "tampered";
+
+/** A VM and its key; `tampered` when the row was not written by this service. */
+export type KeyLookup =
+  { kind: "found"; vm: Vm; key: IdentityKey } | { kind: "unknown" } | { kind: "tampered"; vm: Vm };
 
 export type JoinOutcome =
   | { kind: "joined"; vm: Vm; isFirst: boolean }
@@ -38,7 +42,7 @@ export interface Removal {
 
 /**
  * The register of VMs. Each method is one transaction with its audit rows; times are the database's.
- * Throws UNAVAILABLE when PostgreSQL is away.
+ * Throws UNAVAILABLE when PostgreSQL, or a key that a MAC needs, is away.
  */
 export interface VmStore {
   /** Keeps a new join token; an earlier unused one of the name ends. Returns when it expires. */
@@ -48,8 +52,8 @@ export interface VmStore {
    * ask again until the token expires; what is refused is audited all the same.
    */
   join(attempt: JoinAttempt): Promise<JoinOutcome>;
-  /** A living VM and its key by id alone; undefined when there is none. */
-  findKey(vmId: string): Promise<{ vm: Vm; key: IdentityKey } | undefined>;
+  /** A living VM and its key by id alone. */
+  findKey(vmId: string): Promise<KeyLookup>;
   /** Notes that the VM was heard from. False when its rights ended or its key was replaced since. */
   touch(tenantId: string, vmId: string, keyThumbprint: string): Promise<boolean>;
   /** Records that somebody used a living VM's name without its key; at most once a minute per VM. */
