@@ -66,8 +66,12 @@ export function invalid(field: string, description: string): AppError {
   return invalidFields([{ field, description }]);
 }
 
-/** INVALID_ARGUMENT for several fields: the first gives the message, the details list all. */
-export function invalidFields(violations: FieldViolation[]): AppError {
+/** Details travel in trailers, which peers bound: a thousand violations would be no answer at all. */
+const MAX_VIOLATIONS = 40;
+
+/** INVALID_ARGUMENT for several fields: the first gives the message, the details list all (40). */
+export function invalidFields(all: FieldViolation[]): AppError {
+  const violations = all.slice(0, MAX_VIOLATIONS);
   return new AppError({
     code: "INVALID_ARGUMENT",
     reason: ErrorReason.ERROR_REASON_INVALID_FIELD,

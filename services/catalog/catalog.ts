@@ -1,6 +1,7 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
+import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { type Clock, systemClock } from "../../lib/clock";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
@@ -15,12 +16,15 @@ import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
 import { createSecretService } from "./rpc/secret-service";
 import { createVmService } from "./rpc/vm-service";
+import { createWorkspaceService } from "./rpc/workspace-service";
 import { createSecrets } from "./secrets/secrets";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
+import { createPostgresWorkspaceStore } from "./store/postgres-workspace-store";
 import { createPostgresVmStore } from "./vms/postgres-vm-store";
 import { createVmMacs } from "./vms/vm-macs";
 import { watchReadiness } from "./watch-readiness";
+import { createWorkspaces } from "./workspaces/workspaces";
 
 export interface CatalogDeps {
   pool: Pool;
@@ -67,8 +71,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   });
   const vmStore = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, clock });
+  const workspaces = createWorkspaces(createPostgresWorkspaceStore(pool));
 
   server.add(SecretServiceService, createSecretService(secrets));
+  server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
   server.add(VmServiceService, createVmService({ store: vmStore, signingKey, keySet, clock }));
   return {
     server,
