@@ -1,0 +1,38 @@
+import type { VmHello, VmUpdate } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { Incarnation } from "../incarnation";
+import type { Listener } from "../wake-ups/wake-ups";
+import type { AgentLives } from "./agent-lives";
+import type { EnvWriter } from "./env-writer";
+import type { Reconciler } from "./reconciler";
+
+export interface MachineStateDeps {
+  bootId: string;
+  incarnation: Incarnation;
+  reconciler: Reconciler;
+  writer: EnvWriter;
+  lives: AgentLives;
+}
+
+/** What this machine says of itself at each hello, made anew from what stands and what lives. */
+export function createMachineState(deps: MachineStateDeps): Listener {
+  const { reconciler, writer, lives, incarnation } = deps;
+  return {
+    hello(): VmHello {
+      return {
+        bootId: deps.bootId,
+        incarnation: incarnation.id.toString("hex"),
+        incarnationNumber: incarnation.number,
+        applied: lives.ids().flatMap((agentId) => {
+          const applied = writer.appliedOf(agentId);
+          return applied ? [{ agentId, ...applied }] : [];
+        }),
+        agents: [...lives.reports(), ...reconciler.endReports()],
+      };
+    },
+    failures: (): VmUpdate => ({ acks: reconciler.failures(), agents: [] }),
+    onDesired(state) {
+      lives.learn(state.agents);
+      reconciler.take(state);
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import {
+  agentPhaseToJSON,
+  type Agent,
+  type AgentProcess,
+  type ExitStatus,
+} from "../../../gen/murmur/rotation/v1/agents";
+
+/** An agent as the local socket tells it, named as in the proto file. */
+export function agentToJson(agent: Agent): Record<string, unknown> {
+  return {
+    agent_id: agent.agentId,
+    workspace: agent.workspace,
+    path: agent.path,
+    phase: agentPhaseToJSON(agent.phase).replace("AGENT_PHASE_", "").toLowerCase(),
+    vm: agent.vmName,
+    desired_generation: String(agent.desiredGeneration),
+    applied_generation: String(agent.appliedGeneration),
+    created_at: agent.createdAt,
+    ended_at: agent.endedAt,
+    exit: agent.exitStatus && exitWords(agent.exitStatus),
+    developer: agent.developer,
+    kill_requested: agent.killRequested,
+  };
+}
+
+export function processToJson({ pid, parentPid, name }: AgentProcess): Record<string, unknown> {
+  return { pid, parent_pid: parentPid, name };
+}
+
+function exitWords({ how }: ExitStatus): string | undefined {
+  return how?.$case === "code" ? `status ${how.value}` : how?.value;
+}
