@@ -53,6 +53,7 @@ const MAY_EXPOSE = [
   "services/vm-agent/env-set/**",
   "services/vm-agent/delivery/**",
   "services/vm-agent/identity/**",
+  "services/vm-agent/upstream/**",
   "cli/**",
   "dev/**",
   "bench/**",
