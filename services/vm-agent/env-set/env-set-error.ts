@@ -24,7 +24,7 @@ const UNSAFE_CODES: ReadonlySet<string> = new Set(["ELOOP", "ENOTDIR"]);
 
 /** The errno name of a failed system call, or "" for any other error. */
 export function errnoOf(error: unknown): string {
-  if (!(error instanceof Error) || !("code" in error)) return "";
+  if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return typeof error.code === "string" ? error.code : "";
 }
 

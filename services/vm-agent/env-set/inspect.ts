@@ -46,29 +46,36 @@ export function inspect(
   owner: Owner,
 ): Inspection | undefined {
   try {
-    return useAgent(context, agentId, (directory) => {
-      const current = directory.readLink(DATA_LINK);
-      if (current === undefined || generationOf(current) === undefined) return undefined;
-      if (directory.kindOf(current) !== "directory") return undefined;
-      return directory.useChild(current, (generation) => {
-        const manifest = readManifest(generation, context.uid);
-        if (!manifest) return undefined;
-        const ownership = ownershipFor(context, owner);
-        const damage = [
-          ...directoryDamage(directory.stat(), ".", ownership),
-          ...linkDamage(directory, manifest),
-          ...directoryDamage(generation.stat(), current, ownership),
-          ...filesDamage(generation, manifest, ownership),
-          ...pageDamage(directory, manifest),
-        ];
-        if (damage.length > 0) context.prepared.delete(agentId);
-        const { fingerprint, omitted } = manifest;
-        return { generation: manifest.generation, fingerprint, omitted, damage };
-      });
-    });
+    const found = useAgent(context, agentId, (directory) => look(context, directory, owner));
+    if (!found || found.damage.length > 0) context.prepared.delete(agentId);
+    return found;
   } catch (error) {
     throw toEnvSetError(error, `agent ${agentId}`);
   }
+}
+
+function look(
+  context: EnvFilesContext,
+  directory: PinnedDirectory,
+  owner: Owner,
+): Inspection | undefined {
+  const current = directory.readLink(DATA_LINK);
+  if (current === undefined || generationOf(current) === undefined) return undefined;
+  if (directory.kindOf(current) !== "directory") return undefined;
+  return directory.useChild(current, (generation) => {
+    const manifest = readManifest(generation, context.uid);
+    if (!manifest) return undefined;
+    const ownership = ownershipFor(context, owner);
+    const damage = [
+      ...directoryDamage(directory.stat(), ".", ownership),
+      ...linkDamage(directory, manifest),
+      ...directoryDamage(generation.stat(), current, ownership),
+      ...filesDamage(generation, manifest, ownership),
+      ...pageDamage(directory, manifest),
+    ];
+    const { fingerprint, omitted } = manifest;
+    return { generation: manifest.generation, fingerprint, omitted, damage };
+  });
 }
 
 /** Compares what stands with what should: level by level, as the reconciler asks. */

@@ -31,23 +31,24 @@ export function prepareRunDir(
     );
   }
   const agentsDirectory = `${runDir}/agents`;
+  requireSafeParents(firstThatExists(dirname(runDir)), uid);
   nodeFs.mkdirSync(dirname(runDir), { recursive: true, mode: 0o755 });
   makeDirectory(runDir, 0o755);
-  requireSafePath(runDir, uid);
+  requireSafe(runDir, uid);
   makeDirectory(agentsDirectory, 0o711);
-  requireSafePath(agentsDirectory, uid);
+  requireSafe(agentsDirectory, uid);
   return { agentsDirectory, warnings: checkRunDir(agentsDirectory) };
 }
 
 /** Whether the directory's file system keeps what it holds in memory only. */
-export function checkRunDir(directory: string): RunDirWarning[] {
+export function checkRunDir(directory: string, proc = "/proc"): RunDirWarning[] {
   const { type } = nodeFs.statfsSync(directory);
   if (type === RAMFS_MAGIC) return [];
   if (type !== TMPFS_MAGIC) {
     const message = `${directory} is not on a tmpfs: values reach a disk`;
     return [{ code: "not_tmpfs", message }];
   }
-  if (!isSwapOn() || isNoswap(directory)) return [];
+  if (!isSwapOn(proc) || isNoswap(directory, proc)) return [];
   const message = `swap is on: values in ${directory} may reach a disk`;
   return [{ code: "swap_on", message }];
 }
@@ -67,14 +68,19 @@ function makeDirectory(path: string, mode: number): void {
   }
 }
 
-/** Each step as written, and each step of where it leads: a link is only as safe as its owner. */
-function requireSafePath(path: string, uid: number): void {
-  const last = nodeFs.lstatSync(path);
-  if (!last.isDirectory() || last.uid !== uid || (last.mode & OTHERS_WRITE) !== 0) {
-    throw unsafe(path, last);
+/** A directory of the daemon's own that only it writes in, and that nobody else can replace. */
+function requireSafe(path: string, uid: number): void {
+  const stat = nodeFs.lstatSync(path);
+  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & OTHERS_WRITE) !== 0) {
+    throw unsafe(path, stat);
   }
+  requireSafeParents(dirname(path), uid);
+}
+
+/** Each step as written, and each step of where it leads: a link is only as safe as its owner. */
+function requireSafeParents(path: string, uid: number): void {
   for (const start of [path, nodeFs.realpathSync(path)]) {
-    for (let step = dirname(start); ; step = dirname(step)) {
+    for (let step = start; ; step = dirname(step)) {
       const stat = nodeFs.lstatSync(step);
       const isOurs = stat.uid === uid || stat.uid === 0;
       const isOpen = (stat.mode & OTHERS_WRITE) !== 0 && (stat.mode & STICKY) === 0;
@@ -84,22 +90,26 @@ function requireSafePath(path: string, uid: number): void {
   }
 }
 
+function firstThatExists(path: string): string {
+  return nodeFs.lstatSync(path, { throwIfNoEntry: false }) ? path : firstThatExists(dirname(path));
+}
+
 function unsafe(path: string, { uid, mode }: Stats): EnvSetError {
   const shown = (mode & 0o7777).toString(8).padStart(4, "0");
   const message = `${path} is not safe: it belongs to user ${uid} with mode ${shown}`;
   return new EnvSetError("unsafe_directory", message);
 }
 
-function isSwapOn(): boolean {
-  return nodeFs.readFileSync("/proc/swaps", "utf8").trim().split("\n").length > 1;
+function isSwapOn(proc: string): boolean {
+  return nodeFs.readFileSync(`${proc}/swaps`, "utf8").trim().split("\n").length > 1;
 }
 
 /** tmpfs takes `noswap` since Linux 6.4. */
-function isNoswap(directory: string): boolean {
+function isNoswap(directory: string, proc: string): boolean {
   const device = nodeFs.statSync(directory).dev;
   const id = `${(device >> 8) & 0xfff}:${(device & 0xff) | ((device >> 12) & 0xfff00)}`;
   return nodeFs
-    .readFileSync("/proc/self/mountinfo", "utf8")
+    .readFileSync(`${proc}/self/mountinfo`, "utf8")
     .split("\n")
     .map((line) => line.split(" "))
     .some((fields) => fields[2] === id && fields.at(-1)?.split(",").includes("noswap"));
