@@ -1,0 +1,28 @@
+import { type Peer } from "../linux/peer";
+import { type ProcessIdentity } from "../linux/proc";
+
+/** Who is at the other end of a connection. */
+export type Caller =
+  | { kind: "agent"; agentId: string }
+  /** The daemon's own user, or root, outside of any agent. */
+  | { kind: "operator" };
+
+export interface CallerFacts {
+  /** The living agent that a process belongs to, by the kernel's word (`Supervisor.agentOf`). */
+  agentOf: (identity: ProcessIdentity) => string | undefined;
+  /** The user that the daemon runs as. */
+  ownUid: number;
+}
+
+/**
+ * Tells who connected, from the peer's process and its place among the agents' processes; nothing
+ * that it sends plays a part. The peer is looked at once more afterwards: had its pid gone to
+ * another process meanwhile, the answer would be about that one. Undefined for everybody else, a
+ * process of an agent that is over included.
+ */
+export function identifyCaller(peer: Peer, { agentOf, ownUid }: CallerFacts): Caller | undefined {
+  const agentId = agentOf(peer);
+  if (!peer.isStillThere()) return undefined;
+  if (agentId !== undefined) return { kind: "agent", agentId };
+  return peer.uid === ownUid || peer.uid === 0 ? { kind: "operator" } : undefined;
+}

@@ -1,0 +1,395 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import fc from "fast-check";
+import { invalid } from "../../../lib/errors";
+import { eventually } from "../../../test/harness/eventually";
+import { findCgroupParent } from "../linux/cgroup";
+import { loadSystemCalls, type SystemCalls } from "../linux/system-calls";
+import { type Supervisor } from "../processes/supervisor";
+import { createTestVm, type TestVm } from "../processes/test-vm";
+import { type LocalHandlers } from "./local-handlers";
+import { LocalSocketServer, type SocketLimits } from "./local-socket-server";
+
+/** Connects, sends its argument, prints what comes back; run by agents and by others. */
+const CLIENT = `
+const s = require("net").connect(process.argv[1], () => s.end(process.argv[2] + "\\n"));
+s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code));`;
+const STATUS = JSON.stringify({ id: "1", method: "status" });
+
+let vm: TestVm;
+let supervisor: Supervisor;
+let server: LocalSocketServer;
+let systemCalls: SystemCalls;
+const calls: { method: string; callerId: string; request: unknown }[] = [];
+
+const record =
+  (method: string) =>
+  (callerId: string, request: unknown): Promise<object> => {
+    calls.push({ method, callerId, request });
+    return Promise.resolve({ caller: callerId });
+  };
+const handlers: LocalHandlers = {
+  onSpawnChild: record("spawn-child"),
+  onList: record("list"),
+  onStatus: record("status"),
+  onKill: record("kill"),
+  onDaemonStatus: () => Promise.resolve({ agents: 0 }),
+};
+
+async function listen(
+  changed: Partial<LocalHandlers> = {},
+  limits: Partial<SocketLimits> = {},
+): Promise<void> {
+  server = new LocalSocketServer({
+    ...{ path: vm.socketPath, systemCalls, limits, handlers: { ...handlers, ...changed } },
+    agentOf: (identity) => supervisor.agentOf(identity),
+    ownUid: process.getuid?.() ?? -1,
+  });
+  await server.start();
+}
+
+beforeAll(async () => {
+  systemCalls = await loadSystemCalls();
+});
+beforeEach(() => {
+  calls.length = 0;
+  vm = createTestVm();
+  mkdirSync(dirname(vm.socketPath), { recursive: true });
+  supervisor = vm.supervisor();
+});
+afterEach(async () => {
+  await server.stop();
+  await vm.close();
+});
+
+/** What an agent gets that runs `script` with the client as "$client". */
+async function askAsAgent(script: string, request = STATUS): Promise<[string, string]> {
+  const client = `${process.execPath} ${join(vm.directory, "client.js")}`;
+  writeFileSync(
+    join(vm.directory, "client.js"),
+    CLIENT.replaceAll("argv[1]", "argv[2]").replace("argv[2] +", "argv[3] +"),
+  );
+  const env = `export CLIENT='${client}' REQUEST='${request.replaceAll("'", "'\\''")}'\n`;
+  const { agentId } = await supervisor.spawn(
+    vm.request(
+      { argv: ["sh", "-c", `ask() { $CLIENT "$MURMUR_SOCKET" "$REQUEST"; }\n${script}`] },
+      env,
+    ),
+  );
+  const answer = await eventually(() => {
+    const text = readFileSync(vm.output(agentId), "utf8");
+    expect(text).toMatch(/\n$/);
+    return text;
+  });
+  return [agentId, answer];
+}
+
+/** A connection of this process: its user's, but no agent's. */
+function ask(...lines: string[]): Promise<string> {
+  const socket = connect(vm.socketPath, () =>
+    socket.end(lines.map((line) => `${line}\n`).join("")),
+  );
+  return readAll(socket);
+}
+
+async function readAll(socket: Socket | NonNullable<ChildProcess["stdout"]>): Promise<string> {
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+describe("who is asking", () => {
+  test.each([
+    ["the agent itself", 'exec $CLIENT $MURMUR_SOCKET "$REQUEST"'],
+    ["a child", "ask; sleep 1000"],
+    [
+      "a grandchild in a session of its own",
+      "setsid sh -c '$CLIENT $MURMUR_SOCKET \"$REQUEST\"'; sleep 1000",
+    ],
+    ["an orphan", "(sh -c 'sleep 0.1; $CLIENT $MURMUR_SOCKET \"$REQUEST\"' &); sleep 1000"],
+    ["a process with an empty environment", 'env -i $CLIENT $MURMUR_SOCKET "$REQUEST"; sleep 1000'],
+    [
+      "a process that claims to be another agent",
+      "MURMUR_AGENT=x MURMUR_DIR=/run/x ask; sleep 1000",
+    ],
+  ])("%s is known as the agent", async (_, script) => {
+    await listen();
+    const [agentId, answer] = await askAsAgent(script);
+    expect(JSON.parse(answer)).toEqual({ id: "1", result: { caller: agentId } });
+  });
+
+  test("an orphan in a session of its own is known by its control group", async () => {
+    const cgroupParent = findCgroupParent();
+    if (!cgroupParent) throw new Error("this test needs a control group that it may write");
+    await supervisor.stop();
+    supervisor = vm.supervisor({ cgroupParent });
+    await listen();
+    const [agentId, answer] = await askAsAgent(
+      "setsid -f sh -c 'sleep 0.1; $CLIENT $MURMUR_SOCKET \"$REQUEST\"'; sleep 1000",
+    );
+    expect(JSON.parse(answer)).toMatchObject({ result: { caller: agentId } });
+  });
+
+  test("a process with an agent's environment that is not of its tree is not the agent", async () => {
+    await listen();
+    const { agentId } = await supervisor.spawn(vm.request({ argv: ["sleep", "1000"] }));
+    const environ = readFileSync(`/proc/${supervisor.get(agentId)!.main!.pid}/environ`, "utf8");
+    const env = Object.fromEntries(
+      environ.split("\0").map((entry) => entry.split("=")) as [string, string][],
+    );
+    const child = spawn(process.execPath, ["-e", CLIENT, vm.socketPath, STATUS], { env });
+    expect(await readAll(child.stdout)).toMatch(/"code":"PERMISSION_DENIED"/);
+    expect(calls).toEqual([]);
+  });
+
+  test("two agents are told apart, whatever they send", async () => {
+    await listen();
+    const [one, first] = await askAsAgent(
+      "ask; sleep 1000",
+      JSON.stringify({ method: "status", params: { path: "a" } }),
+    );
+    const [other, second] = await askAsAgent("ask; sleep 1000", STATUS);
+    expect(one).not.toBe(other);
+    expect(JSON.parse(first)).toEqual({ id: null, result: { caller: one } });
+    expect(JSON.parse(second)).toMatchObject({ result: { caller: other } });
+  });
+
+  test("a connection left to others by an agent's process that ended serves them no more", async () => {
+    await listen();
+    // The child answers for the connection after its maker has gone.
+    const maker = `
+      const net = require("net"), { spawn } = require("child_process");
+      const s = net.connect(process.argv[1], () => {
+        spawn(process.execPath, ["-e", 'const s = new (require("net").Socket)({ fd: 3, allowHalfOpen: true }); setTimeout(() => s.end(process.argv[1] + "\\\\n"), 300); s.on("data", (d) => process.stdout.write(d))', process.argv[2]],
+          { stdio: ["ignore", "inherit", "inherit", s._handle], detached: true }).on("spawn", () => process.exit());
+      });`;
+    writeFileSync(
+      join(vm.directory, "maker.js"),
+      maker.replaceAll("argv[2]", "argv[3]").replace("argv[1], ()", "argv[2], ()"),
+    );
+    const [, answer] = await askAsAgent(
+      `${process.execPath} ${vm.directory}/maker.js $MURMUR_SOCKET "$REQUEST"; sleep 1000`,
+    );
+    expect(answer).toMatch(/"code":"PERMISSION_DENIED"/);
+    expect(calls).toEqual([]);
+  });
+
+  test("the daemon's user may ask for the daemon's state, and an agent may not", async () => {
+    await listen();
+    const lines = [
+      { id: "1", method: "ping" },
+      { id: "2", method: "daemon-status" },
+      { id: "3", method: "status" },
+    ];
+    const answers = (await ask(...lines.map((line) => JSON.stringify(line)))).trim().split("\n");
+    expect(answers.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { id: "1", result: {} },
+      { id: "2", result: { agents: 0 } },
+      { id: "3", error: expect.objectContaining({ code: "PERMISSION_DENIED" }) as unknown },
+    ]);
+    const [, answer] = await askAsAgent(
+      "ask; sleep 1000",
+      JSON.stringify({ method: "daemon-status" }),
+    );
+    expect(answer).toMatch(/"code":"PERMISSION_DENIED"/);
+  });
+});
+
+describe("what is asked", () => {
+  test("a child's command and secrets arrive byte for byte, and the secrets do not print", async () => {
+    await listen();
+    const params = {
+      slug: "child",
+      argv: ["a b", "'\"$x\n", "é"],
+      env: { TOKEN: "v$'\n\"" },
+      working_directory: "/tmp",
+    };
+    await askAsAgent("ask; sleep 1000", JSON.stringify({ method: "spawn-child", params }));
+    const request = calls[0]?.request as { env: Map<string, { expose(): string }> };
+    expect(request).toMatchObject({ slug: "child", argv: params.argv, workingDirectory: "/tmp" });
+    expect(request.env.get("TOKEN")?.expose()).toBe(params.env.TOKEN);
+    expect(JSON.stringify([...request.env])).not.toContain("v$");
+  });
+
+  test("a refusal tells code, reason and fields; a bug tells nothing", async () => {
+    await listen({
+      onDaemonStatus: () => Promise.reject(new Error("password=hunter2")),
+    });
+    expect(await ask('{"method": "daemon-status"}')).toBe(
+      '{"id":null,"error":{"code":"INTERNAL","reason":"INTERNAL","message":"internal error"}}\n',
+    );
+    await server.stop();
+    await listen({ onDaemonStatus: () => Promise.reject(invalid("slug", "slug is bad")) });
+    expect(JSON.parse(await ask('{"id":"7","method": "daemon-status"}'))).toMatchObject({
+      id: "7",
+      error: { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", message: "slug is bad" },
+    });
+  });
+
+  test.each([
+    ["no JSON", "{", "request must be one line of JSON"],
+    ["a list", "[]", "request must be an object"],
+    ["null", "null", "request must be an object"],
+    ["an unknown method", '{"method":"rekey"}', "method is unknown"],
+    [
+      "a number for an id",
+      '{"id":1,"method":"ping"}',
+      "id must be a string of at most 64 characters",
+    ],
+    ["a method of every object", '{"method":"constructor"}', "method is unknown"],
+    ["no slug", '{"method":"spawn-child","params":{"argv":["x"]}}', "slug is required"],
+    [
+      "no command",
+      '{"method":"spawn-child","params":{"slug":"x"}}',
+      "argv must be 1 to 1024 texts without NUL",
+    ],
+    [
+      "a NUL in a command",
+      '{"method":"spawn-child","params":{"slug":"x","argv":["a\\u0000"]}}',
+      "argv must be 1 to 1024 texts without NUL",
+    ],
+    [
+      "half a character",
+      '{"method":"spawn-child","params":{"slug":"x","argv":["\\ud800"]}}',
+      "argv must be 1 to 1024 texts without NUL",
+    ],
+    [
+      "an environment that is a list",
+      '{"method":"spawn-child","params":{"slug":"x","argv":["x"],"env":[1]}}',
+      "env must be an object",
+    ],
+    [
+      "a value that is a number",
+      '{"method":"spawn-child","params":{"slug":"x","argv":["x"],"env":{"A":1}}}',
+      "env must hold texts without NUL",
+    ],
+    [
+      "a field too many",
+      '{"method":"ping","params":{"agent_id":"x"}}',
+      "params holds a field that is unknown",
+    ],
+  ])("%s is refused by name, and the connection goes on", async (_, line, message) => {
+    await listen();
+    const answers = (await ask(line, '{"id":"next","method":"ping"}')).trim().split("\n");
+    expect(JSON.parse(answers[0]!)).toMatchObject({ error: { code: "INVALID_ARGUMENT", message } });
+    expect(JSON.parse(answers[1]!)).toEqual({ id: "next", result: {} });
+  });
+
+  test("anything at all is answered line by line, or refused, and the daemon lives", async () => {
+    await listen();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(fc.string(), fc.json()), { maxLength: 5 }),
+        async (lines) => {
+          const sent = lines.map((line) => line.replaceAll("\n", " "));
+          const answers = (await ask(...sent, '{"id":"last","method":"ping"}')).trim().split("\n");
+          expect(answers).toHaveLength(sent.length + 1);
+          expect(JSON.parse(answers.at(-1)!)).toEqual({ id: "last", result: {} });
+        },
+      ),
+      { numRuns: 100 },
+    );
+    const notUtf8 = connect(vm.socketPath, () => notUtf8.end(Buffer.from([0xff, 0x0a])));
+    expect(await readAll(notUtf8)).toMatch(/request must be UTF-8/);
+  });
+});
+
+describe("what a hostile caller costs", () => {
+  /** Goes on sending until the connection ends. */
+  function feed(socket: Socket, text: string): void {
+    const timer = setInterval(() => socket.write(text), 5);
+    socket.once("close", () => clearInterval(timer));
+  }
+
+  test("a line without an end is cut off at the limit", async () => {
+    await listen({}, { lineBytes: 1000 });
+    const socket = connect(vm.socketPath);
+    socket.on("error", () => undefined);
+    feed(socket, "x".repeat(400));
+    expect(await readAll(socket)).toMatch(/"code":"RESOURCE_EXHAUSTED"/);
+  });
+
+  test("a caller that sends nothing, or byte by byte, is let go in time", async () => {
+    await listen({}, { requestMs: 100 });
+    const silent = connect(vm.socketPath);
+    const slow = connect(vm.socketPath);
+    slow.on("error", () => undefined);
+    feed(slow, " ");
+    expect(await readAll(silent)).toMatch(/"code":"DEADLINE_EXCEEDED"/);
+    expect(await readAll(slow).catch(() => "DEADLINE_EXCEEDED")).toMatch(/DEADLINE_EXCEEDED/);
+  });
+
+  test("a handler that hangs is told to stop, and the caller that time is up", async () => {
+    let wasAborted = false;
+    const onDaemonStatus = (signal: AbortSignal): Promise<object> =>
+      new Promise(() => signal.addEventListener("abort", () => (wasAborted = true)));
+    await listen({ onDaemonStatus }, { answerMs: 100 });
+    expect(await ask('{"method":"daemon-status"}')).toMatch(/"code":"DEADLINE_EXCEEDED"/);
+    expect(wasAborted).toBe(true);
+  });
+
+  test("a caller that takes no answers does not keep its connection", async () => {
+    const onDaemonStatus = (): Promise<object> => Promise.resolve({ text: "x".repeat(4_000_000) });
+    await listen({ onDaemonStatus }, { answerMs: 100, requestMs: 100 });
+    const socket = connect(vm.socketPath, () => socket.write('{"method":"daemon-status"}\n'));
+    socket.pause();
+    await eventually(() => expect(server.openConnections).toBe(0));
+    socket.destroy();
+  });
+
+  test("one caller cannot take all connections", async () => {
+    await listen({}, { connectionsPerCaller: 3 });
+    const sockets = Array.from({ length: 3 }, () => connect(vm.socketPath));
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    await eventually(() => expect(server.openConnections).toBe(3));
+    expect(await ask('{"method":"ping"}')).toMatch(/"code":"RESOURCE_EXHAUSTED"/);
+    const [agentId, answer] = await askAsAgent("ask; sleep 1000");
+    expect(answer).toContain(agentId);
+    for (const socket of sockets) socket.destroy();
+    await eventually(() => expect(server.openConnections).toBe(0));
+    expect(await ask('{"method":"ping"}')).toMatch(/"result":{}/);
+  });
+
+  test("callers that vanish in mid-request leave nothing behind", async () => {
+    await listen();
+    for (let round = 0; round < 50; round++) {
+      const socket = connect(vm.socketPath, () => {
+        socket.write('{"method":"daemon-sta');
+        socket.destroy();
+      });
+      socket.on("error", () => undefined);
+      await once(socket, "close");
+    }
+    await eventually(() => expect(server.openConnections).toBe(0));
+  });
+});
+
+test("the socket of a killed daemon is taken over; a file of that name is not", async () => {
+  await listen();
+  expect(statSync(vm.socketPath).mode & 0o777).toBe(0o666);
+  const stale = server;
+  const second = new LocalSocketServer({
+    ...{ path: vm.socketPath, systemCalls, handlers, agentOf: () => undefined, ownUid: 0 },
+  });
+  await second.start();
+  await second.stop();
+  await stale.stop();
+  writeFileSync(vm.socketPath, "mine");
+  await expect(listen()).rejects.toMatchObject({ code: "EADDRINUSE" });
+  expect(readFileSync(vm.socketPath, "utf8")).toBe("mine");
+});
+
+test("a path too long for a socket is refused by name", async () => {
+  const path = join(vm.directory, "x".repeat(108));
+  server = new LocalSocketServer({
+    path,
+    systemCalls,
+    handlers,
+    agentOf: () => undefined,
+    ownUid: 0,
+  });
+  await expect(server.start()).rejects.toThrow(/has over 107 bytes/);
+});
