@@ -126,7 +126,7 @@ test("a sealed process dumps no core, shows its memory to nobody, and passes not
   expect((await lines.next()).value).toBe("0");
   // Descriptor 3 is the directory that ls itself has opened.
   expect((await lines.next()).value).toBe("0 1 2 3 ");
-  expect(existsSync(`/proc/${child.pid}/fd/${3}`)).toBe(true);
+  expect(existsSync(`/proc/${child.pid}/fd/3`)).toBe(true);
   const { uid } = statSync(`/proc/${child.pid}/environ`);
   expect(uid).toBe(0);
   closeSync(leaked);

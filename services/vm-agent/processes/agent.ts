@@ -16,7 +16,7 @@ export interface SpawnRequest {
   argv: readonly string[];
   /** The agent's directory of env files, `<runDir>/agents/<agentId>`; its set must stand already. */
   envDir: string;
-  /** Absolute; entered with the agent's rights. `/` when absent. */
+  /** Absolute; entered with the agent's rights. Absent: the user's home, else `/`. */
   cwd?: string;
   /** The daemon's own user when absent. */
   user?: AgentUser;

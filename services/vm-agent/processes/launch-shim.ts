@@ -10,7 +10,7 @@ import { type AgentRecord } from "./agent-record";
 
 /** The most bytes that a command with its arguments may have. */
 export const MAX_COMMAND_BYTES = 128 * 1024;
-const MAX_ARGUMENTS = 4096;
+const MAX_ARGUMENTS = 1024;
 const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const SHELL = "/bin/sh";
 
@@ -49,7 +49,7 @@ export async function launchShim(
   const command = [
     ...givingUpRights(record.user),
     ...[SHELL, "-c", EXEC_SCRIPT, "murmur-exec", join(record.envDir, "..data", "env.sh")],
-    ...[request.cwd ?? "/", ...request.argv],
+    ...[request.cwd ?? "", ...request.argv],
   ];
   const facts = [record.agentId, state.events, record.cgroup?.path ?? ""];
   const log = state.openLog(record);

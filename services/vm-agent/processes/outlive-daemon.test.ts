@@ -64,9 +64,9 @@ async function startDaemon(user?: AgentUser, bootId?: string): Promise<Daemon> {
   child.stderr.pipe(process.stderr);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error("the daemon has ended");
-    return JSON.parse(String(value));
+    const line: IteratorResult<string, undefined> = await lines.next();
+    if (line.done) throw new Error("the daemon has ended");
+    return JSON.parse(line.value);
   };
   await next();
   const call = (command: DaemonCommand): Promise<unknown> => {

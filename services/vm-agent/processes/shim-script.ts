@@ -34,7 +34,7 @@ status=$? said= tries=0
 [ ! -s shim.log ] || said=' said'
 until printf 'exit %s%s\\n' "$status" "$said" 1<>exit.tmp && mv -f exit.tmp "$events/$agent.exit"; do
   tries=$((tries + 1))
-  [ "$tries" -lt 3600 ] || exit 125
+  [ -e exit.tmp ] && [ "$tries" -lt 3600 ] || exit 125
   sleep 1
 done
 `;
@@ -47,7 +47,7 @@ done
  */
 export const EXEC_SCRIPT = `umask 022
 [ -r "$1" ] || { echo "murmur: the agent's environment file cannot be read" >&2; exit 126; }
-cd -- "$2" || exit 126
+if [ -n "$2" ]; then cd -- "$2" || exit 126; else cd -- "$HOME" 2>/dev/null || cd /; fi
 . "$1"
 shift 2
 unset OLDPWD

@@ -11,7 +11,7 @@ import {
 import { dirname } from "node:path";
 import { errnoOf } from "../linux/errno";
 
-const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = constants;
+const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = constants;
 
 /** Creates a file, 0600, that must not exist, and opens it for writing. The caller closes it. */
 export function createFile(path: string, moreFlags = 0): number {
@@ -33,7 +33,9 @@ export function writeAndClose(fd: number, text: string): void {
 /** Puts a whole file, 0600, in the place of the old one, durably. */
 export function replaceFile(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  writeAndClose(openSync(temporary, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600), text);
+  // A daemon that was killed may have left one: in a container its successor has the same pid.
+  const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
+  writeAndClose(openSync(temporary, flags, 0o600), text);
   renameSync(temporary, path);
   syncDirectory(dirname(path));
 }
