@@ -47,6 +47,11 @@ export class Reconciler {
 
   constructor(private readonly deps: ReconcilerDeps) {}
 
+  /** What is desired of each agent of this machine, as far as it was told. */
+  get desired(): ReadonlyMap<string, DesiredAgent> {
+    return this.#desired.agents;
+  }
+
   /** Takes a whole state or a delta and wakes the loop. */
   take(state: VmDesiredState): void {
     this.#desired.take(state);

@@ -1,0 +1,111 @@
+import type { DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { Clock } from "../../../lib/clock";
+import type { Log } from "../../../lib/log";
+import type { EnvFiles } from "../env-set/env-files";
+import type { Incarnation } from "../incarnation";
+import type { AgentUser, AgentState } from "../processes/agent";
+import type { Listener, WakeUps } from "../wake-ups/wake-ups";
+import { AgentLives, type AgentSupervisor } from "./agent-lives";
+import type { EnvironmentSource } from "./environment-source";
+import { EnvWriter } from "./env-writer";
+import { createMachineState } from "./machine-state";
+import { Reconciler } from "./reconciler";
+import { SwapPacer } from "./swap-pacer";
+
+export interface MachineDeps {
+  config: {
+    agentUser: AgentUser | undefined;
+    allowSharedUser: boolean;
+    reconcileEveryMs: number;
+  };
+  source: EnvironmentSource;
+  envFiles: EnvFiles;
+  supervisor: AgentSupervisor & { onChange(listener: (state: AgentState) => void): () => void };
+  incarnation: Incarnation;
+  bootId: string;
+  clock: Clock;
+  log: Log;
+}
+
+/** Desired state in, files and processes out. */
+export interface Machine {
+  listener: Listener;
+  /** Where evidence goes; before it is called, evidence waits for the first hello. */
+  connect(wakeUps: WakeUps): void;
+  /** What is desired of one agent. */
+  find(agentId: string): DesiredAgent | undefined;
+  /** Works until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const MAX_SWAPS_PER_SECOND = 20;
+
+/** Puts the parts of reconciliation together and reads back what an earlier daemon left. */
+export function assembleMachine(deps: MachineDeps): Machine {
+  const { config, envFiles, supervisor, clock, log } = deps;
+  const user = config.agentUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const writer = new EnvWriter({ envFiles, user, clock, log });
+  const lives = new AgentLives({
+    supervisor,
+    user: config.agentUser,
+    allowSharedUser: config.allowSharedUser,
+    envDirOf: (agentId) => envFiles.directoryOf(agentId),
+    log,
+  });
+  let wakeUps: WakeUps | undefined;
+  const reconciler = new Reconciler({
+    source: deps.source,
+    pacer: new SwapPacer(clock, MAX_SWAPS_PER_SECOND),
+    send: (update) => wakeUps?.send(update),
+    ...{ writer, lives, clock, log },
+  });
+  readBack(deps, writer, lives);
+  supervisor.onChange(({ agentId }) => {
+    const report = lives.report(agentId);
+    reconciler.agentChanged(agentId);
+    if (report) wakeUps?.send({ acks: [], agents: [report] });
+  });
+  return {
+    listener: createMachineState({ ...deps, reconciler, writer, lives }),
+    connect: (opened) => {
+      wakeUps = opened;
+    },
+    find: (agentId) => reconciler.desired.get(agentId),
+    async run(signal) {
+      await Promise.all([
+        reconciler.run(signal),
+        lookFromTimeToTime(
+          () => {
+            reconciler.verifyFiles();
+            wakeUps?.refresh();
+          },
+          deps,
+          signal,
+        ),
+      ]);
+    },
+  };
+}
+
+/** Cleans up what a crash left half done, and reads which sets stand. */
+function readBack({ envFiles, log }: MachineDeps, writer: EnvWriter, lives: AgentLives): void {
+  const living = lives.ids().filter((agentId) => lives.lifeOf(agentId) === "living");
+  const { removedAgents, removedLeftovers, failures } = envFiles.sweep(new Set(living));
+  if (removedAgents.length + removedLeftovers.length + failures.length > 0) {
+    log.info("cleaned up after an earlier daemon", { removedAgents, removedLeftovers, failures });
+  }
+  writer.inspect(living);
+}
+
+/** The timer that makes a lost wake-up cost time only; spread, as all VMs start together. */
+async function lookFromTimeToTime(
+  look: () => void,
+  deps: MachineDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, config } = deps;
+  while (!signal.aborted) {
+    await clock.sleep(config.reconcileEveryMs * (0.75 + Math.random() / 2), signal);
+    look();
+  }
+}
