@@ -31,10 +31,7 @@ if (!script) fail(`usage: node dev/run.mjs ${Object.keys(SCRIPTS).join("|")}`);
 if (Number(process.versions.node.split(".")[0]) < 20) {
   fail(`Node 20 or newer is needed, this is ${process.version}`);
 }
-if (!isInstalled()) {
-  say("installing the packages (npm ci)");
-  run("npm", ["ci", "--no-audit", "--no-fund"]);
-}
+if (!isInstalled()) install();
 if (script.isBundled && Object.keys(ENTRY_POINTS).some(isStale)) {
   say("building");
   run(process.execPath, [inRoot("dev/build.mjs")]);
@@ -45,6 +42,17 @@ if (script.main) {
   process.argv = [process.argv[0], inRoot(script.main), ...args];
   process.chdir(root);
   await import(pathToFileURL(inRoot(script.main)).href);
+}
+
+/**
+ * npm refuses a lock that was written where a registry carries one platform only: then the versions
+ * of the lock are installed all the same, and the lock is left as it is.
+ */
+function install() {
+  say("installing the packages");
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  const { status } = spawnSync("npm", ["ci", ...quiet], { cwd: root, stdio: "ignore" });
+  if (status !== 0) run("npm", ["install", "--no-save", ...quiet]);
 }
 
 /** Whether node_modules holds what package-lock.json asks for. */
