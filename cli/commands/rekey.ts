@@ -108,17 +108,24 @@ async function wait(
   signal: AbortSignal,
 ): Promise<{ outcome: Outcome; view: RolloutView }> {
   let view = toView(accepted);
+  let isLatest = true;
+  const onBreak = () => {
+    isLatest = false;
+  };
   const progress = startProgress(output.live, clock, view.rollout.path);
   try {
     progress.show(view);
-    for await (const next of watchRollout({ rollouts, clock, signal }, view.rollout.rolloutId)) {
+    const watch = watchRollout({ rollouts, clock, signal, onBreak }, view.rollout.rolloutId);
+    for await (const next of watch) {
       view = next;
+      isLatest = true;
       progress.show(view);
     }
     const isOver = isCompleted(view.rollout);
     return { view, outcome: isOver ? "completed" : (signal.reason as Outcome) };
   } finally {
     progress.stop();
+    if (!isLatest) output.warn("rotation does not answer any more; this was known last");
   }
 }
 

@@ -5,9 +5,9 @@ import {
   type RolloutTarget,
 } from "../../gen/murmur/rotation/v1/rollouts";
 import { type Clock } from "../../lib/clock";
-import { isAppError } from "../../lib/errors";
+import { type ErrorCode, isAppError } from "../../lib/errors";
 import { type ClientOf } from "../../lib/grpc/client";
-import { backoffMs, isRetryable } from "../../lib/retry";
+import { backoffMs } from "../../lib/retry";
 
 /** A rollout with all its targets, by path. */
 export interface RolloutView {
@@ -20,6 +20,8 @@ export interface WatchDeps {
   clock: Clock;
   /** Ends the watch without an error. */
   signal: AbortSignal;
+  /** Called when the stream breaks; what was yielded last is then no longer the latest. */
+  onBreak?: () => void;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface WatchDeps {
  * again; throws what cannot be helped by that.
  */
 export async function* watchRollout(
-  { rollouts, clock, signal }: WatchDeps,
+  { rollouts, clock, signal, onBreak }: WatchDeps,
   rolloutId: string,
 ): AsyncGenerator<RolloutView> {
   const isOver = () => signal.aborted;
@@ -43,12 +45,22 @@ export async function* watchRollout(
         if (isCompleted(message.rollout)) return;
       }
     } catch (error) {
-      if (isOver() || isAppError(error, "CANCELLED")) return;
-      if (!isRetryable(error)) throw error;
+      if (isOver()) return;
+      if (!isAppError(error) || FINAL.has(error.code)) throw error;
+      onBreak?.();
     }
     await clock.sleep(backoffMs(attempt, { maxMs: 1_000 }), signal);
   }
 }
+
+/** What a new stream would be answered, too; a stream that is cut comes in many other codes. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "NOT_FOUND",
+  "UNAUTHENTICATED",
+  "PERMISSION_DENIED",
+  "INVALID_ARGUMENT",
+  "UNIMPLEMENTED",
+]);
 
 /** Whether every target is settled. */
 export function isCompleted({ state }: Rollout): boolean {

@@ -1,0 +1,214 @@
+import { TargetState } from "../gen/murmur/rotation/v1/rollouts";
+import { ErrorReason } from "../gen/murmur/errors/v1/error_reason";
+import { failedPrecondition, unavailable } from "../lib/errors";
+import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
+import { eventually } from "../test/harness/eventually";
+import { buildTestCli, type CliCall, type CliRun, type TestCli } from "../test/harness/murmur-cli";
+
+const APPLIED = { state: TargetState.TARGET_STATE_APPLIED, ackedAt: new Date() };
+
+let cli: TestCli;
+let rotation: FakeRotation;
+let cwd: string;
+
+beforeAll(async () => {
+  cli = await buildTestCli();
+});
+afterAll(() => {
+  cli.remove();
+});
+beforeEach(async () => {
+  rotation = await startFakeRotation();
+  rotation.agents.push(fakeAgent({ path: "fix-auth" }), fakeAgent({ path: "fix-auth/tests" }));
+  cwd = cli.configured({
+    rotation: rotation.address,
+    workspace: "backend",
+    token: await rotation.token(),
+  });
+});
+afterEach(() => rotation.stop());
+
+const murmur = (words: string, call: CliCall = {}): Promise<CliRun> =>
+  cli.run(words.split(" "), { cwd, ...call });
+const watched = () =>
+  eventually(() => {
+    expect(rotation.watchers()).toBe(1);
+  });
+
+describe("murmur rekey", () => {
+  it("prints Rekeyed, alone, once every agent has acked", async () => {
+    const run = murmur("rekey fix-auth");
+    await watched();
+    rotation.settle("fix-auth", APPLIED);
+    rotation.settle("fix-auth/tests", APPLIED);
+    expect(await run).toEqual({ code: 0, stdout: "Rekeyed\n", stderr: "" });
+    expect(rotation.requests.rekey).toMatchObject([{ workspace: "backend", path: "fix-auth" }]);
+  });
+
+  it("takes the workspace of the flag before that of the file, and hands the reason on", async () => {
+    rotation.isPrompt = true;
+    rotation.agents.push(fakeAgent({ path: "fix-auth", workspace: "frontend" }));
+    const words = ["rekey", "--workspace", "frontend", "--reason", "key leaked", "fix-auth"];
+    expect(await cli.run(words, { cwd })).toMatchObject({ code: 0, stdout: "Rekeyed\n" });
+    expect(rotation.requests.rekey).toMatchObject([
+      { workspace: "frontend", reason: "key leaked" },
+    ]);
+  });
+
+  it("names who has not acked in time, and why, and exits 1", async () => {
+    const run = murmur("rekey --timeout 700ms fix-auth");
+    await watched();
+    rotation.settle("fix-auth", APPLIED);
+    rotation.settle("fix-auth/tests", { reason: 'VM "build-1" is offline' });
+    const { code, stdout, stderr } = await run;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr.split("\n")).toEqual([
+      "AGENT           VM       GENERATION  STATE    REASON",
+      'fix-auth/tests  build-1  2           pending  VM "build-1" is offline',
+      "murmur: rekey fix-auth: 1 of 2 agents has not acked within 700ms",
+      "The rollout goes on. Use murmur rollouts rollout-1 to follow it, murmur explain to see why.",
+      "",
+    ]);
+  });
+
+  it("says who was skipped because it is over", async () => {
+    rotation.isPrompt = true;
+    rotation.agents.push(fakeAgent({ path: "fix-auth/old", endedAt: new Date() }));
+    expect(await murmur("rekey fix-auth")).toEqual({
+      code: 0,
+      stdout: "Rekeyed\n",
+      stderr: "skipped fix-auth/old: completed\n",
+    });
+  });
+
+  it("with --no-wait prints the rollout and exits 0 before anybody has acked", async () => {
+    const run = await murmur("rekey --no-wait fix-auth");
+    expect(run).toEqual({ code: 0, stdout: "Rekey started: rollout-1\n", stderr: "" });
+  });
+
+  it("with --json prints every target for machines", async () => {
+    rotation.isPrompt = true;
+    const { code, stdout } = await murmur("rekey --json fix-auth");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      rollout_id: "rollout-1",
+      state: "completed",
+      targets: [
+        { path: "fix-auth", vm: "build-1", generation: 2, state: "applied" },
+        { path: "fix-auth/tests", state: "applied" },
+      ],
+    });
+  });
+
+  it("sends the same request again when rotation was away for a moment", async () => {
+    rotation.isPrompt = true;
+    rotation.rekeyFailures.push(unavailable("database is away", undefined, 50));
+    expect(await murmur("rekey fix-auth")).toMatchObject({ code: 0, stdout: "Rekeyed\n" });
+    const ids = rotation.requests.rekey.map(({ requestId }) => requestId);
+    expect(ids).toHaveLength(2);
+    expect(new Set(ids).size).toBe(1);
+  });
+
+  it("watches on when rotation is started anew in between", async () => {
+    const run = murmur("rekey fix-auth");
+    await watched();
+    await rotation.stop();
+    await rotation.start();
+    await watched();
+    rotation.settle("fix-auth", APPLIED);
+    rotation.settle("fix-auth/tests", APPLIED);
+    expect(await run).toEqual({ code: 0, stdout: "Rekeyed\n", stderr: "" });
+  });
+
+  it("leaves the rollout going on Ctrl-C and says so", async () => {
+    let interrupt: () => void = () => undefined;
+    const run = murmur("rekey fix-auth", { onStart: (how) => (interrupt = how) });
+    await watched();
+    interrupt();
+    const { code, stdout, stderr } = await run;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("murmur: rekey fix-auth: interrupted; rollout rollout-1 goes on\n");
+  });
+
+  it("shows its progress on a terminal and takes it away at the end", async () => {
+    const run = cli.runOnTerminal(["rekey", "fix-auth"], { cwd });
+    await watched();
+    rotation.settle("fix-auth/tests", { reason: "not seen for 3 minutes" });
+    await watched();
+    rotation.settle("fix-auth", APPLIED);
+    rotation.settle("fix-auth/tests", APPLIED);
+    const { code, stdout } = await run;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Rekeying fix-auth: 0 of 2 agents, \d\.\d s/);
+    expect(stdout).toContain("fix-auth/tests on build-1 pending: not seen for 3 minutes");
+    const left = stdout.slice(stdout.lastIndexOf("\u001b[0J") + "\u001b[0J".length);
+    expect(left).toMatch(/^2 agents in \d+ ms\r\nRekeyed\r\n$/);
+  });
+
+  it("waits for files only, and says so when asked to wait for processes", async () => {
+    expect(await murmur("rekey --wait processes fix-auth")).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: "murmur: rekey fix-auth: --wait processes is not available yet\nUse --wait files.\n",
+    });
+    expect(rotation.requests.rekey).toEqual([]);
+  });
+});
+
+describe("murmur rekey that is refused", () => {
+  it("says that there is no such agent, and how to find one", async () => {
+    expect(await murmur("rekey fix-oauth")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        'murmur: rekey fix-oauth: NOT_FOUND: no agent "fix-oauth" in workspace "backend"\n' +
+        "Check the slug spelling. Use murmur ls to see running agents.\n",
+    });
+  });
+
+  it("says that the token is missing or expired, and what to run", async () => {
+    const directory = cli.configured({ rotation: rotation.address, workspace: "b", token: "old" });
+    expect(await murmur("rekey fix-auth", { cwd: directory })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "murmur: rekey fix-auth: UNAUTHENTICATED: identity token is missing or expired\n" +
+        "Run murmur auth or check your murmur.local.yaml configuration.\n",
+    });
+  });
+
+  it("is one line on a VM, whatever else was typed", async () => {
+    for (const words of ["rekey fix-auth", "rekey", "rekey --nonsense x y"]) {
+      expect(await murmur(words, { env: { MURMUR_AGENT: "fix-auth" } })).toEqual({
+        code: 1,
+        stdout: "",
+        stderr: "rekey is not supported on VMs\n",
+      });
+    }
+  });
+
+  it("names the three places of a workspace when none has one, exit 2", async () => {
+    const directory = cli.configured({ rotation: rotation.address });
+    const { code, stderr } = await murmur("rekey fix-auth", { cwd: directory });
+    expect(code).toBe(2);
+    for (const place of ["--workspace", "murmur.local.yaml", "murmur.yaml"])
+      expect(stderr).toContain(place);
+  });
+
+  it("repeats what the service says about an agent that is over", async () => {
+    const over = ErrorReason.ERROR_REASON_AGENT_ENDED;
+    rotation.rekeyFailures.push(failedPrecondition(over, 'agent "fix-auth" is completed'));
+    const { code, stderr } = await murmur("rekey fix-auth");
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      'murmur: rekey fix-auth: FAILED_PRECONDITION: agent "fix-auth" is completed\n',
+    );
+  });
+
+  it("prints nothing of a service's words that could steer the terminal", async () => {
+    const over = ErrorReason.ERROR_REASON_AGENT_ENDED;
+    rotation.rekeyFailures.push(failedPrecondition(over, "bad \u001b[2J\u202e\nthing"));
+    const { stderr } = await murmur("rekey fix-auth");
+    expect(stderr).toContain("bad \\x1b[2J\\u202e\\nthing");
+  });
+});
