@@ -1,0 +1,36 @@
+import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
+import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
+import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
+import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
+import type { AccessTable } from "../../lib/grpc/access";
+import type { Principal } from "../../lib/identity/principal";
+
+/** A VM asks on behalf of what runs on it, and what is rekeyed does not rekey itself. */
+function refuseRekey(principal: Principal): AppError {
+  if (principal.kind !== "vm") return permissionDenied();
+  const message = "rekey is not supported on VMs";
+  return failedPrecondition(ErrorReason.ERROR_REASON_NOT_SUPPORTED_ON_VM, message);
+}
+
+/** Who may call what: one row per RPC of this service; a test fails when one has none. */
+export const ROTATION_ACCESS: AccessTable = {
+  [AgentServiceService.spawnAgent.path]: { developer: "member", vm: true },
+  [AgentServiceService.getAgent.path]: { developer: "member", vm: true },
+  [AgentServiceService.listAgents.path]: { developer: "member", vm: true },
+  [AgentServiceService.killAgent.path]: { developer: "member", vm: true },
+  [AgentServiceService.explainAgent.path]: { developer: "member" },
+
+  [RolloutServiceService.rekeyAgent.path]: { developer: "member", refusal: refuseRekey },
+  [RolloutServiceService.getRollout.path]: { developer: "member" },
+  [RolloutServiceService.listRollouts.path]: { developer: "member" },
+  [RolloutServiceService.watchRollout.path]: { developer: "member" },
+
+  [VmSyncServiceService.watchVm.path]: { vm: true },
+  [VmSyncServiceService.syncVm.path]: { vm: true },
+  [VmSyncServiceService.listVmStatuses.path]: { developer: "member" },
+
+  [IdentityServiceService.getIdentity.path]: { developer: "member" },
+  [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },
+};

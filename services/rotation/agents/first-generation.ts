@@ -1,0 +1,74 @@
+import type { Pool, Tx } from "../../../lib/postgres/db";
+import { withTransactionRetry } from "../../../lib/postgres/transaction";
+import type { Announcer } from "../announce/announcer";
+import type { LocalAnnouncement } from "../announce/announcement";
+import type { CatalogClient } from "../catalog/catalog-client";
+import { isEnding, joinsOpenRollouts, openingState, raiseDesired } from "../protocol";
+import type { Snapshot } from "../rollouts/domain/plan-rekey";
+import type { RolloutSignals } from "../rollouts/rollout-signals";
+import type { RolloutStore } from "../rollouts/store/rollout-store";
+import { generationOrNone, type Agent, type LaunchableAgent } from "./domain/agent";
+import type { AgentWriter } from "./store/agent-store";
+
+export interface FirstGenerationDeps {
+  pool: Pool;
+  writer: Pick<AgentWriter, "lockTree" | "lockAgent">;
+  rollouts: Pick<RolloutStore, "lockOpenOf" | "recordFirst">;
+  catalog: Pick<CatalogClient, "snapshot">;
+  announcer: Pick<Announcer, "record" | "deliver">;
+  signals: Pick<RolloutSignals, "changed">;
+}
+
+/**
+ * Gives an agent whose row is committed its first generation, announces it, and lets it join the
+ * open rollouts of its ancestors. Safe to repeat: the catalog answers the same snapshot. An agent
+ * that was killed meanwhile gets nothing.
+ */
+export async function giveFirstGeneration(
+  deps: FirstGenerationDeps,
+  agent: Agent,
+): Promise<Snapshot | undefined> {
+  const [snapshot] = await deps.catalog.snapshot([agent], `${agent.id}:spawn`);
+  if (!snapshot) return undefined;
+  const { announcements, joined } = await withTransactionRetry(deps.pool, (tx) =>
+    record(deps, tx, agent, snapshot),
+  );
+  deps.announcer.deliver(announcements);
+  for (const rolloutId of joined) deps.signals.changed({ tenantId: agent.tenantId, rolloutId });
+  return snapshot;
+}
+
+async function record(
+  { writer, rollouts, announcer }: FirstGenerationDeps,
+  tx: Tx,
+  { tenantId, id, rootId }: Agent,
+  snapshot: Snapshot,
+): Promise<{ announcements: readonly LocalAnnouncement[]; joined: readonly string[] }> {
+  await writer.lockTree(tx, tenantId, rootId, "share");
+  const agent = await writer.lockAgent(tx, tenantId, id);
+  if (!agent || isEnding(agent)) return { announcements: [], joined: [] };
+  const open = await rollouts.lockOpenOf(tx, agent);
+  const joined = joinsOpenRollouts(agent, open).map((rollout) => rollout.id);
+  const desired = raiseDesired(agent.desired, snapshot.generation);
+  if (desired === agent.desired && joined.length === 0) return { announcements: [], joined };
+  const applied = generationOrNone(agent.applied);
+  const { generation } = snapshot;
+  const state = openingState(generation, { applied, ending: false });
+  await rollouts.recordFirst(tx, {
+    snapshot,
+    target: { agent, generation, state, reason: "" },
+    rolloutIds: joined,
+  });
+  const announcements = await announcer.record(tx, id, [raisedTo(agent, desired, snapshot)]);
+  return { announcements, joined };
+}
+
+function raisedTo(agent: LaunchableAgent, desired: bigint, snapshot: Snapshot): LaunchableAgent {
+  const isRaised = desired !== agent.desired;
+  return {
+    ...agent,
+    desired,
+    fingerprint: isRaised ? snapshot.fingerprint : agent.fingerprint,
+    revision: agent.revision + 1n,
+  };
+}

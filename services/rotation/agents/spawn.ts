@@ -1,0 +1,175 @@
+import type { Principal } from "../../../lib/identity/principal";
+import { invalid, permissionDenied } from "../../../lib/errors";
+import { quoted } from "../../../lib/quoted";
+import type { Log } from "../../../lib/log";
+import { withTransaction } from "../../../lib/postgres/transaction";
+import { writeAudit, type Caller } from "../audit";
+import type { CatalogClient } from "../catalog/catalog-client";
+import { mayHaveChild } from "../protocol";
+import { missingNamesWarnings } from "../rollouts/domain/warnings";
+import type { Agent } from "./domain/agent";
+import { agentEnded, agentIdNotFound, agentIdTaken } from "./domain/agent-errors";
+import { assertManages } from "./domain/authority";
+import { candidateVms, leastBusy, vmNotFound, type CandidateVm } from "./domain/choose-vm";
+import { checkSpawnRequest, spawnHash, type SpawnRequest } from "./domain/spawn-request";
+import { giveFirstGeneration, type FirstGenerationDeps } from "./first-generation";
+import type { AgentStore, AgentWriter } from "./store/agent-store";
+
+export interface SpawnDeps extends FirstGenerationDeps {
+  agents: Pick<AgentStore, "find" | "countLiving">;
+  writer: AgentWriter;
+  catalog: Pick<CatalogClient, "snapshot" | "workspaceVms" | "vms">;
+  log: Log;
+}
+
+/** Where a new agent belongs. */
+interface Place {
+  workspace: string;
+  developer: string;
+  parent: Agent | undefined;
+  vm: CandidateVm;
+}
+
+/**
+ * Accepts an agent: its row first, so that no rekey misses it, then its first generation. When there
+ * can be none, the row is taken back and the call may be repeated with the same id.
+ */
+export async function spawnAgent(
+  deps: SpawnDeps,
+  principal: Principal,
+  caller: Caller,
+  wish: SpawnRequest,
+): Promise<{ agent: Agent; warnings: string[] }> {
+  const request = checkSpawnRequest(wish);
+  const { tenantId } = principal;
+  const known = await deps.agents.find(tenantId, request.agentId);
+  const agent = known ?? (await accept(deps, principal, caller, request));
+  if (known) await assertSame(deps, known, request);
+  if (agent.phase !== "starting" || agent.desired > 0n) return { agent, warnings: [] };
+  const snapshot = await giveOrWithdraw(deps, caller, agent);
+  const warnings = snapshot ? missingNamesWarnings([agent], [snapshot]) : [];
+  return { agent: (await deps.agents.find(tenantId, agent.id)) ?? agent, warnings };
+}
+
+async function assertSame(deps: SpawnDeps, known: Agent, request: SpawnRequest): Promise<void> {
+  const hash = await deps.writer.requestHash(deps.pool, known.tenantId, known.id);
+  if (!hash?.equals(spawnHash(request))) throw agentIdTaken(known.id);
+}
+
+async function accept(
+  deps: SpawnDeps,
+  principal: Principal,
+  caller: Caller,
+  request: SpawnRequest,
+): Promise<Agent> {
+  const place = await findPlace(deps, principal, request);
+  const { tenantId } = principal;
+  await withTransaction(deps.pool, async (tx) => {
+    const parent = place.parent && (await lockParent(deps.writer, tx, place.parent));
+    const inserted = await deps.writer.insert(tx, {
+      tenantId,
+      id: request.agentId,
+      workspace: place.workspace,
+      slug: request.slug,
+      path: parent ? `${parent.path}/${request.slug}` : request.slug,
+      parent,
+      vmId: place.vm.vmId,
+      vmName: place.vm.name,
+      developer: place.developer,
+      command: request.command,
+      workingDirectory: request.workingDirectory,
+      requestHash: spawnHash(request),
+    });
+    if (inserted) await writeAudit(tx, caller, [spawnEntry(request.agentId, "ok")]);
+  });
+  const agent = await deps.agents.find(tenantId, request.agentId);
+  if (!agent) throw agentIdNotFound(request.agentId);
+  await assertSame(deps, agent, request);
+  return agent;
+}
+
+function spawnEntry(agentId: string, outcome: "ok" | "refused") {
+  return { action: "agent.spawn", objectKind: "agent", objectId: agentId, outcome };
+}
+
+/** The parent as it is while its tree is held: a kill cannot pass by the child. */
+async function lockParent(
+  writer: AgentWriter,
+  tx: Parameters<AgentWriter["lockTree"]>[0],
+  { tenantId, id, rootId, path }: Agent,
+): Promise<Agent> {
+  await writer.lockTree(tx, tenantId, rootId, "share");
+  const parent = await writer.lockParent(tx, tenantId, id);
+  if (!parent) throw agentIdNotFound(id);
+  if (!mayHaveChild(parent)) throw agentEnded(path, parent);
+  return parent;
+}
+
+async function findPlace(
+  deps: SpawnDeps,
+  principal: Principal,
+  request: SpawnRequest,
+): Promise<Place> {
+  if (request.parentAgentId !== "") return findPlaceBelow(deps, principal, request);
+  if (principal.kind !== "developer") throw permissionDenied("a VM spawns children only");
+  const { tenantId, id: developer } = principal;
+  const { workspace } = request;
+  const vm =
+    request.vm === ""
+      ? await chooseVm(deps, tenantId, workspace)
+      : await findVm(deps, tenantId, request.vm);
+  return { workspace, developer, parent: undefined, vm };
+}
+
+/** A child inherits workspace and developer, and goes to its parent's VM unless a developer names one. */
+async function findPlaceBelow(
+  deps: SpawnDeps,
+  principal: Principal,
+  request: SpawnRequest,
+): Promise<Place> {
+  const parent = await deps.agents.find(principal.tenantId, request.parentAgentId);
+  const isVm = principal.kind === "vm";
+  if (!parent || (isVm && parent.vmId !== principal.id))
+    throw agentIdNotFound(request.parentAgentId);
+  if (!isVm) assertManages(principal, parent);
+  const { workspace, developer, vmName } = parent;
+  if (request.workspace !== "" && request.workspace !== workspace) {
+    const message = `workspace ${quoted(request.workspace)} is not the parent's, "${workspace}"`;
+    throw invalid("workspace", message);
+  }
+  const own = { vmId: parent.vmId, name: vmName };
+  if (request.vm === "" || request.vm === vmName) return { workspace, developer, parent, vm: own };
+  if (isVm) throw invalid("vm", `vm must be "${vmName}" or empty: a child runs beside its parent`);
+  return { workspace, developer, parent, vm: await findVm(deps, parent.tenantId, request.vm) };
+}
+
+async function findVm(deps: SpawnDeps, tenantId: string, name: string): Promise<CandidateVm> {
+  const [vm] = await deps.catalog.vms(tenantId, name);
+  if (!vm) throw vmNotFound(name);
+  return vm;
+}
+
+async function chooseVm(deps: SpawnDeps, tenantId: string, name: string): Promise<CandidateVm> {
+  const [vms, registered] = await Promise.all([
+    deps.catalog.workspaceVms(tenantId, name),
+    deps.catalog.vms(tenantId),
+  ]);
+  const candidates = candidateVms({ name, vms }, registered);
+  const ids = candidates.map(({ vmId }) => vmId);
+  return leastBusy(candidates, await deps.agents.countLiving(tenantId, ids));
+}
+
+async function giveOrWithdraw(deps: SpawnDeps, caller: Caller, agent: Agent) {
+  try {
+    return await giveFirstGeneration(deps, agent);
+  } catch (error) {
+    await withTransaction(deps.pool, async (tx) => {
+      await deps.writer.withdraw(tx, agent.tenantId, agent.id);
+      await writeAudit(tx, caller, [spawnEntry(agent.id, "refused")]);
+    }).catch((later: unknown) => {
+      // The task for agents without a generation goes on with it.
+      deps.log.warn("spawn could not be taken back", { agentId: agent.id, error: later });
+    });
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+import type { CallContext } from "../../lib/grpc/context";
+import type { Principal } from "../../lib/identity/principal";
+import type { Db } from "../../lib/postgres/db";
+import { unauthenticated } from "../../lib/errors";
+
+/** Who makes a call, within which tenant, from where. */
+export interface Caller {
+  tenantId: string;
+  kind: Principal["kind"];
+  id: string;
+  peer: string;
+}
+
+/** The caller of an RPC that is not open to anyone. */
+export function callerOf(context: CallContext): Caller {
+  const { principal, peer } = context;
+  if (!principal) throw unauthenticated();
+  return { tenantId: principal.tenantId, kind: principal.kind, id: principal.id, peer };
+}
+
+/** One audit row. `detail` holds names and numbers, never a value. */
+export interface AuditEntry {
+  action: string;
+  objectKind: string;
+  objectId: string;
+  outcome: "ok" | "refused";
+  detail?: Record<string, unknown>;
+}
+
+/** Writes audit rows in one statement, in the transaction of what they record. */
+export async function writeAudit(db: Db, caller: Caller, entries: AuditEntry[]): Promise<void> {
+  await db.query(
+    `insert into rotation.audit (tenant_id, actor_kind, actor_id, peer,
+       action, object_kind, object_id, outcome, detail)
+     select $1, $2, $3, $4, action, object_kind, object_id, outcome, detail
+     from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[])
+       as entry (action, object_kind, object_id, outcome, detail)`,
+    [
+      caller.tenantId,
+      caller.kind,
+      caller.id,
+      caller.peer,
+      entries.map(({ action }) => action),
+      entries.map(({ objectKind }) => objectKind),
+      entries.map(({ objectId }) => objectId),
+      entries.map(({ outcome }) => outcome),
+      entries.map(({ detail }) => JSON.stringify(detail ?? {})),
+    ],
+    { name: "write-audit" },
+  );
+}

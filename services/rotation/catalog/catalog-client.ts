@@ -1,0 +1,161 @@
+import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
+import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
+import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
+import {
+  createClient,
+  withCredentials,
+  type Channel,
+  type ClientOf,
+} from "../../../lib/grpc/client";
+import { serviceCredentials } from "../../../lib/identity/credentials";
+import type { SigningKey } from "../../../lib/identity/signing-key";
+import type { Agent } from "../agents/domain/agent";
+import type { Snapshot } from "../rollouts/domain/plan-rekey";
+
+/** A VM of the register. */
+export interface RegisteredVm {
+  vmId: string;
+  name: string;
+}
+
+/** What is still needed of an agent's generations. */
+export interface Release {
+  agentId: string;
+  floor: bigint;
+  confirmed: bigint;
+  ended: boolean;
+}
+
+export interface RemovedVm {
+  sequence: bigint;
+  tenantId: string;
+  vmId: string;
+}
+
+/** What rotation asks of the catalog, each call within one tenant. */
+export interface CatalogClient {
+  /** One new generation for each agent, all or none for every thousand of them. */
+  snapshot(agents: readonly Agent[], requestId: string, timeoutMs?: number): Promise<Snapshot[]>;
+  /** Names of the VMs that a workspace's agents are spawned on. */
+  workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
+  /** The VM of that name, or all. */
+  vms(tenantId: string, name?: string): Promise<RegisteredVm[]>;
+  release(tenantId: string, releases: readonly Release[]): Promise<void>;
+  removedVms(afterSequence: bigint): Promise<RemovedVm[]>;
+}
+
+export interface CatalogClientDeps {
+  channel: Channel;
+  /** Signs this service's tokens. */
+  key: SigningKey;
+}
+
+interface TenantClients {
+  environments: ClientOf<typeof EnvironmentServiceService>;
+  workspaces: ClientOf<typeof WorkspaceServiceService>;
+  vms: ClientOf<typeof VmServiceService>;
+}
+
+/** The catalog takes at most so many agents in a call. */
+const MAX_BATCH = 1000;
+const SNAPSHOT_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 5_000;
+/** Stands for all tenants, in the one call that is about all. */
+const INSTALLATION = "installation";
+const MAX_TENANTS_KEPT = 1_000;
+
+export function createCatalogClient({ channel, key }: CatalogClientDeps): CatalogClient {
+  const byTenant = new Map<string, TenantClients>();
+  const clientsOf = (tenantId: string): TenantClients => {
+    const known = byTenant.get(tenantId);
+    if (known) return known;
+    if (byTenant.size >= MAX_TENANTS_KEPT) byTenant.clear();
+    const made = connect(channel, key, tenantId);
+    byTenant.set(tenantId, made);
+    return made;
+  };
+  return {
+    async snapshot(agents, requestId, timeoutMs = SNAPSHOT_TIMEOUT_MS) {
+      const batches = chunks(agents, MAX_BATCH).map((batch, index) =>
+        snapshotBatch(clientsOf(batch[0]?.tenantId ?? ""), batch, {
+          requestId: index === 0 ? requestId : `${requestId}:${index}`,
+          timeoutMs,
+        }),
+      );
+      return (await Promise.all(batches)).flat();
+    },
+    async workspaceVms(tenantId, name) {
+      const { workspaces } = clientsOf(tenantId);
+      const { workspace } = await workspaces.getWorkspace({ name }, { timeoutMs: READ_TIMEOUT_MS });
+      return workspace?.vms ?? [];
+    },
+    vms: (tenantId, name) => listVms(clientsOf(tenantId), name),
+    async release(tenantId, releases) {
+      const { environments } = clientsOf(tenantId);
+      await environments.releaseGenerations(
+        { releases: [...releases] },
+        { timeoutMs: READ_TIMEOUT_MS },
+      );
+    },
+    async removedVms(afterSequence) {
+      const { vms } = clientsOf(INSTALLATION);
+      return (await vms.listRemovedVms({ afterSequence }, { timeoutMs: READ_TIMEOUT_MS })).removed;
+    },
+  };
+}
+
+function connect(channel: Channel, key: SigningKey, tenantId: string): TenantClients {
+  const credentials = serviceCredentials({
+    key,
+    service: "rotation",
+    audience: "catalog",
+    tenantId,
+  });
+  const bound = withCredentials(channel, credentials);
+  return {
+    environments: createClient(EnvironmentServiceService, bound),
+    workspaces: createClient(WorkspaceServiceService, bound),
+    vms: createClient(VmServiceService, bound),
+  };
+}
+
+async function snapshotBatch(
+  { environments }: TenantClients,
+  agents: readonly Agent[],
+  { requestId, timeoutMs }: { requestId: string; timeoutMs: number },
+): Promise<Snapshot[]> {
+  const { snapshots } = await environments.snapshotEnvironments(
+    {
+      agents: agents.map(({ id, workspace, vmId, path, developer }) => ({
+        agentId: id,
+        workspace,
+        vmId,
+        path,
+        developer,
+        rollbackToGeneration: undefined,
+      })),
+      requestId,
+    },
+    { timeoutMs },
+  );
+  return snapshots;
+}
+
+async function listVms({ vms }: TenantClients, name: string | undefined): Promise<RegisteredVm[]> {
+  const found: Vm[] = [];
+  for (let pageToken = ""; ;) {
+    const page = await vms.listVms(
+      { pageSize: MAX_BATCH, pageToken, name },
+      { timeoutMs: READ_TIMEOUT_MS },
+    );
+    found.push(...page.vms);
+    pageToken = page.nextPageToken;
+    if (pageToken === "") return found.map((vm) => ({ vmId: vm.vmId, name: vm.name }));
+  }
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const result: T[][] = [];
+  for (let at = 0; at < items.length; at += size) result.push(items.slice(at, at + size));
+  return result;
+}

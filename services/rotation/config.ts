@@ -1,0 +1,62 @@
+import { CONFIG_VARIABLES } from "../../lib/config-variables";
+import { loadConfig, type ConfigReader, type Environment } from "../../lib/config";
+import type { ClientTls, ServerTls } from "../../lib/grpc/tls";
+import type { LogLevel } from "../../lib/log";
+import type { Sensitive } from "../../lib/sensitive";
+
+export interface RotationConfig {
+  listen: string;
+  databaseUrl: Sensitive<string>;
+  /** Private JWK with which this service signs developers' and its own tokens. */
+  signingKey: Sensitive<string>;
+  keySetFile: string;
+  tls: ServerTls | undefined;
+  catalogAddress: string;
+  /** With which the catalog is verified; absent: the catalog speaks without TLS. */
+  catalogTls: ClientTls | undefined;
+  /** Absent: VMs are woken over their streams only. */
+  kafka: { brokers: readonly string[]; topic: string } | undefined;
+  logLevel: LogLevel;
+  shutdownGraceMs: number;
+}
+
+const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+/** The topic of CredentialsRotated (docs/events.md). */
+export const DEFAULT_TOPIC = "murmur.credentials-rotated.v1";
+
+/** Rotation's configuration; throws one ConfigError that lists everything that is wrong. */
+export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
+  return loadConfig(env, CONFIG_VARIABLES, (read) => ({
+    listen: read.address("MURMUR_ROTATION_LISTEN", "127.0.0.1:7302"),
+    databaseUrl: read.secretFile("MURMUR_ROTATION_DATABASE_URL_FILE"),
+    signingKey: read.secretFile("MURMUR_ROTATION_SIGNING_KEY_FILE"),
+    keySetFile: read.string("MURMUR_KEY_SET_FILE"),
+    tls: readTls(read),
+    catalogAddress: read.address("MURMUR_CATALOG_ADDRESS", "127.0.0.1:7301"),
+    catalogTls: readCatalogTls(read),
+    kafka: readKafka(read),
+    logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
+    shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),
+  }));
+}
+
+function readTls(read: ConfigReader): ServerTls | undefined {
+  const certFile = read.optionalString("MURMUR_ROTATION_TLS_CERT_FILE");
+  const keyFile = read.optionalString("MURMUR_ROTATION_TLS_KEY_FILE");
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  if (certFile !== undefined || keyFile !== undefined)
+    read.problem("MURMUR_ROTATION_TLS_CERT_FILE and MURMUR_ROTATION_TLS_KEY_FILE go together");
+  return undefined;
+}
+
+function readCatalogTls(read: ConfigReader): ClientTls | undefined {
+  const caFile = read.optionalString("MURMUR_TLS_CA_FILE");
+  return caFile === undefined ? undefined : { caFile };
+}
+
+function readKafka(read: ConfigReader): RotationConfig["kafka"] {
+  const brokers = read.list("MURMUR_KAFKA_BROKERS", []);
+  const topic = read.string("MURMUR_KAFKA_TOPIC", DEFAULT_TOPIC);
+  return brokers.length === 0 ? undefined : { brokers, topic };
+}

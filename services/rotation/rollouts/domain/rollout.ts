@@ -1,0 +1,75 @@
+import type { PendingReason, TargetState } from "../../protocol";
+
+/** One wish to bring agents to a new generation. */
+export interface Rollout {
+  tenantId: string;
+  id: string;
+  workspace: string;
+  /** Path of the agent that was named. */
+  path: string;
+  requestedBy: string;
+  reason: string;
+  unchanged: boolean;
+  warnings: readonly string[];
+  acceptedAt: Date;
+  completedAt: Date | undefined;
+  counts: TargetCounts;
+  /** Place in the order of acceptance, for pages. */
+  sequence: bigint;
+}
+
+export interface TargetCounts {
+  total: number;
+  applied: number;
+  failed: number;
+  skipped: number;
+}
+
+/** How rotation knows a VM, for telling why it has not acked. */
+export interface VmContact {
+  state: "never-seen" | "offline" | "connected";
+  removed: boolean;
+  lastSeenAt: Date | undefined;
+}
+
+/** One agent in one rollout, as it is shown. */
+export interface RolloutTarget {
+  agentId: string;
+  path: string;
+  vmName: string;
+  generation: bigint;
+  state: TargetState;
+  /** For failed: what the VM said; for skipped: the phase; empty otherwise. */
+  reason: string;
+  ackedAt: Date | undefined;
+  omittedNames: readonly string[];
+  /** The agent's desired generation now. */
+  desired: bigint;
+  vm: VmContact;
+}
+
+/** Whether a rollout still converges. */
+export function isOpen(counts: TargetCounts): boolean {
+  return counts.applied + counts.skipped < counts.total;
+}
+
+/** What is known of why a target is pending or failed, in words. */
+export function pendingReasonText(
+  why: PendingReason,
+  target: Pick<RolloutTarget, "vmName" | "reason" | "desired" | "vm">,
+): string {
+  const vm = `VM "${target.vmName}"`;
+  switch (why) {
+    case "vm-never-seen":
+      return `${vm} has never connected`;
+    case "vm-offline":
+      if (target.vm.removed) return `${vm} was removed`;
+      return `${vm} is offline, last seen ${target.vm.lastSeenAt?.toISOString() ?? "never"}`;
+    case "apply-failed":
+      return target.reason;
+    case "superseded":
+      return `superseded by generation ${target.desired}, which is on its way`;
+    case "waiting-for-ack":
+      return `${vm} is connected and has not acked yet`;
+  }
+}

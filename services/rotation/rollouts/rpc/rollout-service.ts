@@ -1,0 +1,98 @@
+import { ErrorReason } from "../../../../gen/murmur/errors/v1/error_reason";
+import type {
+  RolloutServiceService,
+  WatchRolloutResponse,
+} from "../../../../gen/murmur/rotation/v1/rollouts";
+import { notFound } from "../../../../lib/errors";
+import { quoted } from "../../../../lib/quoted";
+import type { CallContext } from "../../../../lib/grpc/context";
+import type { HandlersOf } from "../../../../lib/grpc/definition";
+import { readPage, toPage } from "../../../../lib/page";
+import { principalOf } from "../../agents/rpc/agent-service";
+import { isUuid } from "../../agents/domain/spawn-request";
+import { callerOf } from "../../audit";
+import type { Rollout, RolloutTarget } from "../domain/rollout";
+import { rekeyAgent, type RekeyDeps } from "../rekey";
+import type { RolloutSignals } from "../rollout-signals";
+import type { RolloutStore } from "../store/rollout-store";
+import { toRollout, toTarget } from "./to-rollout";
+import { watchRollout } from "./watch-rollout";
+
+export interface RolloutServiceDeps extends RekeyDeps {
+  rollouts: RolloutStore;
+  signals: RolloutSignals;
+}
+
+/** The handlers of RolloutService. */
+export function createRolloutService(
+  deps: RolloutServiceDeps,
+): HandlersOf<typeof RolloutServiceService> {
+  return {
+    async rekeyAgent(request, context) {
+      const principal = principalOf(context);
+      const id = await rekeyAgent(deps, principal, callerOf(context), request);
+      const { rollout, targets } = await read(deps, principal.tenantId, id);
+      return {
+        rollout: toRollout(rollout),
+        targets: targets.map(toTarget),
+        warnings: [...rollout.warnings],
+      };
+    },
+    async getRollout({ rolloutId }, context) {
+      const { rollout, targets } = await read(deps, principalOf(context).tenantId, rolloutId);
+      return { rollout: toRollout(rollout), targets: targets.map(toTarget) };
+    },
+    async listRollouts(request, context) {
+      const page = readPage("rollouts", request);
+      const rows = await deps.rollouts.list({
+        tenantId: principalOf(context).tenantId,
+        workspace: request.workspace === "" ? undefined : request.workspace,
+        page,
+      });
+      const keyOf = (rollout: Rollout) => String(rollout.sequence);
+      const { items, nextPageToken } = toPage("rollouts", rows, page, keyOf);
+      return { rollouts: items.map(toRollout), nextPageToken };
+    },
+    watchRollout: (request, context) => watch(deps, request.rolloutId, context),
+  };
+}
+
+interface WholeRollout {
+  rollout: Rollout;
+  targets: RolloutTarget[];
+}
+
+async function read(
+  { rollouts }: Pick<RolloutServiceDeps, "rollouts">,
+  tenantId: string,
+  rolloutId: string,
+): Promise<WholeRollout> {
+  const id = rolloutId.toLowerCase();
+  if (!isUuid(id)) throw rolloutNotFound(rolloutId);
+  const rollout = await rollouts.find(tenantId, id);
+  if (!rollout) throw rolloutNotFound(rolloutId);
+  // One after the other: of a rollout that is shown as completed, no target is shown as pending.
+  return { rollout, targets: await rollouts.findTargets(tenantId, id) };
+}
+
+async function* watch(
+  deps: RolloutServiceDeps,
+  rolloutId: string,
+  context: CallContext,
+): AsyncGenerator<WatchRolloutResponse> {
+  const { tenantId } = principalOf(context);
+  const subscription = deps.signals.subscribe({ tenantId, rolloutId: rolloutId.toLowerCase() });
+  try {
+    const readNow = () => read(deps, tenantId, rolloutId);
+    yield* watchRollout(readNow, subscription, context);
+  } finally {
+    subscription.close();
+  }
+}
+
+function rolloutNotFound(rolloutId: string) {
+  const message = `no rollout ${quoted(rolloutId)}`;
+  return notFound(ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND, message, {
+    rollout_id: rolloutId.slice(0, 256),
+  });
+}

@@ -1,0 +1,226 @@
+import { garbledPageToken } from "../../../../lib/page";
+import type { Db, Tx } from "../../../../lib/postgres/db";
+import type { Agent } from "../../agents/domain/agent";
+import type { RekeyPlan } from "../domain/plan-rekey";
+import type { Rollout, RolloutTarget } from "../domain/rollout";
+import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
+import type { FirstGeneration, NewRollout, RolloutListQuery, RolloutStore } from "./rollout-store";
+
+/** Keeps rollouts in `rotation.rollouts` and `rotation.targets`. */
+export function createPostgresRolloutStore(db: Db): RolloutStore {
+  return {
+    find: (tenantId, rolloutId) => find(db, tenantId, rolloutId),
+    findTargets: (tenantId, rolloutId) => findTargets(db, tenantId, rolloutId),
+    async requestHash(tenantId, rolloutId) {
+      const { rows } = await db.query<{ request_hash: Buffer }>(
+        `select request_hash from rotation.rollouts where tenant_id = $1 and rollout_id = $2`,
+        [tenantId, rolloutId],
+        { name: "find_rollout_request" },
+      );
+      return rows[0]?.request_hash;
+    },
+    list: (query) => list(db, query),
+    open,
+    lockOpenOf,
+    recordFirst,
+  };
+}
+
+interface RolloutRow {
+  tenant_id: string;
+  rollout_id: string;
+  workspace: string;
+  path: string;
+  requested_by: string;
+  reason: string;
+  unchanged: boolean;
+  warnings: string[];
+  accepted_at: Date;
+  completed_at: Date | null;
+  sequence: bigint;
+  total: number;
+  applied: number;
+  failed: number;
+  skipped: number;
+}
+
+const ROLLOUT_COLUMNS = `
+  r.tenant_id, r.rollout_id, r.workspace, r.path, r.requested_by, r.reason, r.unchanged,
+  r.warnings, r.accepted_at, r.completed_at, r.sequence, c.total, c.applied, c.failed, c.skipped`;
+
+const JOIN_COUNTS = `
+  cross join lateral (
+    select count(*)::integer as total,
+      (count(*) filter (where t.state = 'applied'))::integer as applied,
+      (count(*) filter (where t.state = 'failed'))::integer as failed,
+      (count(*) filter (where t.state = 'skipped'))::integer as skipped
+    from rotation.targets t where t.tenant_id = r.tenant_id and t.rollout_id = r.rollout_id
+  ) c`;
+
+function fromRow(row: RolloutRow): Rollout {
+  const { total, applied, failed, skipped } = row;
+  return {
+    tenantId: row.tenant_id,
+    id: row.rollout_id,
+    workspace: row.workspace,
+    path: row.path,
+    requestedBy: row.requested_by,
+    reason: row.reason,
+    unchanged: row.unchanged,
+    warnings: row.warnings,
+    acceptedAt: row.accepted_at,
+    completedAt: row.completed_at ?? undefined,
+    counts: { total, applied, failed, skipped },
+    sequence: row.sequence,
+  };
+}
+
+async function find(db: Db, tenantId: string, rolloutId: string): Promise<Rollout | undefined> {
+  const { rows } = await db.query<RolloutRow>(
+    `select ${ROLLOUT_COLUMNS} from rotation.rollouts r ${JOIN_COUNTS}
+     where r.tenant_id = $1 and r.rollout_id = $2`,
+    [tenantId, rolloutId],
+    { name: "find_rollout" },
+  );
+  return rows[0] && fromRow(rows[0]);
+}
+
+interface TargetRow extends ContactRow {
+  agent_id: string;
+  path: string;
+  vm_name: string;
+  generation: bigint;
+  state: RolloutTarget["state"];
+  reason: string;
+  acked_at: Date | null;
+  omitted_names: string[];
+  desired: bigint;
+}
+
+async function findTargets(db: Db, tenantId: string, rolloutId: string): Promise<RolloutTarget[]> {
+  const { rows } = await db.query<TargetRow>(
+    `select t.agent_id, a.path, a.vm_name, t.generation, t.state, t.reason, t.acked_at,
+       t.omitted_names, a.desired, ${CONTACT_COLUMNS}
+     from rotation.targets t
+     join rotation.agents a on a.tenant_id = t.tenant_id and a.agent_id = t.agent_id ${JOIN_VM}
+     where t.tenant_id = $1 and t.rollout_id = $2 order by a.path, t.agent_id`,
+    [tenantId, rolloutId],
+    { name: "find_targets" },
+  );
+  return rows.map((row) => ({
+    agentId: row.agent_id,
+    path: row.path,
+    vmName: row.vm_name,
+    generation: row.generation,
+    state: row.state,
+    reason: row.reason,
+    ackedAt: row.acked_at ?? undefined,
+    omittedNames: row.omitted_names,
+    desired: row.desired,
+    vm: toContact(row),
+  }));
+}
+
+async function list(db: Db, { tenantId, workspace, page }: RolloutListQuery): Promise<Rollout[]> {
+  const { rows } = await db.query<RolloutRow>(
+    `select ${ROLLOUT_COLUMNS} from rotation.rollouts r ${JOIN_COUNTS}
+     where r.tenant_id = $1 and ($2::text is null or r.workspace = $2)
+       and ($3::bigint is null or r.sequence < $3)
+     order by r.sequence desc limit $4`,
+    [tenantId, workspace ?? null, readKey(page.after), page.limit + 1],
+  );
+  return rows.map(fromRow);
+}
+
+function readKey(text: string | undefined): string | null {
+  if (text !== undefined && !/^\d{1,18}$/.test(text)) throw garbledPageToken();
+  return text ?? null;
+}
+
+/** One statement: the hot path of a rekey. */
+async function open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boolean> {
+  const { targets, raised } = plan;
+  const openTargets = targets.filter(({ state }) => state === "pending" || state === "failed");
+  const { rowCount } = await tx.query(
+    `with rollout as (
+       insert into rotation.rollouts (tenant_id, rollout_id, request_hash, workspace, agent_id,
+         path, requested_by, reason, unchanged, warnings, open_targets, completed_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::integer,
+         case when $11::integer = 0 then clock_timestamp() end)
+       on conflict (tenant_id, rollout_id) do nothing returning tenant_id, rollout_id
+     ), targets as (
+       insert into rotation.targets
+         (tenant_id, rollout_id, agent_id, generation, state, reason, rollback_source, acked_at)
+       select r.tenant_id, r.rollout_id, t.agent_id, t.generation, t.state, t.reason, t.source,
+         case when t.state = 'applied' then clock_timestamp() end
+       from rollout r, unnest($12::uuid[], $13::bigint[], $14::text[], $15::text[], $16::bigint[])
+         as t(agent_id, generation, state, reason, source)
+     ), raised as (
+       select * from unnest($17::uuid[], $18::bigint[], $19::bytea[])
+         as g(agent_id, generation, fingerprint)
+     ), generations as (
+       insert into rotation.generations (tenant_id, agent_id, generation, fingerprint)
+       select r.tenant_id, g.agent_id, g.generation, g.fingerprint from rollout r, raised g
+     ), agents as (
+       update rotation.agents a
+       set desired = greatest(a.desired, g.generation), desired_at = clock_timestamp(),
+           revision = a.revision + 1, release_due = true
+       from raised g, rollout r
+       where a.tenant_id = r.tenant_id and a.agent_id = g.agent_id
+     )
+     select from rollout`,
+    [
+      ...[rollout.tenantId, rollout.id, rollout.requestHash, rollout.agent.workspace],
+      ...[rollout.agent.id, rollout.agent.path, rollout.requestedBy, rollout.reason],
+      ...[plan.unchanged, rollout.warnings, openTargets.length],
+      targets.map(({ agent }) => agent.id),
+      targets.map(({ generation }) => generation),
+      targets.map(({ state }) => state),
+      targets.map(({ reason }) => reason),
+      targets.map((target) => target.rollbackSource ?? null),
+      raised.map(({ id }) => id),
+      raised.map(({ desired }) => desired),
+      raised.map(({ fingerprint }) => fingerprint),
+    ],
+    { name: "open_rollout" },
+  );
+  return rowCount === 1;
+}
+
+async function lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds: string[] }[]> {
+  const { rows } = await tx.query<{ rollout_id: string; is_in: boolean }>(
+    `select r.rollout_id, exists (
+       select from rotation.targets t where t.tenant_id = r.tenant_id
+         and t.rollout_id = r.rollout_id and t.agent_id = $3) as is_in
+     from rotation.rollouts r
+     where r.tenant_id = $1 and r.agent_id = any($2) and r.open_targets > 0
+     order by r.rollout_id for update of r`,
+    [agent.tenantId, agent.ancestorIds, agent.id],
+  );
+  return rows.map((row) => ({ id: row.rollout_id, agentIds: row.is_in ? [agent.id] : [] }));
+}
+
+async function recordFirst(tx: Tx, first: FirstGeneration): Promise<void> {
+  const { target, snapshot, rolloutIds } = first;
+  const isOpen = target.state === "pending" || target.state === "failed";
+  await tx.query(
+    `with generation as (
+       insert into rotation.generations (tenant_id, agent_id, generation, fingerprint)
+       values ($1, $2, $3, $4) on conflict do nothing
+     ), targets as (
+       insert into rotation.targets (tenant_id, rollout_id, agent_id, generation, state, reason)
+       select $1, rollout_id, $2, $3, $5, $6 from unnest($7::uuid[]) as r(rollout_id)
+     ), rollouts as (
+       update rotation.rollouts set open_targets = open_targets + $8::integer
+       where tenant_id = $1 and rollout_id = any($7)
+     )
+     update rotation.agents set desired = greatest(desired, $3), desired_at = clock_timestamp(),
+       revision = revision + 1, release_due = true
+     where tenant_id = $1 and agent_id = $2`,
+    [
+      ...[target.agent.tenantId, target.agent.id, snapshot.generation, snapshot.fingerprint],
+      ...[target.state, target.reason, rolloutIds, isOpen ? 1 : 0],
+    ],
+    { name: "record_first_generation" },
+  );
+}

@@ -1,0 +1,53 @@
+import type { PageQuery } from "../../../../lib/page";
+import type { Tx } from "../../../../lib/postgres/db";
+import type { Agent } from "../../agents/domain/agent";
+import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
+import type { Rollout, RolloutTarget } from "../domain/rollout";
+
+/** A rollout that is about to be written. */
+export interface NewRollout {
+  tenantId: string;
+  id: string;
+  requestHash: Buffer;
+  /** The agent that was named. */
+  agent: Pick<Agent, "id" | "workspace" | "path">;
+  requestedBy: string;
+  reason: string;
+  warnings: readonly string[];
+}
+
+/** Rollouts and their targets. */
+export interface RolloutStore {
+  find(tenantId: string, rolloutId: string): Promise<Rollout | undefined>;
+  /** By path. */
+  findTargets(tenantId: string, rolloutId: string): Promise<RolloutTarget[]>;
+  /** The digest of the request that made it. */
+  requestHash(tenantId: string, rolloutId: string): Promise<Buffer | undefined>;
+  /** Newest first; one row more than the page's limit when there are more. */
+  list(query: RolloutListQuery): Promise<Rollout[]>;
+  /**
+   * Writes the rollout, its targets, the generations, and desired of those whose it raises. Returns
+   * false, and writes nothing, when a rollout of this id is there already.
+   */
+  open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boolean>;
+  /**
+   * Open rollouts of an agent's ancestors, locked in the order of their ids, each with whether the
+   * agent is in it.
+   */
+  lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds: string[] }[]>;
+  /** Gives an agent a generation, outside of a rekey; it joins these rollouts with it. */
+  recordFirst(tx: Tx, join: FirstGeneration): Promise<void>;
+}
+
+export interface FirstGeneration {
+  snapshot: Snapshot;
+  target: Omit<PlannedTarget, "rollbackSource">;
+  rolloutIds: readonly string[];
+}
+
+export interface RolloutListQuery {
+  tenantId: string;
+  /** Absent: all. */
+  workspace: string | undefined;
+  page: PageQuery;
+}

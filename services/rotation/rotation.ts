@@ -1,0 +1,121 @@
+import { randomUUID } from "node:crypto";
+import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
+import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
+import { type Clock, systemClock } from "../../lib/clock";
+import type { Channel } from "../../lib/grpc/client";
+import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
+import type { ServerTls } from "../../lib/grpc/tls";
+import { createAuthenticator } from "../../lib/identity/authenticate";
+import type { KeySet } from "../../lib/identity/key-set";
+import type { SigningKey } from "../../lib/identity/signing-key";
+import { type Log, silentLog } from "../../lib/log";
+import type { Pool } from "../../lib/postgres/db";
+import { ROTATION_ACCESS } from "./access";
+import { createAgentService } from "./agents/rpc/agent-service";
+import { createPostgresAgentStore } from "./agents/store/postgres-agent-store";
+import { postgresAgentWriter } from "./agents/store/postgres-agent-writer";
+import { createStuckSpawns } from "./agents/stuck-spawns";
+import { createAnnouncer } from "./announce/announcer";
+import { runHeartbeats } from "./announce/heartbeats";
+import { createKafkaPublisher, type KafkaTarget } from "./announce/kafka-publisher";
+import { createStreamTail } from "./announce/stream-tail";
+import { createVmStreams } from "./announce/vm-streams";
+import { createCatalogClient } from "./catalog/catalog-client";
+import { createIdentityService } from "./identity/rpc/identity-service";
+import { createPostgresReleaseStore } from "./releases/postgres-release-store";
+import { createReleases } from "./releases/releases";
+import { createRemovedVms } from "./removed-vms/removed-vms";
+import { createRolloutSignals } from "./rollouts/rollout-signals";
+import { createRolloutService } from "./rollouts/rpc/rollout-service";
+import { createPostgresRolloutStore } from "./rollouts/store/postgres-rollout-store";
+import { createIntake } from "./vm-sync/intake";
+import { createVmSyncService } from "./vm-sync/rpc/vm-sync-service";
+import { createPostgresVmStore, postgresEvidenceStore } from "./vm-sync/store/postgres-vm-store";
+
+export interface RotationDeps {
+  pool: Pool;
+  /** To the catalog; closed by whoever opened it. */
+  catalog: Channel;
+  /** Public keys of this service (developers, services) and of the catalog (VMs). */
+  keySet: KeySet;
+  /** Signs developers' tokens and this service's own; its issuer is `murmur-rotation`. */
+  signingKey: SigningKey;
+  /** Absent: VMs are woken over their streams only. */
+  kafka?: KafkaTarget;
+  tls?: ServerTls;
+  clock?: Clock;
+  log?: Log;
+}
+
+export interface Rotation {
+  server: GrpcServer;
+  /** Follows the outbox and does what nobody waits for, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const MAX_TIMEOUT_MS = 30_000;
+
+/** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
+export function createRotation(deps: RotationDeps): Rotation {
+  const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
+  const server = createGrpcServer({
+    authenticate: createAuthenticator({ keySet: deps.keySet, service: "rotation", clock }),
+    access: ROTATION_ACCESS,
+    descriptorSet: DESCRIPTOR_SET,
+    log,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+    ...(deps.tls && { tls: deps.tls }),
+  });
+  const replicaId = randomUUID();
+  const agents = createPostgresAgentStore(pool);
+  const writer = postgresAgentWriter;
+  const rollouts = createPostgresRolloutStore(pool);
+  const vms = createPostgresVmStore(pool);
+  const evidence = postgresEvidenceStore;
+  const catalog = createCatalogClient({ channel: deps.catalog, key: signingKey });
+  const signals = createRolloutSignals();
+  const streams = createVmStreams(clock);
+  const kafka =
+    deps.kafka && createKafkaPublisher({ pool, log, health: server.health }, deps.kafka);
+  const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
+  const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
+  const intake = createIntake({ pool, evidence, writer, signals, streams, log });
+  const common = { pool, agents, writer, rollouts, catalog, evidence, announcer, signals, log };
+  const removedVms = createRemovedVms({ ...common, vms, streams, clock });
+  const stuckSpawns = createStuckSpawns({ ...common, clock });
+  const releases = createReleases({
+    store: createPostgresReleaseStore(pool),
+    catalog,
+    clock,
+    log,
+  });
+
+  const contactOf = (tenantId: string, vmId: string) => vms.contactOf(tenantId, vmId);
+  server.add(AgentServiceService, createAgentService({ ...common, contactOf }));
+  server.add(
+    RolloutServiceService,
+    createRolloutService({ ...common, catchUpRemovals: () => removedVms.catchUp() }),
+  );
+  server.add(
+    VmSyncServiceService,
+    createVmSyncService({ pool, replicaId, intake, agents, vms, streams, tail }),
+  );
+  server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
+
+  return {
+    server,
+    async run(signal) {
+      await Promise.all([
+        tail.run(signal),
+        runHeartbeats({ replicaId, vms, tail, streams, clock, log }, signal),
+        removedVms.run(signal),
+        releases.run(signal),
+        stuckSpawns.run(signal),
+        kafka?.run(signal),
+      ]);
+    },
+  };
+}

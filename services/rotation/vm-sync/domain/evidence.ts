@@ -1,0 +1,75 @@
+import type { Agent, AgentProcess, ExitStatus } from "../../agents/domain/agent";
+import type { Incarnation, Phase } from "../../protocol";
+
+/** Which machine speaks, in which of its lives. */
+export interface VmIncarnation extends Incarnation<bigint> {
+  tenantId: string;
+  vmId: string;
+  /** The random name of the daemon's start, beside its number. */
+  incarnationName: string;
+}
+
+/** What stands on a VM's files, as its hello says. */
+export interface AppliedGeneration {
+  agentId: string;
+  generation: bigint;
+  fingerprint: Buffer;
+}
+
+/** Evidence that an agent stands on a generation. */
+export interface AppliedAck extends AppliedGeneration {
+  from: VmIncarnation;
+  omittedNames: readonly string[];
+}
+
+/** Word that a VM tried to bring an agent to a generation and could not; it goes on trying. */
+export interface FailedAck {
+  from: VmIncarnation;
+  agentId: string;
+  generation: bigint;
+  reason: string;
+}
+
+/** One agent as its VM sees it. */
+export interface Report {
+  from: VmIncarnation;
+  agentId: string;
+  phase: Phase;
+  exit: ExitStatus | undefined;
+  processes: readonly AgentProcess[];
+}
+
+/** What a VM says when it comes. */
+export interface VmHello {
+  from: VmIncarnation;
+  name: string;
+  keyThumbprint: string;
+  applied: readonly AppliedGeneration[];
+  /** Ids of all agents that it knows of. */
+  known: ReadonlySet<string>;
+}
+
+/** A rollout of which a target has changed. */
+export interface RolloutRef {
+  tenantId: string;
+  rolloutId: string;
+}
+
+/** The generation that a VM has acked with another fingerprint than the catalog said. */
+export interface Mismatch {
+  tenantId: string;
+  vmId: string;
+  agentId: string;
+  generation: bigint;
+}
+
+/** What an ack of a set with a wrong fingerprint leaves as the target's reason. */
+export const MISMATCH_REASON = "open: the set's fingerprint is not the one that the catalog made";
+
+/**
+ * Living agents of which a VM's new daemon knows nothing although it had them: their state was lost
+ * with the machine, and nothing of them can be alive.
+ */
+export function lostAgents(agents: readonly Agent[], known: ReadonlySet<string>): Agent[] {
+  return agents.filter((agent) => agent.phase !== "starting" && !known.has(agent.id));
+}

@@ -1,0 +1,120 @@
+import type { Tx } from "../../../../lib/postgres/db";
+import {
+  skippedReason,
+  type Agent,
+  type AgentProcess,
+  type ExitStatus,
+} from "../../agents/domain/agent";
+import { AGENT_COLUMNS, fromRow, type ProcessesRow } from "../../agents/store/agent-row";
+import { isTerminal, mergeReport, type Phase } from "../../protocol";
+import type { Report, RolloutRef } from "../domain/evidence";
+import { skipTargets } from "./settle-targets";
+
+/** A report that says nothing new is still noted this often, as a sign of life. */
+const NOTE_EVERY = `interval '10 seconds'`;
+
+/** What an agent becomes by a report. */
+interface Change {
+  agent: Agent;
+  phase: Phase;
+  exit: ExitStatus | undefined;
+  processes: readonly AgentProcess[];
+}
+
+/** Records what VMs report of their agents; see EvidenceStore. */
+export async function recordReports(tx: Tx, reports: readonly Report[]): Promise<RolloutRef[]> {
+  const known = await lockReported(tx, reports);
+  const changes = reports.flatMap((report) => {
+    const row = known.get(`${report.from.tenantId}/${report.agentId}`);
+    return row ? toChange(row, report) : [];
+  });
+  if (changes.length === 0) return [];
+  await writeChanges(tx, changes);
+  const ended = changes.filter(({ phase }) => isTerminal(phase));
+  return skipTargets(
+    tx,
+    ended.map(({ agent, phase }) => ({
+      tenantId: agent.tenantId,
+      id: agent.id,
+      reason: skippedReason({ ...agent, phase }),
+    })),
+  );
+}
+
+interface Reported {
+  agent: Agent;
+  processes: AgentProcess[];
+  /** Whether it is time to note a sign of life. */
+  isDue: boolean;
+}
+
+async function lockReported(tx: Tx, reports: readonly Report[]): Promise<Map<string, Reported>> {
+  const { rows } = await tx.query<ProcessesRow & { is_due: boolean }>(
+    `select ${AGENT_COLUMNS}, a.processes,
+       coalesce(a.reported_at < clock_timestamp() - ${NOTE_EVERY}, true) as is_due
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::uuid[])
+       as k(tenant_id, vm_id, boot_id, incarnation_name, incarnation, agent_id)
+     join rotation.vms v on v.tenant_id = k.tenant_id and v.vm_id = k.vm_id
+       and v.boot_id = k.boot_id and v.incarnation = k.incarnation_name
+       and v.incarnation_number = k.incarnation and v.removed_at is null
+     join rotation.agents a
+       on a.tenant_id = k.tenant_id and a.agent_id = k.agent_id and a.vm_id = k.vm_id
+     order by a.tenant_id, a.agent_id for update of a`,
+    [
+      reports.map(({ from }) => from.tenantId),
+      reports.map(({ from }) => from.vmId),
+      reports.map(({ from }) => from.bootId),
+      reports.map(({ from }) => from.incarnationName),
+      reports.map(({ from }) => from.incarnation),
+      reports.map(({ agentId }) => agentId),
+    ],
+    { name: "lock_reported_agents" },
+  );
+  return new Map(
+    rows.map((row) => [
+      `${row.tenant_id}/${row.agent_id}`,
+      { agent: fromRow(row), processes: row.processes, isDue: row.is_due },
+    ]),
+  );
+}
+
+function toChange({ agent, processes, isDue }: Reported, report: Report): Change[] {
+  if (isTerminal(agent.phase)) return [];
+  const phase = mergeReport(agent.phase, report.phase, agent.killRequested);
+  const isNews = phase !== agent.phase || digest(processes) !== digest(report.processes);
+  if (!isNews && !isDue) return [];
+  const exit = isTerminal(phase)
+    ? (report.exit ?? { kind: "unknown" as const, value: "" })
+    : undefined;
+  return [{ agent, phase, exit, processes: isTerminal(phase) ? [] : report.processes }];
+}
+
+function digest(processes: readonly AgentProcess[]): string {
+  return JSON.stringify(
+    processes.map(({ pid, parentPid, name, startTicks }) => [pid, parentPid, name, startTicks]),
+  );
+}
+
+async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
+  await tx.query(
+    `update rotation.agents a
+     set phase = c.phase, exit_kind = c.exit_kind, exit_value = c.exit_value,
+         processes = c.processes, reported_at = clock_timestamp(),
+         ended_at = case when c.is_over then clock_timestamp() end,
+         release_due = a.release_due or c.is_over
+     from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
+       $7::boolean[])
+       as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over)
+     where a.tenant_id = c.tenant_id and a.agent_id = c.agent_id`,
+    [
+      changes.map(({ agent }) => agent.tenantId),
+      changes.map(({ agent }) => agent.id),
+      changes.map(({ phase }) => phase),
+      changes.map(({ exit }) => exit?.kind ?? null),
+      changes.map(({ exit }) => exit?.value ?? null),
+      changes.map(({ processes }) => JSON.stringify(processes)),
+      changes.map(({ phase }) => isTerminal(phase)),
+    ],
+    { name: "write_reports" },
+  );
+}
