@@ -55,8 +55,14 @@ afterEach(async () => {
   await vm.close();
 });
 
-async function startDaemon(user?: AgentUser, bootId?: string): Promise<Daemon> {
-  const child = spawn(process.execPath, [bundle, vm.stateDir, ...(bootId ? [bootId] : [])], {
+async function startDaemon(
+  user?: AgentUser,
+  bootId?: string,
+  through: string[] = [],
+): Promise<Daemon> {
+  const program = [process.execPath, bundle, vm.stateDir, ...(bootId ? [bootId] : [])];
+  const [command = "", ...args] = [...through, ...program];
+  const child = spawn(command, args, {
     env: { PATH: process.env["PATH"] },
     ...user,
   });
@@ -224,6 +230,24 @@ const ofRootDaemons = (): void => {
     const agent = (await daemon.call({ method: "spawn", request })) as AgentState;
     await eventually(async () => expect((await daemon.states())[0]?.phase).toBe("completed"));
     expect(readFileSync(vm.output(agent.agentId), "utf8")).toBe(`${OTHER.uid}\n`);
+  });
+
+  test("fills the disk, and its exit status is kept all the same", async () => {
+    const mounted = `mkdir ${vm.stateDir} && mount -t tmpfs -o size=300k,mode=700 none ${vm.stateDir}`;
+    const daemon = await startDaemon(undefined, undefined, [
+      "unshare",
+      "-m",
+      "sh",
+      "-c",
+      mounted + ' && exec "$@"',
+      "sh",
+    ]);
+    const script = "dd if=/dev/zero bs=64k count=100; echo more && exit 1; exit 5";
+    const request = vm.request({ argv: ["sh", "-c", script], user: OTHER });
+    await daemon.call({ method: "spawn", request });
+    await eventually(async () =>
+      expect((await daemon.states())[0]?.exit).toEqual({ kind: "code", code: 5 }),
+    );
   });
 
   test("does not enter a directory that only root may enter", async () => {

@@ -105,7 +105,10 @@ export class Supervisor {
     return this.#agents.get(agentId)?.state;
   }
 
-  /** Called at every change of a phase; returns what ends it. What a listener throws is logged. */
+  /**
+   * Called at every change of a phase; an agent that ends at once may never be seen running.
+   * Returns what ends it. What a listener throws is logged.
+   */
   onChange(listener: AgentListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

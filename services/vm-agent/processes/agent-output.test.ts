@@ -1,0 +1,36 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { eventually } from "../../../test/harness/eventually";
+import { createTestVm, type TestVm } from "./test-vm";
+
+let vm: TestVm;
+beforeEach(() => (vm = createTestVm()));
+afterEach(() => vm.close());
+
+test("what an agent writes to both streams is kept in order, in a file of its user alone", async () => {
+  const supervisor = vm.supervisor();
+  const script = "echo 1; echo 2 >&2; echo 3; echo 4 >>/dev/stdout";
+  const request = vm.request({ argv: ["sh", "-c", script] });
+  await supervisor.spawn(request);
+  await eventually(() => expect(supervisor.get(request.agentId)?.phase).toBe("completed"));
+  expect(readFileSync(vm.output(request.agentId), "utf8")).toBe("1\n2\n3\n4\n");
+  expect(statSync(vm.output(request.agentId)).mode & 0o777).toBe(0o600);
+});
+
+test("a flood of output is cut, the newest stays, and the agent goes on writing", async () => {
+  const maxLogBytes = 1024 * 1024;
+  const supervisor = vm.supervisor({ maxLogBytes, sweepEveryMs: 20 });
+  // 8 MB, some of it at a time, then slowly on.
+  const script = `i=0; while [ $i -lt 200 ]; do head -c 40000 /dev/zero | tr '\\0' x; echo " $i"; i=$((i+1)); sleep 0.005; done; echo last; sleep 1000`;
+  const { agentId } = await supervisor.spawn(vm.request({ argv: ["sh", "-c", script] }));
+  await eventually(() => {
+    const tail = [`${vm.output(agentId)}.1`, vm.output(agentId)].map((path) =>
+      existsSync(path) ? readFileSync(path, "latin1").slice(-10) : "",
+    );
+    expect(tail.join("")).toContain("last\n");
+  });
+  await eventually(() =>
+    expect(statSync(vm.output(agentId)).size).toBeLessThanOrEqual(maxLogBytes),
+  );
+  expect(statSync(`${vm.output(agentId)}.1`).size).toBeLessThanOrEqual(maxLogBytes);
+  expect(supervisor.get(agentId)?.phase).toBe("running");
+});
