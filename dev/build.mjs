@@ -41,7 +41,7 @@ async function bundle([name, source]) {
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
-    external: ["koffi", "pg-native", "pg-cloudflare", "@opentelemetry/sdk-node"],
+    external: ["koffi", "pg-native", "pg-cloudflare", "@opentelemetry/sdk-node", "grpc-health-check", "@grpc/reflection"],
     metafile: true,
     logLevel: "warning",
   });

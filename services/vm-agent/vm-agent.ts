@@ -84,6 +84,10 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
   const incarnation = beginIncarnation(config.stateDir);
   const catalog = withCredentials(channels.catalog, identity.credentials());
   const rotation = withCredentials(channels.rotation, identity.credentials());
+  const envFiles = createEnvFiles({ agentsDirectory, uid });
+  scope.defer("env files", () => {
+    envFiles.close();
+  });
   const machine = assembleMachine({
     config,
     source: createDelivery({
@@ -93,7 +97,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
       clock,
       log,
     }),
-    envFiles: createEnvFiles({ agentsDirectory, uid }),
+    envFiles,
     supervisor,
     ...{ incarnation, bootId: readBootId(), clock, log },
   });
