@@ -96,5 +96,7 @@ function run(command, commandArgs) {
 
 function fail(text) {
   say(text);
+  // Whoever counts must see that nothing was run.
+  if (name === "test" || name === "check") process.stdout.write("0 passed, 1 failed\n");
   process.exit(1);
 }

