@@ -13,10 +13,32 @@ import { createTestVm, type TestVm } from "../processes/test-vm";
 import { type LocalHandlers } from "./local-handlers";
 import { LocalSocketServer, type SocketLimits } from "./local-socket-server";
 
-/** Connects, sends its argument, prints what comes back; run by agents and by others. */
-const CLIENT = `
-const s = require("net").connect(process.argv[1], () => s.end(process.argv[2] + "\\n"));
-s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code));`;
+/** Programs that agents and others run, each with the socket's path and a request as arguments. */
+const PROGRAMS = {
+  /** Sends the request and prints what comes back. */
+  client: `
+    const s = require("net").connect(process.argv[2], () => s.end(process.argv[3] + "\\n"));
+    s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code));`,
+  /** Once answered, leaves its connection to an heir, and ends. */
+  testator: `
+    const s = require("net").connect(process.argv[2], () => s.write(process.argv[3] + "\\n"));
+    s.once("data", () => {
+      const heir = __dirname + "/heir.js";
+      const stdio = ["ignore", "inherit", "inherit", s._handle];
+      require("child_process")
+        .spawn(process.execPath, [heir, String(process.pid), process.argv[3]], { stdio })
+        .on("spawn", () => process.exit());
+    });`,
+  /** Sends the request on the connection it was left, when nobody else has it any more. */
+  heir: `
+    const s = new (require("net").Socket)({ fd: 3, allowHalfOpen: true });
+    s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code));
+    const timer = setInterval(() => {
+      if (String(process.ppid) === process.argv[2]) return;
+      clearInterval(timer);
+      s.end(process.argv[3] + "\\n");
+    }, 5);`,
+};
 const STATUS = JSON.stringify({ id: "1", method: "status" });
 
 let vm: TestVm;
@@ -58,6 +80,9 @@ beforeEach(() => {
   calls.length = 0;
   vm = createTestVm();
   mkdirSync(dirname(vm.socketPath), { recursive: true });
+  for (const [name, program] of Object.entries(PROGRAMS)) {
+    writeFileSync(join(vm.directory, `${name}.js`), program);
+  }
   supervisor = vm.supervisor();
 });
 afterEach(async () => {
@@ -68,10 +93,6 @@ afterEach(async () => {
 /** What an agent gets that runs `script` with the client as "$client". */
 async function askAsAgent(script: string, request = STATUS): Promise<[string, string]> {
   const client = `${process.execPath} ${join(vm.directory, "client.js")}`;
-  writeFileSync(
-    join(vm.directory, "client.js"),
-    CLIENT.replaceAll("argv[1]", "argv[2]").replace("argv[2] +", "argv[3] +"),
-  );
   const env = `export CLIENT='${client}' REQUEST='${request.replaceAll("'", "'\\''")}'\n`;
   const { agentId } = await supervisor.spawn(
     vm.request(
@@ -140,7 +161,11 @@ describe("who is asking", () => {
     const env = Object.fromEntries(
       environ.split("\0").map((entry) => entry.split("=")) as [string, string][],
     );
-    const child = spawn(process.execPath, ["-e", CLIENT, vm.socketPath, STATUS], { env });
+    const child = spawn(
+      process.execPath,
+      [join(vm.directory, "client.js"), vm.socketPath, STATUS],
+      { env },
+    );
     expect(await readAll(child.stdout)).toMatch(/"code":"PERMISSION_DENIED"/);
     expect(calls).toEqual([]);
   });
@@ -159,22 +184,10 @@ describe("who is asking", () => {
 
   test("a connection left to others by an agent's process that ended serves them no more", async () => {
     await listen();
-    // The child answers for the connection after its maker has gone.
-    const maker = `
-      const net = require("net"), { spawn } = require("child_process");
-      const s = net.connect(process.argv[1], () => {
-        spawn(process.execPath, ["-e", 'const s = new (require("net").Socket)({ fd: 3, allowHalfOpen: true }); setTimeout(() => s.end(process.argv[1] + "\\\\n"), 300); s.on("data", (d) => process.stdout.write(d))', process.argv[2]],
-          { stdio: ["ignore", "inherit", "inherit", s._handle], detached: true }).on("spawn", () => process.exit());
-      });`;
-    writeFileSync(
-      join(vm.directory, "maker.js"),
-      maker.replaceAll("argv[2]", "argv[3]").replace("argv[1], ()", "argv[2], ()"),
-    );
-    const [, answer] = await askAsAgent(
-      `${process.execPath} ${vm.directory}/maker.js $MURMUR_SOCKET "$REQUEST"; sleep 1000`,
-    );
+    const testator = `${process.execPath} ${vm.directory}/testator.js`;
+    const [, answer] = await askAsAgent(`${testator} $MURMUR_SOCKET "$REQUEST"; sleep 1000`);
     expect(answer).toMatch(/"code":"PERMISSION_DENIED"/);
-    expect(calls).toEqual([]);
+    expect(calls).toHaveLength(1);
   });
 
   test("the daemon's user may ask for the daemon's state, and an agent may not", async () => {

@@ -81,6 +81,7 @@ describe.each(GROUPS)("by %s", (_, parent) => {
     expect(state.phase).toBe("cancelled");
     // The shims take a moment more, to write the status.
     await eventually(() => expect(processesOf(vm)).toEqual([]));
+    expect(parent && existsSync(join(parent.path, `murmur-${agentId}`))).not.toBe(true);
   });
 });
 

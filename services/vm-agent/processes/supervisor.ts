@@ -49,6 +49,8 @@ export const DEFAULT_KILL: EndTreeOptions = { graceMs: 5_000, killMs: 5_000 };
 const START_MS = 10_000;
 const STATUS_MS = 5_000;
 const POLL_MS = 50;
+const GROUP_MS = 1_000;
+const GROUP_POLL_MS = 5;
 
 /**
  * Starts agents, finds them again after its own restart, tells when they end, and ends them. The
@@ -154,6 +156,7 @@ export class Supervisor {
   forget(agentId: string): boolean {
     const agent = this.#agents.get(agentId);
     if (agent && !agent.hasEnded) return false;
+    if (agent?.record.cgroup) removeCgroup(agent.record.cgroup);
     this.#directory.remove(agentId);
     return this.#agents.delete(agentId) || true;
   }
@@ -200,6 +203,7 @@ export class Supervisor {
     const state = agent.judge();
     // What an ended agent has left running is ended first, once `start` was called.
     const isOver = hasEnded(state) && agent.findMembers("by-marker").length === 0;
+    if (isOver && record.cgroup) removeCgroup(record.cgroup);
     if (isOver || !hasEnded(state)) agent.state = state;
   }
 
@@ -264,8 +268,21 @@ export class Supervisor {
       const pids = left.map(({ pid }) => pid);
       this.#deps.log.warn("processes of an ended agent remain", { agentId: agent.id, pids });
     }
-    if (agent.record.cgroup) removeCgroup(agent.record.cgroup);
+    await this.#removeGroup(agent);
     this.#change(agent, agent.judge());
+  }
+
+  /** The kernel needs a moment more than the processes to let go of their group. */
+  async #removeGroup({ id, record }: SupervisedAgent): Promise<void> {
+    const { clock, log } = this.#deps;
+    const endMs = clock.monotonicMs() + GROUP_MS;
+    while (record.cgroup && !removeCgroup(record.cgroup)) {
+      if (clock.monotonicMs() >= endMs) {
+        log.warn("control group of an ended agent remains", { agentId: id });
+        return;
+      }
+      await clock.sleep(GROUP_POLL_MS);
+    }
   }
 
   /** One end at a time per agent; a second caller shares it. */
