@@ -108,9 +108,9 @@ async function wait(
   signal: AbortSignal,
 ): Promise<{ outcome: Outcome; view: RolloutView }> {
   let view = toView(accepted);
-  let isLatest = true;
+  const stream = { isBroken: false };
   const onBreak = () => {
-    isLatest = false;
+    stream.isBroken = true;
   };
   const progress = startProgress(output.live, clock, view.rollout.path);
   try {
@@ -118,14 +118,14 @@ async function wait(
     const watch = watchRollout({ rollouts, clock, signal, onBreak }, view.rollout.rolloutId);
     for await (const next of watch) {
       view = next;
-      isLatest = true;
+      stream.isBroken = false;
       progress.show(view);
     }
     const isOver = isCompleted(view.rollout);
     return { view, outcome: isOver ? "completed" : (signal.reason as Outcome) };
   } finally {
     progress.stop();
-    if (!isLatest) output.warn("rotation does not answer any more; this was known last");
+    if (stream.isBroken) output.warn("rotation does not answer any more; this was known last");
   }
 }
 

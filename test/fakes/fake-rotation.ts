@@ -128,8 +128,11 @@ export async function startFakeRotation(
 }
 
 function createServer(fake: FakeRotation, changed: EventEmitter, key: SigningKey): GrpcServer {
-  const services = [AgentServiceService, RolloutServiceService, IdentityServiceService];
-  const paths = services.flatMap((service) => Object.values(service).map(({ path }) => path));
+  const methods: { path: string }[] = [
+    ...Object.values(AgentServiceService),
+    ...Object.values(RolloutServiceService),
+    ...Object.values(IdentityServiceService),
+  ];
   const server = createGrpcServer({
     authenticate: createAuthenticator({
       keySet: keySetOf([toPublicKey(key)]),
@@ -137,7 +140,7 @@ function createServer(fake: FakeRotation, changed: EventEmitter, key: SigningKey
     }),
     log: silentLog,
     maxTimeoutMs: 30_000,
-    access: Object.fromEntries(paths.map((path) => [path, { developer: "member" as const }])),
+    access: Object.fromEntries(methods.map(({ path }) => [path, { developer: "member" }])),
     descriptorSet: DESCRIPTOR_SET,
   });
   server.add(AgentServiceService, agentHandlers(fake));
