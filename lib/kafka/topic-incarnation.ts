@@ -1,5 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { type Admin, type Consumer, type EachMessagePayload, type IHeaders } from "kafkajs";
+import {
+  type Admin,
+  type Consumer,
+  type EachMessagePayload,
+  type IHeaders,
+  type Kafka,
+} from "kafkajs";
 import { systemClock, type Clock } from "../clock";
 import { createKafkaClient, type KafkaOptions } from "./client";
 import { within } from "./within";
@@ -20,6 +26,8 @@ export interface IncarnationOptions extends KafkaOptions {
   checkMs?: number;
   stallMs?: number;
   clock?: Clock;
+  /** Injected by tests, for what a real broker does once in a thousand hours. */
+  createClient?: (options: KafkaOptions) => Promise<Pick<Kafka, "admin" | "consumer">>;
 }
 
 export interface Incarnation {
@@ -53,7 +61,7 @@ export function startIncarnation(options: IncarnationOptions): Incarnation {
 }
 
 async function live(options: IncarnationOptions, over: AbortController): Promise<void> {
-  const kafka = await createKafkaClient(options);
+  const kafka = await (options.createClient ?? createKafkaClient)(options);
   const admin = kafka.admin();
   const consumer = kafka.consumer({
     // A killed member with a fixed group id would be waited for until its session is over.
