@@ -17,7 +17,7 @@ import { ROTATION_ACCESS } from "./access";
 import { createAgentService } from "./agents/rpc/agent-service";
 import { createPostgresAgentStore } from "./agents/store/postgres-agent-store";
 import { postgresAgentWriter } from "./agents/store/postgres-agent-writer";
-import { createStuckSpawns } from "./agents/stuck-spawns";
+import { createMissingGenerations } from "./agents/missing-generations";
 import { createAnnouncer } from "./announce/announcer";
 import { runHeartbeats } from "./announce/heartbeats";
 import { createKafkaPublisher, type KafkaTarget } from "./announce/kafka-publisher";
@@ -82,10 +82,10 @@ export function createRotation(deps: RotationDeps): Rotation {
     deps.kafka && createKafkaPublisher({ pool, log, health: server.health }, deps.kafka);
   const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
   const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
-  const intake = createIntake({ pool, evidence, writer, signals, streams, log });
+  const intake = createIntake({ pool, evidence, signals, streams, log });
   const common = { pool, agents, writer, rollouts, catalog, evidence, announcer, signals, log };
   const removedVms = createRemovedVms({ ...common, vms, streams, clock });
-  const stuckSpawns = createStuckSpawns({ ...common, clock });
+  const missingGenerations = createMissingGenerations({ ...common, clock });
   const releases = createReleases({
     store: createPostgresReleaseStore(pool),
     catalog,
@@ -101,7 +101,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   );
   server.add(
     VmSyncServiceService,
-    createVmSyncService({ pool, replicaId, intake, agents, vms, streams, tail }),
+    createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
 
@@ -113,7 +113,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         runHeartbeats({ replicaId, vms, tail, streams, clock, log }, signal),
         removedVms.run(signal),
         releases.run(signal),
-        stuckSpawns.run(signal),
+        missingGenerations.run(signal),
         kafka?.run(signal),
       ]);
     },

@@ -12,10 +12,10 @@ import { agentEnded, agentIdNotFound, agentIdTaken } from "./domain/agent-errors
 import { assertManages } from "./domain/authority";
 import { candidateVms, leastBusy, vmNotFound, type CandidateVm } from "./domain/choose-vm";
 import { checkSpawnRequest, spawnHash, type SpawnRequest } from "./domain/spawn-request";
-import { giveFirstGeneration, type FirstGenerationDeps } from "./first-generation";
+import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
 import type { AgentStore, AgentWriter } from "./store/agent-store";
 
-export interface SpawnDeps extends FirstGenerationDeps {
+export interface SpawnDeps extends GiveGenerationDeps {
   agents: Pick<AgentStore, "find" | "countLiving">;
   writer: AgentWriter;
   catalog: Pick<CatalogClient, "snapshot" | "workspaceVms" | "vms">;
@@ -161,7 +161,7 @@ async function chooseVm(deps: SpawnDeps, tenantId: string, name: string): Promis
 
 async function giveOrWithdraw(deps: SpawnDeps, caller: Caller, agent: Agent) {
   try {
-    return await giveFirstGeneration(deps, agent);
+    return await giveGeneration(deps, agent, `${agent.id}:spawn`);
   } catch (error) {
     await withTransaction(deps.pool, async (tx) => {
       await deps.writer.withdraw(tx, agent.tenantId, agent.id);

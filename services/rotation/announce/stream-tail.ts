@@ -1,17 +1,14 @@
 import type { Clock } from "../../../lib/clock";
 import { type Log, silentLog } from "../../../lib/log";
-import type { Db } from "../../../lib/postgres/db";
 import { createOutboxTail } from "../../../lib/postgres/outbox-tail";
-import type { AgentStore } from "../agents/store/agent-store";
 import { isTerminal } from "../protocol";
 import type { Announcement } from "./announcement";
 import type { Announcer } from "./announcer";
 import { ROTATION_OUTBOX, toAnnouncement } from "./outbox";
 import type { VmRef, VmStreams } from "./vm-streams";
+import { sendWholeState, type WholeStateDeps } from "./whole-state";
 
-export interface StreamTailDeps {
-  db: Db;
-  agents: Pick<AgentStore, "desiredOf" | "desiredOfVm">;
+export interface StreamTailDeps extends WholeStateDeps {
   streams: VmStreams;
   announcer: Pick<Announcer, "takeDelivered">;
   clock?: Clock;
@@ -91,9 +88,9 @@ async function refreshAll(deps: StreamTailDeps): Promise<void> {
   await Promise.all(Array.from({ length: REFRESH_AT_ONCE }, worker));
 }
 
-async function refresh({ db, agents, streams }: StreamTailDeps, vm: VmRef): Promise<void> {
-  const stream = streams.find(vm);
+async function refresh(deps: StreamTailDeps, vm: VmRef): Promise<void> {
+  const stream = deps.streams.find(vm);
   if (!stream) return;
   stream.hold();
-  stream.begin(await agents.desiredOfVm(db, vm.tenantId, vm.vmId));
+  await sendWholeState(deps, vm, stream);
 }

@@ -8,8 +8,13 @@ import { toDesiredState } from "./desired-state";
 export interface VmStream {
   /** What to do when the stream has to end; rejects with the reason, never resolves. */
   readonly closed: Promise<never>;
-  /** The complete state that was read after the registration; from now on, messages go out. */
-  begin(complete: readonly LaunchableAgent[]): void;
+  /**
+   * The complete state that was read after the registration; from now on, messages go out. Changes
+   * that waited for it are dropped when it does not list their agent: either the agent is newer than
+   * the reading, or it is over, and must not be brought back. The caller looks which, and offers
+   * those that live; their ids are returned.
+   */
+  begin(complete: readonly LaunchableAgent[]): string[];
   /** Holds messages back again while the complete state is read anew; \`begin\` follows. */
   hold(): void;
   /** Says what changed; what the VM has heard of in a later state is not said again. */
@@ -84,9 +89,13 @@ export function createVmStream(
   return {
     closed,
     begin(agents) {
+      const listed = new Set(agents.map(({ id }) => id));
+      const unlisted = [...waiting.keys()].filter((id) => !listed.has(id));
+      for (const id of unlisted) waiting.delete(id);
       complete = agents;
       isBegun = true;
       void pump();
+      return unlisted;
     },
     hold() {
       isBegun = false;

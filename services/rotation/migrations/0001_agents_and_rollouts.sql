@@ -58,6 +58,8 @@ create index agents_path on agents (tenant_id, workspace, path, created_at);
 create index agents_tree on agents (tenant_id, root_id);
 create index agents_living_vm on agents (tenant_id, vm_id) where phase in ('starting', 'running', 'idle');
 create index agents_release_due on agents (release_after) where release_due;
+create index agents_failing on agents (failed_at)
+  where failed_generation is not null and phase in ('starting', 'running', 'idle');
 create index agents_without_generation on agents (created_at) where phase = 'starting' and desired = 0;
 
 -- What the catalog said that each generation's ack must show.

@@ -3,13 +3,11 @@ import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { isLostRace } from "../../../lib/postgres/errors";
 import { retry } from "../../../lib/retry";
-import type { AgentWriter } from "../agents/store/agent-store";
 import type { VmStreams } from "../announce/vm-streams";
 import { isTerminal } from "../protocol";
 import type { RolloutSignals } from "../rollouts/rollout-signals";
 import { createBatcher } from "./batcher";
 import {
-  lostAgents,
   MISMATCH_REASON,
   type AppliedAck,
   type FailedAck,
@@ -36,7 +34,6 @@ export interface Intake {
 export interface IntakeDeps {
   pool: Pool;
   evidence: EvidenceStore;
-  writer: Pick<AgentWriter, "end">;
   signals: Pick<RolloutSignals, "changed">;
   streams: Pick<VmStreams, "find">;
   log: Log;
@@ -123,29 +120,17 @@ function toFailures(
     }));
 }
 
-/** What is believed is replaced; what the VM no longer knows of ends; what stands closes targets. */
+/** What is believed is replaced, and what stands closes targets. */
 async function recordHello(
-  { evidence, writer }: IntakeDeps,
+  { evidence }: IntakeDeps,
   tx: Tx,
   hello: VmHello,
   connection: VmConnection,
 ): Promise<RolloutRef[]> {
-  const { isNewIncarnation, agents } = await evidence.recordHello(tx, hello, connection);
+  const agents = await evidence.recordHello(tx, hello, connection);
   const standing = agents.filter((agent) => agent.applied > 0n);
-  const satisfied = await evidence.closeSatisfied(
+  return evidence.closeSatisfied(
     tx,
     standing.map((agent) => ({ tenantId: agent.tenantId, agentId: agent.id, omittedNames: [] })),
   );
-  const lost = isNewIncarnation ? lostAgents(agents, hello.known) : [];
-  if (lost.length === 0) return satisfied;
-  const exit = { kind: "unknown" as const, value: "its VM was restarted and knows it no longer" };
-  await writer.end(
-    tx,
-    lost.map(({ tenantId, id }) => ({ tenantId, id, phase: "cancelled", exit })),
-  );
-  const skipped = await evidence.skipTargets(
-    tx,
-    lost.map(({ tenantId, id }) => ({ tenantId, id, reason: "cancelled" })),
-  );
-  return [...satisfied, ...skipped];
 }

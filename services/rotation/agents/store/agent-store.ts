@@ -25,6 +25,8 @@ export interface AgentStore {
   desiredOf(tenantIds: readonly string[], agentIds: readonly string[]): Promise<LaunchableAgent[]>;
   /** Agents that were accepted before this and have no generation yet. */
   findWithoutGeneration(before: Date, limit: number): Promise<Agent[]>;
+  /** Living agents whose desired generation their VM could not get, for this reason. */
+  findRefused(reason: string, limit: number): Promise<Agent[]>;
 }
 
 export interface AgentListQuery {

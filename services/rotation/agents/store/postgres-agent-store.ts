@@ -61,6 +61,16 @@ export function createPostgresAgentStore(db: Db): AgentStore {
       );
       return rows.map(fromRow);
     },
+    async findRefused(reason, limit) {
+      const { rows } = await db.query<AgentRow>(
+        `select ${AGENT_COLUMNS} from rotation.agents a
+         where a.failed_generation is not null and a.failed_generation >= a.desired
+           and a.failed_reason = $1 and ${IS_LIVING} and not a.kill_requested
+         order by a.failed_at limit $2`,
+        [reason, limit],
+      );
+      return rows.map(fromRow);
+    },
   };
 }
 
@@ -136,7 +146,8 @@ function readKey(text: string): string[] {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return value;
   } catch {
     return undefined; // Not a key of ours: refused by the caller.
   }

@@ -4,7 +4,7 @@ import type { Agent } from "../../agents/domain/agent";
 import type { RekeyPlan } from "../domain/plan-rekey";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
-import type { FirstGeneration, NewRollout, RolloutListQuery, RolloutStore } from "./rollout-store";
+import type { GivenGeneration, NewRollout, RolloutListQuery, RolloutStore } from "./rollout-store";
 
 /** Keeps rollouts in `rotation.rollouts` and `rotation.targets`. */
 export function createPostgresRolloutStore(db: Db): RolloutStore {
@@ -22,7 +22,7 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
     list: (query) => list(db, query),
     open,
     lockOpenOf,
-    recordFirst,
+    recordGeneration,
   };
 }
 
@@ -200,7 +200,7 @@ async function lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds:
   return rows.map((row) => ({ id: row.rollout_id, agentIds: row.is_in ? [agent.id] : [] }));
 }
 
-async function recordFirst(tx: Tx, first: FirstGeneration): Promise<void> {
+async function recordGeneration(tx: Tx, first: GivenGeneration): Promise<void> {
   const { target, snapshot, rolloutIds } = first;
   const isOpen = target.state === "pending" || target.state === "failed";
   await tx.query(
@@ -221,6 +221,6 @@ async function recordFirst(tx: Tx, first: FirstGeneration): Promise<void> {
       ...[target.agent.tenantId, target.agent.id, snapshot.generation, snapshot.fingerprint],
       ...[target.state, target.reason, rolloutIds, isOpen ? 1 : 0],
     ],
-    { name: "record_first_generation" },
+    { name: "record_generation" },
   );
 }

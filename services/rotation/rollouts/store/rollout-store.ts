@@ -36,10 +36,10 @@ export interface RolloutStore {
    */
   lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds: string[] }[]>;
   /** Gives an agent a generation, outside of a rekey; it joins these rollouts with it. */
-  recordFirst(tx: Tx, join: FirstGeneration): Promise<void>;
+  recordGeneration(tx: Tx, join: GivenGeneration): Promise<void>;
 }
 
-export interface FirstGeneration {
+export interface GivenGeneration {
   snapshot: Snapshot;
   target: Omit<PlannedTarget, "rollbackSource">;
   rolloutIds: readonly string[];

@@ -1,4 +1,4 @@
-import type { Agent, AgentProcess, ExitStatus } from "../../agents/domain/agent";
+import type { AgentProcess, ExitStatus } from "../../agents/domain/agent";
 import type { Incarnation, Phase } from "../../protocol";
 
 /** Which machine speaks, in which of its lives. */
@@ -45,8 +45,6 @@ export interface VmHello {
   name: string;
   keyThumbprint: string;
   applied: readonly AppliedGeneration[];
-  /** Ids of all agents that it knows of. */
-  known: ReadonlySet<string>;
 }
 
 /** A rollout of which a target has changed. */
@@ -65,11 +63,3 @@ export interface Mismatch {
 
 /** What an ack of a set with a wrong fingerprint leaves as the target's reason. */
 export const MISMATCH_REASON = "open: the set's fingerprint is not the one that the catalog made";
-
-/**
- * Living agents of which a VM's new daemon knows nothing although it had them: their state was lost
- * with the machine, and nothing of them can be alive.
- */
-export function lostAgents(agents: readonly Agent[], known: ReadonlySet<string>): Agent[] {
-  return agents.filter((agent) => agent.phase !== "starting" && !known.has(agent.id));
-}

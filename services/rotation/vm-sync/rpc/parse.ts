@@ -41,7 +41,6 @@ export function parseHello(message: HelloMessage, vm: VmPrincipal): VmHello {
       generation: it.generation,
       fingerprint: it.fingerprint,
     })),
-    known: new Set(message.agents.map(({ agentId }) => agentId.toLowerCase())),
   };
 }
 

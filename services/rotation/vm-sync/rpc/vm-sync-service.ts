@@ -3,20 +3,13 @@ import { invalid, permissionDenied } from "../../../../lib/errors";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
-import type { Pool } from "../../../../lib/postgres/db";
-import type { AgentStore } from "../../agents/store/agent-store";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { toDesiredState } from "../../announce/desired-state";
-import type { Intake } from "../intake";
 import type { VmStore } from "../store/evidence-store";
 import { parseHello, parseReports, parseUpdate } from "./parse";
 import { watchVm, type WatchVmDeps } from "./watch-vm";
 
 export interface VmSyncServiceDeps extends WatchVmDeps {
-  pool: Pool;
-  replicaId: string;
-  intake: Intake;
-  agents: Pick<AgentStore, "desiredOfVm">;
   vms: Pick<VmStore, "disconnect" | "listStatuses">;
 }
 
@@ -34,7 +27,7 @@ export function createVmSyncService(
       const update = parseUpdate(request.update ?? { acks: [], agents: [] }, hello.from);
       const reports = [...parseReports(request.hello.agents, hello.from), ...update.reports];
       await deps.intake.update({ ...update, reports });
-      const agents = await deps.agents.desiredOfVm(deps.pool, vm.tenantId, vm.id);
+      const agents = await deps.agents.desiredOfVm(deps.db, vm.tenantId, vm.id);
       return { desired: toDesiredState(agents, true) };
     },
     async listVmStatuses(_request, context) {

@@ -7,9 +7,8 @@ import type {
 import { deadlineExceeded, invalid } from "../../../../lib/errors";
 import type { CallContext, ServerConversation } from "../../../../lib/grpc/context";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
-import type { Pool } from "../../../../lib/postgres/db";
-import type { AgentStore } from "../../agents/store/agent-store";
 import { replicaBehind } from "../../announce/heartbeats";
+import { sendWholeState, type WholeStateDeps } from "../../announce/whole-state";
 import type { StreamTail } from "../../announce/stream-tail";
 import type { VmStreams } from "../../announce/vm-streams";
 import type { VmHello } from "../domain/evidence";
@@ -17,11 +16,9 @@ import type { Intake } from "../intake";
 import type { VmStore } from "../store/evidence-store";
 import { parseHello, parseReports, parseUpdate } from "./parse";
 
-export interface WatchVmDeps {
-  pool: Pool;
+export interface WatchVmDeps extends WholeStateDeps {
   replicaId: string;
   intake: Intake;
-  agents: Pick<AgentStore, "desiredOfVm">;
   vms: Pick<VmStore, "disconnect">;
   streams: VmStreams;
   tail: Pick<StreamTail, "isBehind">;
@@ -54,7 +51,7 @@ export async function watchVm(
   try {
     const reports = parseReports(message.agents, hello.from);
     await deps.intake.update({ applied: [], failed: [], reports });
-    stream.begin(await deps.agents.desiredOfVm(deps.pool, vm.tenantId, vm.id));
+    await sendWholeState(deps, ref, stream);
     await Promise.race([
       listen(deps.intake, requests, hello),
       stream.closed,

@@ -32,8 +32,11 @@ export interface EvidenceStore {
   closeSatisfied(tx: Tx, agents: readonly StandingAgent[]): Promise<RolloutRef[]>;
   /** Settles the open targets of agents that are over or on their way out. */
   skipTargets(tx: Tx, agents: readonly SkippedAgent[]): Promise<RolloutRef[]>;
-  /** Makes the VM known in its present life, and believes what it says that it has. */
-  recordHello(tx: Tx, hello: VmHello, contact: VmConnection): Promise<HelloRecorded>;
+  /**
+   * Makes the VM known in its present life, and believes what it says that it has. Returns its living
+   * agents as they are believed then.
+   */
+  recordHello(tx: Tx, hello: VmHello, contact: VmConnection): Promise<Agent[]>;
 }
 
 /** By which way a VM speaks; a stream has an id. */
@@ -53,14 +56,6 @@ export interface SkippedAgent {
   id: string;
   /** The phase. */
   reason: string;
-}
-
-/** What is to be done about a hello, beyond what was recorded. */
-export interface HelloRecorded {
-  /** Whether the daemon was started since it was last heard of. */
-  isNewIncarnation: boolean;
-  /** The VM's living agents. */
-  agents: Agent[];
 }
 
 /** The VMs themselves. */

@@ -4,7 +4,7 @@ import { generationOrNone, type Agent } from "../../agents/domain/agent";
 import { AGENT_COLUMNS, fromRow, IS_LIVING, type AgentRow } from "../../agents/store/agent-row";
 import { isHelloCurrent, mergeHello } from "../../protocol";
 import type { VmHello } from "../domain/evidence";
-import type { HelloRecorded, VmConnection } from "./evidence-store";
+import type { VmConnection } from "./evidence-store";
 
 interface KnownVm {
   key_thumbprint: string;
@@ -20,17 +20,12 @@ export async function recordHello(
   tx: Tx,
   hello: VmHello,
   connection: VmConnection,
-): Promise<HelloRecorded> {
+): Promise<Agent[]> {
   const known = await lockVm(tx, hello);
   const isOtherMachine = known !== undefined && known.key_thumbprint !== hello.keyThumbprint;
   if (known) assertMaySpeak(known, hello, isOtherMachine);
   await writeVm(tx, hello, connection);
-  const agents = await replaceApplied(tx, hello);
-  const isNewIncarnation =
-    known?.boot_id !== hello.from.bootId ||
-    known.incarnation !== hello.from.incarnationName ||
-    isOtherMachine;
-  return { isNewIncarnation, agents };
+  return replaceApplied(tx, hello);
 }
 
 async function lockVm(tx: Tx, { from }: VmHello): Promise<KnownVm | undefined> {

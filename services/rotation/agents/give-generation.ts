@@ -10,25 +10,27 @@ import type { RolloutStore } from "../rollouts/store/rollout-store";
 import { generationOrNone, type Agent, type LaunchableAgent } from "./domain/agent";
 import type { AgentWriter } from "./store/agent-store";
 
-export interface FirstGenerationDeps {
+export interface GiveGenerationDeps {
   pool: Pool;
   writer: Pick<AgentWriter, "lockTree" | "lockAgent">;
-  rollouts: Pick<RolloutStore, "lockOpenOf" | "recordFirst">;
+  rollouts: Pick<RolloutStore, "lockOpenOf" | "recordGeneration">;
   catalog: Pick<CatalogClient, "snapshot">;
   announcer: Pick<Announcer, "record" | "deliver">;
   signals: Pick<RolloutSignals, "changed">;
 }
 
 /**
- * Gives an agent whose row is committed its first generation, announces it, and lets it join the
- * open rollouts of its ancestors. Safe to repeat: the catalog answers the same snapshot. An agent
- * that was killed meanwhile gets nothing.
+ * Gives an agent whose row is committed a generation outside of a rekey (its first, or one in place
+ * of one that is gone), announces it, and lets it join the open rollouts of its ancestors. Safe to
+ * repeat: to the same request id the catalog answers the same snapshot. An agent that was killed
+ * meanwhile gets nothing.
  */
-export async function giveFirstGeneration(
-  deps: FirstGenerationDeps,
+export async function giveGeneration(
+  deps: GiveGenerationDeps,
   agent: Agent,
+  requestId: string,
 ): Promise<Snapshot | undefined> {
-  const [snapshot] = await deps.catalog.snapshot([agent], `${agent.id}:spawn`);
+  const [snapshot] = await deps.catalog.snapshot([agent], requestId);
   if (!snapshot) return undefined;
   const { announcements, joined } = await withTransactionRetry(deps.pool, (tx) =>
     record(deps, tx, agent, snapshot),
@@ -39,7 +41,7 @@ export async function giveFirstGeneration(
 }
 
 async function record(
-  { writer, rollouts, announcer }: FirstGenerationDeps,
+  { writer, rollouts, announcer }: GiveGenerationDeps,
   tx: Tx,
   { tenantId, id, rootId }: Agent,
   snapshot: Snapshot,
@@ -54,7 +56,7 @@ async function record(
   const applied = generationOrNone(agent.applied);
   const { generation } = snapshot;
   const state = openingState(generation, { applied, ending: false });
-  await rollouts.recordFirst(tx, {
+  await rollouts.recordGeneration(tx, {
     snapshot,
     target: { agent, generation, state, reason: "" },
     rolloutIds: joined,

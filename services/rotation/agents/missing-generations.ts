@@ -1,0 +1,90 @@
+import { type Clock, systemClock } from "../../../lib/clock";
+import { isAppError } from "../../../lib/errors";
+import { type Log, silentLog } from "../../../lib/log";
+import { withTransactionRetry } from "../../../lib/postgres/transaction";
+import { isRetryable } from "../../../lib/retry";
+import { needsNewSnapshot } from "../protocol";
+import { generationOrNone, type Agent } from "./domain/agent";
+import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
+import type { AgentStore, AgentWriter } from "./store/agent-store";
+
+export interface MissingGenerationsDeps extends GiveGenerationDeps {
+  agents: Pick<AgentStore, "findWithoutGeneration" | "findRefused">;
+  writer: Pick<AgentWriter, "lockTree" | "lockAgent" | "end">;
+  clock?: Clock;
+  log?: Log;
+}
+
+/**
+ * Finishes spawns that a replica began and did not live to finish, and replaces generations that
+ * the catalog no longer has.
+ */
+export interface MissingGenerations {
+  /** One round; returns how many agents it found. */
+  giveOnce(): Promise<number>;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const EVERY_MS = 1_000;
+/** Longer than a spawn that is still on its way takes. */
+const STUCK_AFTER_MS = 15_000;
+const BATCH = 50;
+/** What a VM says when the catalog has no such generation for it. */
+const REFUSED_REASON = "fetch: the generation is not available";
+
+export function createMissingGenerations(deps: MissingGenerationsDeps): MissingGenerations {
+  const { clock = systemClock, log = silentLog } = deps;
+  const giveOnce = async () => {
+    const before = new Date(clock.now().getTime() - STUCK_AFTER_MS);
+    const stuck = await deps.agents.findWithoutGeneration(before, BATCH);
+    for (const agent of stuck) await give(deps, agent, `${agent.id}:spawn`, log);
+    const refused = await deps.agents.findRefused(REFUSED_REASON, BATCH);
+    const gone = refused.filter(({ desired, failure }) =>
+      needsNewSnapshot(generationOrNone(desired), failure?.generation ?? 0n),
+    );
+    for (const agent of gone) await give(deps, agent, goneRequestId(agent), log);
+    return stuck.length + gone.length;
+  };
+  return {
+    giveOnce,
+    async run(signal) {
+      for (;;) {
+        await clock.sleep(EVERY_MS, signal);
+        if (signal.aborted) return;
+        await giveOnce().catch((error: unknown) => {
+          log.warn("agents without a generation could not be read", { error });
+        });
+      }
+    },
+  };
+}
+
+/**
+ * Another for each failure: after a restore of the catalog it takes as many snapshots as were lost
+ * until one is beyond what was desired.
+ */
+function goneRequestId({ id, desired, failure }: Agent): string {
+  return `${id}:gone:${desired}:${failure?.at.getTime() ?? 0}`;
+}
+
+async function give(
+  deps: MissingGenerationsDeps,
+  agent: Agent,
+  requestId: string,
+  log: Log,
+): Promise<void> {
+  const { tenantId, id } = agent;
+  try {
+    await giveGeneration(deps, agent, requestId);
+    log.info("agent was given a missing generation", { tenantId, agentId: id });
+  } catch (error) {
+    if (isRetryable(error)) return; // The next round tries again.
+    log.warn("agent cannot be given an environment", { tenantId, agentId: id, error });
+    if (agent.desired > 0n) return; // It lives on with the set that it has.
+    const value = isAppError(error) ? error.message : "its environment could not be made";
+    const exit = { kind: "unknown" as const, value };
+    await withTransactionRetry(deps.pool, (tx) =>
+      deps.writer.end(tx, [{ tenantId, id, phase: "failed", exit }]),
+    );
+  }
+}
