@@ -9,9 +9,9 @@ export interface SecretWrite {
   name: string;
   value: Sensitive<Buffer>;
   delivery: SecretDelivery;
-  /** Absent keeps the one there is. */
-  description?: string;
-  expectedVersion?: bigint;
+  /** Undefined keeps the one there is. */
+  description: string | undefined;
+  expectedVersion: bigint | undefined;
 }
 
 /** Writes a version, once even when the call has to be repeated. */

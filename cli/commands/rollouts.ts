@@ -15,12 +15,13 @@ export const run: Run = (context, call) =>
 
 async function list(context: CommandContext, call: Invocation): Promise<void> {
   const { output, clock } = context;
+  const limit = parseLimit(call.text("limit"));
   const workspace = context.findWorkspace(call.text("workspace")) ?? "";
   const { rollouts } = await context.rotation();
   const all = await allPages(
     (page) => rollouts.listRollouts({ workspace, ...page }),
     (page) => page.rollouts,
-    parseLimit(call.text("limit")),
+    limit,
   );
   if (call.flag("json")) output.json(all.map((rollout) => summaryToJson(rollout)));
   else output.lines(rolloutTable(all, clock.now(), output.style.bold));

@@ -2,7 +2,7 @@ import { SecretDelivery } from "../../gen/murmur/catalog/v1/secrets";
 import { sensitive } from "../../lib/sensitive";
 import { type CommandContext, type Invocation, type Run } from "../command";
 import { UsageError } from "../errors";
-import { parseCount } from "../input/count";
+import { parseOptionalCount } from "../input/count";
 import { hiddenPrompt } from "../input/hidden-prompt";
 import { dropNewline, readStdin } from "../input/stdin";
 import { writeSecret } from "../write-secret";
@@ -10,17 +10,10 @@ import { writeSecret } from "../write-secret";
 export const run: Run = async (context, call) => {
   const name = call.arg("name");
   const delivery = toDelivery(call);
-  const expectedVersion = call.text("expected-version");
+  const expectedVersion = parseOptionalCount("--expected-version", call.text("expected-version"));
   const description = call.text("description");
-  await writeSecret(context, {
-    name,
-    value: sensitive(await readValue(context, name)),
-    delivery,
-    ...(description !== undefined && { description }),
-    ...(expectedVersion !== undefined && {
-      expectedVersion: parseCount("--expected-version", expectedVersion),
-    }),
-  });
+  const value = sensitive(await readValue(context, name));
+  await writeSecret(context, { name, value, delivery, description, expectedVersion });
   context.output.line(`Set secret "${name}"`);
 };
 

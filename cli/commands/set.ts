@@ -37,8 +37,8 @@ async function setSecret(
     name,
     value: sensitive(Buffer.from(value)),
     delivery,
-    ...(description !== undefined && { description }),
-    ...(expectedVersion !== undefined && { expectedVersion }),
+    description,
+    expectedVersion,
   });
 }
 
