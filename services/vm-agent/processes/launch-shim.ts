@@ -9,7 +9,7 @@ import { type StateDirectory } from "./state-directory";
 import { type AgentRecord } from "./agent-record";
 
 /** The most bytes that a command with its arguments may have. */
-export const MAX_COMMAND_BYTES = 128 * 1024;
+const MAX_COMMAND_BYTES = 128 * 1024;
 const MAX_ARGUMENTS = 1024;
 const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const SHELL = "/bin/sh";

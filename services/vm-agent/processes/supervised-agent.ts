@@ -20,7 +20,7 @@ export class SupervisedAgent {
 
   constructor(
     readonly record: AgentRecord,
-    private readonly stateDirectory: StateDirectory,
+    private readonly stateDirectory: Pick<StateDirectory, "readMarks">,
     private readonly bootId: string,
   ) {
     const { agentId, envDir, user, createdAt } = record;

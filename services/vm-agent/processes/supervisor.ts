@@ -13,7 +13,7 @@ import { checkSpawnRequest, launchShim } from "./launch-shim";
 import { StateDirectory } from "./state-directory";
 import { watchState } from "./state-watch";
 import { SupervisedAgent } from "./supervised-agent";
-import { findOwner } from "./tree";
+import { findOwner, type ProcessTable } from "./tree";
 
 export interface SupervisorDeps {
   /** Survives daemon and reboot, holds no secret; made when missing (see StateDirectory). */
@@ -45,10 +45,11 @@ export interface KillResult {
 }
 
 /** `kill` without options. */
-export const DEFAULT_KILL: EndTreeOptions = { graceMs: 5_000, killMs: 5_000 };
+const DEFAULT_KILL: EndTreeOptions = { graceMs: 5_000, killMs: 5_000 };
 const START_MS = 10_000;
 const STATUS_MS = 5_000;
 const POLL_MS = 50;
+const TABLE_MS = 20;
 const GROUP_MS = 1_000;
 const GROUP_POLL_MS = 5;
 
@@ -67,6 +68,7 @@ export class Supervisor {
   readonly #listeners = new Set<AgentListener>();
   readonly #stopping = new AbortController();
   #watching: Promise<void> | undefined;
+  #table: { readMs: number; rows: ProcessTable } | undefined;
 
   /** Opens the state directory and finds the agents of earlier runs: `list` has them at once. */
   constructor(deps: SupervisorDeps) {
@@ -161,9 +163,18 @@ export class Supervisor {
     return this.#agents.delete(agentId) || true;
   }
 
-  /** The agent's living processes, by the kernel's word. Throws NOT_FOUND for an unknown agent. */
+  /**
+   * The agent's living processes, by the kernel's word, as they were at most 20 ms ago: a report on
+   * all agents reads the process table (3 ms for 100 processes) once. Throws NOT_FOUND for an
+   * unknown agent.
+   */
   processes(agentId: string): ProcessInfo[] {
-    return this.#require(agentId).findMembers("by-kernel");
+    const agent = this.#require(agentId);
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (!this.#table || nowMs - this.#table.readMs > TABLE_MS) {
+      this.#table = { readMs: nowMs, rows: readProcessTable() };
+    }
+    return agent.findMembers("by-kernel", this.#table.rows);
   }
 
   /**
