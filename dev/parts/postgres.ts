@@ -68,9 +68,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     await part.stop();
     if (isThrowAway) rmSync(root, { recursive: true, force: true });
   };
+  const kill = async () => {
+    // Backends that lose their parent would go on answering for a moment.
+    const backends = childrenOf(part.pid);
+    await part.kill();
+    for (const pid of backends) killIfThere(pid);
+  };
   const password = readFileSync(layout.password, "utf8");
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  return { ...part, stop, port, directory: root, url };
+  return { ...part, stop, kill, port, directory: root, url };
 }
 
 function layoutOf(root: string): Layout {
@@ -184,5 +190,23 @@ function isServerOf({ data }: Layout, pid: number): boolean {
   } catch {
     // The process is gone.
     return false;
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return text.split(" ").filter(Boolean).map(Number);
+  } catch {
+    // It is gone, or this is not Linux.
+    return [];
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has followed its parent already.
   }
 }
