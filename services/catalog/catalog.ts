@@ -1,4 +1,6 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
+import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
@@ -10,15 +12,21 @@ import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
+import { cleanUp } from "./environments/clean-up";
+import { createEnvironments } from "./environments/environments";
 import { withKeyCheck } from "./keys/key-check";
 import type { KeyProvider } from "./keys/key-provider";
 import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
+import { createDeliveryService } from "./rpc/delivery-service";
+import { createEnvironmentService } from "./rpc/environment-service";
 import { createSecretService } from "./rpc/secret-service";
 import { createVmService } from "./rpc/vm-service";
 import { createWorkspaceService } from "./rpc/workspace-service";
 import { createSecrets } from "./secrets/secrets";
+import { createPostgresExpiryStore } from "./store/postgres-expiry-store";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
+import { createPostgresReleaseStore } from "./store/postgres-release-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
 import { createPostgresWorkspaceStore } from "./store/postgres-workspace-store";
 import { createPostgresVmStore } from "./vms/postgres-vm-store";
@@ -69,16 +77,32 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     cacheMs: deps.dataKeyCacheMs,
     clock,
   });
-  const vmStore = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
-  const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, clock });
+  const vms = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
+  const environments = createEnvironments({ pool, keys, clock });
+  const { takeSnapshots, storeSpawnSecrets, opener, values } = environments;
+  const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values, clock });
   const workspaces = createWorkspaces(createPostgresWorkspaceStore(pool));
+  const releases = createPostgresReleaseStore(pool);
 
   server.add(SecretServiceService, createSecretService(secrets));
   server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
-  server.add(VmServiceService, createVmService({ store: vmStore, signingKey, keySet, clock }));
+  server.add(
+    EnvironmentServiceService,
+    createEnvironmentService({ takeSnapshots, storeSpawnSecrets, releases }),
+  );
+  server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
+  server.add(
+    DeliveryServiceService,
+    createDeliveryService({ store: vms, environments: opener, signingKey, clock }),
+  );
   return {
     server,
     checkKeys: () => provider.check(),
-    run: (signal) => watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
+    async run(signal) {
+      await Promise.all([
+        watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
+        cleanUp({ store: createPostgresExpiryStore(pool), clock, log }, signal),
+      ]);
+    },
   };
 }

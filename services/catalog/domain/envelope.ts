@@ -2,10 +2,12 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createSecretKey,
   hkdfSync,
   randomBytes,
   type CipherGCM,
   type DecipherGCM,
+  type KeyObject,
 } from "node:crypto";
 import { sensitive, type Sensitive } from "../../../lib/sensitive";
 
@@ -15,6 +17,13 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + IV_BYTES;
 const SUBKEY_BYTES = 32;
+
+/** A key as the cipher takes it: a third quicker than one of bytes, and not printable. */
+export type SecretKey = Sensitive<KeyObject>;
+
+export function toSecretKey(bytes: Buffer): SecretKey {
+  return sensitive(createSecretKey(bytes));
+}
 
 /** Something sealed fails its tag: it was changed, or belongs elsewhere. */
 export class EnvelopeBroken extends Error {
@@ -38,11 +47,7 @@ export interface SealContext {
  * Seals with AES-256-GCM: layout byte, 12 random bytes of IV, ciphertext, tag. Random IVs are safe
  * for 2^32 values of one key.
  */
-export function seal(
-  key: Sensitive<Buffer>,
-  context: SealContext,
-  value: Sensitive<Buffer>,
-): Buffer {
+export function seal(key: SecretKey, context: SealContext, value: Sensitive<Buffer>): Buffer {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header[0] = LAYOUT;
   randomBytes(IV_BYTES).copy(header, 1);
@@ -57,11 +62,7 @@ export function seal(
 }
 
 /** Opens what `seal` made for the same place; throws EnvelopeBroken for anything else. */
-export function unseal(
-  key: Sensitive<Buffer>,
-  context: SealContext,
-  sealed: Buffer,
-): Sensitive<Buffer> {
+export function unseal(key: SecretKey, context: SealContext, sealed: Buffer): Sensitive<Buffer> {
   if (sealed.length < HEADER_BYTES + TAG_BYTES || sealed[0] !== LAYOUT) throw new EnvelopeBroken();
   const iv = sealed.subarray(1, HEADER_BYTES);
   const tagStart = sealed.length - TAG_BYTES;
@@ -80,16 +81,16 @@ export function unseal(
 /** What subkeys of a data key are for; each is independent of the others (RFC 5869). */
 export type SubkeyPurpose = "snapshot-mac" | "fingerprint" | "request-hash" | "vm-mac";
 
-/** Derives a subkey of a data key. */
-export function subkey(key: Sensitive<Buffer>, purpose: SubkeyPurpose): Sensitive<Buffer> {
+/** Derives a subkey of a data key. It costs as much as three values: DataKey remembers it. */
+export function deriveSubkey(key: SecretKey, purpose: SubkeyPurpose): SecretKey {
   const info = `murmur-${purpose}-v1`;
-  return sensitive(Buffer.from(hkdfSync("sha256", key.expose(), "", info, SUBKEY_BYTES)));
+  return toSecretKey(Buffer.from(hkdfSync("sha256", key.expose(), "", info, SUBKEY_BYTES)));
 }
 
 export type MacPart = string | Buffer | Sensitive<Buffer>;
 
 /** HMAC-SHA-256 over the parts with their lengths, so that no two lists of parts are alike. */
-export function macOf(key: Sensitive<Buffer>, parts: readonly MacPart[]): Buffer {
+export function macOf(key: SecretKey, parts: readonly MacPart[]): Buffer {
   const hmac = createHmac("sha256", key.expose());
   for (const part of parts) {
     const bytes = toBytes(part);

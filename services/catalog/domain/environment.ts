@@ -1,4 +1,6 @@
-import type { Sensitive } from "../../../lib/sensitive";
+import { createHash, createHmac } from "node:crypto";
+import { sensitive, type Sensitive } from "../../../lib/sensitive";
+import type { SecretKey } from "./envelope";
 
 /** One variable of a set, open. */
 export interface EnvironmentVariable {
@@ -28,3 +30,40 @@ export type OpenRefusal = "not-available" | "tampered" | "away";
 
 export type OpenOutcome =
   { kind: "opened"; environment: OpenedEnvironment } | { kind: "refused"; refusal: OpenRefusal };
+
+/** The digest of a set that fingerprints are made of (EnvironmentSet.fingerprint_key). */
+export function digestOf(variables: readonly EnvironmentVariable[]): Sensitive<Buffer> {
+  const hash = createHash("sha256");
+  for (const { name, asFile, value } of variables) {
+    const bytes = value.expose();
+    const head = Buffer.alloc(Buffer.byteLength(name) + 6);
+    const end = head.write(name);
+    head[end + 1] = asFile ? 1 : 0;
+    head.writeUInt32BE(bytes.length, end + 2);
+    hash.update(head).update(bytes);
+  }
+  // It would let weak values be guessed.
+  return sensitive(hash.digest());
+}
+
+/** The key that travels inside one generation: 32 bytes that tell nothing of any other. */
+export function fingerprintKeyOf(
+  subkey: SecretKey,
+  agentId: string,
+  generation: bigint,
+): Sensitive<Buffer> {
+  const info = `murmur-fingerprint-key-v1\0${agentId}\0${generation}`;
+  return sensitive(createHmac("sha256", subkey.expose()).update(info).digest());
+}
+
+/** What a VM must show in its ack of this generation. */
+export function fingerprintOf(
+  key: Sensitive<Buffer>,
+  { agentId, generation }: { agentId: string; generation: bigint },
+  digest: Sensitive<Buffer>,
+): Buffer {
+  return createHmac("sha256", key.expose())
+    .update(`${agentId}\0${generation}\0`)
+    .update(digest.expose())
+    .digest();
+}

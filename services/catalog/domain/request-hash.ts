@@ -1,14 +1,14 @@
-import type { Sensitive } from "../../../lib/sensitive";
-import { macOf, subkey, type MacPart } from "./envelope";
+import type { DataKey } from "./data-key";
+import { macOf, type MacPart } from "./envelope";
 import type { SecretWrite } from "./secret";
 
 /**
  * Tells one request's body from another's, keyed, so that what is stored beside the request id
  * lets nobody guess a weak value.
  */
-export function bodyHashOf(key: Sensitive<Buffer>, write: Omit<SecretWrite, "requestId">): Buffer {
+export function bodyHashOf(key: DataKey, write: Omit<SecretWrite, "requestId">): Buffer {
   const { name, value, description, expectedVersion, delivery } = write;
-  return macOf(subkey(key, "request-hash"), [
+  return macOf(key.subkey("request-hash"), [
     "set-secret",
     name,
     ...optional(description),

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { invalid, type FieldViolation } from "../../../lib/errors";
+import { type FieldViolation } from "../../../lib/errors";
 import { quoted } from "../../../lib/quoted";
 import type { Sensitive } from "../../../lib/sensitive";
 import { nameFault, programStartFault, type SecretScope } from "./secret-name";
@@ -110,14 +110,6 @@ export function requestIdFault(requestId: string): string | undefined {
 /** What is wrong with an expected version or revision. */
 export function countFault(field: string, count: bigint | undefined): string | undefined {
   return count !== undefined && count < 0n ? `${field} must not be negative` : undefined;
-}
-
-const AGENT_ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
-
-/** The canonical form of an agent's id; throws INVALID_ARGUMENT naming `field`. */
-export function parseAgentId(field: string, text: string): string {
-  if (!AGENT_ID.test(text)) throw invalid(field, `${field} must be a UUID`);
-  return text.toLowerCase();
 }
 
 function deliveryFault(name: string, delivery: SecretWrite["delivery"]): string | undefined {

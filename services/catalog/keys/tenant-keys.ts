@@ -1,14 +1,12 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../../../lib/clock";
 import { sensitive, type Sensitive } from "../../../lib/sensitive";
+import { createDataKey, type DataKey } from "../domain/data-key";
+import { toSecretKey } from "../domain/envelope";
 import type { KeyStore, StoredDataKey } from "../store/key-store";
 import { WrappedKeyRefused, type KeyProvider } from "./key-provider";
 
-/** A data key of one tenant, open. */
-export interface DataKey {
-  id: string;
-  key: Sensitive<Buffer>;
-}
+export type { DataKey } from "../domain/data-key";
 
 /**
  * The data keys of tenants. Open keys are remembered for a bounded time, so that a key provider
@@ -64,10 +62,11 @@ export function createTenantKeys(deps: TenantKeysDeps): TenantKeys {
   const loadCurrent = async (tenantId: string) => {
     const stored = await store.findCurrent(tenantId);
     if (stored) return unwrap(tenantId, stored);
-    const key = { id: randomUUID(), key: sensitive(randomBytes(KEY_BYTES)) };
-    const wrapped = await provider.wrap(toPayload(tenantId, key));
-    const winner = await store.insertFirst(tenantId, { id: key.id, wrapped });
-    return winner.id === key.id ? key : unwrap(tenantId, winner);
+    const id = randomUUID();
+    const bytes = randomBytes(KEY_BYTES);
+    const wrapped = await provider.wrap(toPayload(tenantId, id, bytes));
+    const winner = await store.insertFirst(tenantId, { id, wrapped });
+    return winner.id === id ? createDataKey(id, toSecretKey(bytes)) : unwrap(tenantId, winner);
   };
   return {
     async current(tenantId) {
@@ -90,8 +89,8 @@ export function createTenantKeys(deps: TenantKeysDeps): TenantKeys {
  * A key travels with a digest of whose it is: transit's rewrap takes no associated data, and a
  * wrapped key that was moved to another tenant's row must not open there.
  */
-function toPayload(tenantId: string, { id, key }: DataKey): Sensitive<Buffer> {
-  return sensitive(Buffer.concat([key.expose(), ownerDigest(tenantId, id)]));
+function toPayload(tenantId: string, id: string, bytes: Buffer): Sensitive<Buffer> {
+  return sensitive(Buffer.concat([bytes, ownerDigest(tenantId, id)]));
 }
 
 function openPayload(
@@ -103,7 +102,7 @@ function openPayload(
   const bytes = payload.expose();
   if (!bytes.subarray(KEY_BYTES).equals(ownerDigest(tenantId, id)))
     throw new WrappedKeyRefused(provider);
-  return { id, key: sensitive(bytes.subarray(0, KEY_BYTES)) };
+  return createDataKey(id, toSecretKey(bytes.subarray(0, KEY_BYTES)));
 }
 
 function ownerDigest(tenantId: string, keyId: string): Buffer {

@@ -97,30 +97,23 @@ create table agents (
   workspace        text collate "C",
   vm_id            text collate "C",
   -- Names of variables that any generation had, sorted.
-  delivered_names  text[] not null default '{}',
+  delivered_names  jsonb not null default '[]',
   -- Until when spawn-time secrets wait for the first snapshot.
   lease_expires_at timestamptz,
   ended_at         timestamptz,
   updated_at       timestamptz not null default clock_timestamp(),
   primary key (tenant_id, agent_id)
 ) with (fillfactor = 80);
+create index agents_lease on agents (lease_expires_at) where lease_expires_at is not null;
 create index agents_workspace on agents (tenant_id, workspace) where ended_at is null;
 
 -- Sets of secret versions, by the SHA-256 of what they hold: agents with one content share one row.
 create table environment_sets (
-  tenant_id   text collate "C" not null,
-  set_id      bytea not null,
-  -- Parallel arrays, sorted by name.
-  names       text[] not null,
-  kinds       text[] not null,
-  version_ids uuid[] not null,
-  as_files    boolean[] not null,
-  size_bytes  integer not null,
-  -- The digest of the plaintext set (EnvironmentSet.fingerprint_key), sealed: it would let weak
-  -- values be guessed.
-  data_key_id   uuid not null,
-  sealed_digest bytea not null,
-  created_at  timestamptz not null default clock_timestamp(),
+  tenant_id  text collate "C" not null,
+  set_id     bytea not null,
+  -- Sorted by name: [[name, kind, version id, as file, bytes], ...].
+  refs       jsonb not null,
+  created_at timestamptz not null default clock_timestamp(),
   primary key (tenant_id, set_id)
 );
 
@@ -132,7 +125,7 @@ create table generations (
   vm_id       text collate "C" not null,
   set_id      bytea not null,
   -- Names of variables that an earlier generation had and this one has not, sorted.
-  unset_names text[] not null,
+  unset_names jsonb not null,
   -- Over all of the above, under a subkey of the data key.
   data_key_id uuid not null,
   mac         bytea not null,
@@ -140,7 +133,6 @@ create table generations (
   primary key (tenant_id, agent_id, generation)
 );
 create index generations_set on generations (tenant_id, set_id);
-create index generations_created on generations (created_at);
 
 -- Answers to calls with a request id, for as long as the call may be repeated.
 create table requests (

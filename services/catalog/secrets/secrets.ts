@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../../../lib/clock";
 import { invalid, invalidFields } from "../../../lib/errors";
 import { garbledPageToken, readPage, toPage, type Page } from "../../../lib/page";
 import type { Caller } from "../audit";
+import type { DataKey } from "../domain/data-key";
 import { seal } from "../domain/envelope";
 import { bodyHashOf } from "../domain/request-hash";
 import {
@@ -16,7 +17,8 @@ import {
 } from "../domain/secret";
 import { deleteNameFault, isSecretName } from "../domain/secret-name";
 import { uuidV7 } from "../domain/uuid-v7";
-import type { DataKey, TenantKeys } from "../keys/tenant-keys";
+import type { SealedValues } from "../environments/sealed-values";
+import type { TenantKeys } from "../keys/tenant-keys";
 import {
   notForEnvironment,
   requestIdReused,
@@ -43,6 +45,8 @@ export interface Secrets {
 export interface SecretsDeps {
   store: SecretStore;
   keys: TenantKeys;
+  /** Remembers what is written: a rekey is likely to read it next. */
+  values: Pick<SealedValues, "remember">;
   clock?: Clock;
 }
 
@@ -89,22 +93,26 @@ async function setSecret(deps: SecretsDeps, caller: Caller, write: SecretWrite):
   const key = await deps.keys.current(caller.tenantId);
   const sealed = sealWrite(deps, caller.tenantId, key, write);
   const outcome = await deps.store.write(caller, { ...sealed, needsFile: !isText });
+  if (outcome.kind === "written") {
+    const version = { id: sealed.versionId, dataKeyId: key.id, sealed: sealed.sealed };
+    deps.values.remember(caller.tenantId, version);
+  }
   return toSecret(deps, caller, write, outcome);
 }
 
 function sealWrite(
   { clock = systemClock }: SecretsDeps,
   tenantId: string,
-  { id: dataKeyId, key }: DataKey,
+  key: DataKey,
   write: SecretWrite,
 ): Omit<SealedWrite, "needsFile"> {
   const { name, value, description, delivery, expectedVersion, requestId } = write;
   const versionId = uuidV7(clock.now());
-  const sealed = seal(key, { tenantId, kind: "tenant", id: versionId, owner: "", name }, value);
+  const sealed = seal(key.key, { tenantId, kind: "tenant", id: versionId, owner: "", name }, value);
   return {
     name,
     versionId,
-    dataKeyId,
+    dataKeyId: key.id,
     sealed,
     sizeBytes: sizeOf(value),
     description,
@@ -125,8 +133,7 @@ async function toSecret(
       return outcome.secret;
     case "repeated": {
       const key = await keys.find(caller.tenantId, outcome.dataKeyId);
-      if (key && timingSafeEqual(bodyHashOf(key.key, write), outcome.bodyHash))
-        return outcome.secret;
+      if (key && timingSafeEqual(bodyHashOf(key, write), outcome.bodyHash)) return outcome.secret;
       throw requestIdReused(write.requestId);
     }
     case "version-conflict":

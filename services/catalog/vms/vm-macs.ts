@@ -1,6 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
-import { macOf, subkey } from "../domain/envelope";
-import type { DataKey, TenantKeys } from "../keys/tenant-keys";
+import type { DataKey } from "../domain/data-key";
+import { macOf } from "../domain/envelope";
+import type { TenantKeys } from "../keys/tenant-keys";
 
 /** What makes a row of the register this service's own. */
 export interface RowMac {
@@ -24,7 +25,7 @@ const REMEMBERED = 100_000;
 export function createVmMacs(keys: TenantKeys): VmMacs {
   let known = new Set<string>();
   const mac = (key: DataKey, tenantId: string, parts: readonly string[]) =>
-    macOf(subkey(key.key, "vm-mac"), [tenantId, ...parts]);
+    macOf(key.subkey("vm-mac"), [tenantId, ...parts]);
   return {
     async makerFor(tenantId) {
       const key = await keys.current(tenantId);

@@ -1,0 +1,52 @@
+import type { Clock } from "../../../lib/clock";
+import type { Pool } from "../../../lib/postgres/db";
+import type { TenantKeys } from "../keys/tenant-keys";
+import { createPostgresGenerationStore } from "../store/postgres-generation-store";
+import { createPostgresSnapshotStore } from "../store/postgres-snapshot-store";
+import { createPostgresSpawnSecretStore } from "../store/postgres-spawn-secret-store";
+import { createPostgresVersionStore } from "../store/postgres-version-store";
+import { createEnvironmentOpener, type EnvironmentOpener } from "./environment-opener";
+import { createSealedValues, type SealedValues } from "./sealed-values";
+import { createSetContents } from "./set-contents";
+import { createSetDigests } from "./set-digests";
+import { createSnapshots, type TakeSnapshots } from "./snapshots";
+import { createSpawnSecrets, type StoreSpawnSecrets } from "./spawn-secrets";
+
+const CACHE_BYTES = 64 * 1024 * 1024;
+
+/** Everything that has to do with agents' environments. */
+export interface Environments {
+  takeSnapshots: TakeSnapshots;
+  storeSpawnSecrets: StoreSpawnSecrets;
+  opener: EnvironmentOpener;
+  values: SealedValues;
+}
+
+export interface EnvironmentsDeps {
+  pool: Pool;
+  keys: TenantKeys;
+  clock: Clock;
+}
+
+/** Builds the parts that share one memory of sealed values. */
+export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Environments {
+  const values = createSealedValues(createPostgresVersionStore(), CACHE_BYTES);
+  const generations = createPostgresGenerationStore(pool);
+  const sets = createSetContents(pool, generations);
+  return {
+    values,
+    takeSnapshots: createSnapshots({
+      pool,
+      store: createPostgresSnapshotStore(),
+      keys,
+      digests: createSetDigests(values),
+    }),
+    storeSpawnSecrets: createSpawnSecrets({
+      pool,
+      store: createPostgresSpawnSecretStore(),
+      keys,
+      clock,
+    }),
+    opener: createEnvironmentOpener({ pool, store: generations, sets, values, keys }),
+  };
+}

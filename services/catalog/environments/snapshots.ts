@@ -1,0 +1,212 @@
+import { timingSafeEqual } from "node:crypto";
+import { type FieldViolation, invalid, invalidFields } from "../../../lib/errors";
+import type { Pool, Tx } from "../../../lib/postgres/db";
+import { withTransactionRetry } from "../../../lib/postgres/transaction";
+import type { Caller } from "../audit";
+import { agentIdFault } from "../domain/agent-id";
+import type { DataKey } from "../domain/data-key";
+import { macOf } from "../domain/envelope";
+import { requestIdFault } from "../domain/secret";
+import type { TenantKeys } from "../keys/tenant-keys";
+import { requestIdReused } from "../secrets/secret-errors";
+import { RequestRepeated } from "../store/postgres-snapshot-store";
+import type { EarlierAnswer, SnapshotStore, StoredSnapshot } from "../store/snapshot-store";
+import { createComposer, type AgentToSnapshot } from "./compose-snapshot";
+import type { SetDigests } from "./set-digests";
+import { toGenerations, type FreshGenerations } from "./fresh-generations";
+import { type OpenKeys, withOpenKeys } from "./open-keys";
+import { resolveRollbacks } from "./resolve-rollbacks";
+import { agentEnded } from "./snapshot-errors";
+
+const MAX_AGENTS = 1_000;
+/** How often a call is done again that another one with its request id outran. */
+const MAX_TRIES = 3;
+
+/** One new generation, as its caller is told. */
+export interface Snapshot {
+  agentId: string;
+  generation: bigint;
+  /** What the VM must show in its ack. */
+  fingerprint: Buffer;
+  isUnchanged: boolean;
+  changedNames: string[];
+  missingNames: string[];
+  notRolledBackNames: string[];
+}
+
+export interface SnapshotsDeps {
+  pool: Pool;
+  store: SnapshotStore;
+  keys: TenantKeys;
+  digests: SetDigests;
+}
+
+interface Attempt {
+  tx: Tx;
+  caller: Caller;
+  agents: readonly AgentToSnapshot[];
+  requestId: string;
+  keys: OpenKeys;
+  keyId: string;
+}
+
+/** The call was made before: its transaction is rolled back, and the answer given again. */
+class DoneBefore extends Error {
+  constructor(readonly answer: EarlierAnswer) {
+    super("the call was made before");
+    this.name = "DoneBefore";
+  }
+}
+
+/**
+ * Makes one generation for each agent, all or none, in the order of the question. With a request id
+ * a repeated call gives the first answer for an hour. Throws INVALID_ARGUMENT, NOT_FOUND and
+ * FAILED_PRECONDITION as the contract says, UNAVAILABLE when a dependency is away.
+ */
+export type TakeSnapshots = (
+  caller: Caller,
+  agents: readonly AgentToSnapshot[],
+  requestId: string,
+) => Promise<Snapshot[]>;
+
+export function createSnapshots(deps: SnapshotsDeps): TakeSnapshots {
+  return async (caller, agents, requestId) => {
+    const faults = snapshotFaults(agents, requestId);
+    if (faults.length > 0) throw invalidFields(faults);
+    try {
+      const stored = await takeUntilFirst(deps, caller, agents, requestId);
+      return stored.map(fromStored);
+    } catch (error) {
+      if (!(error instanceof DoneBefore)) throw error;
+      await checkSameBody(deps.keys, caller.tenantId, error.answer, { agents, requestId });
+      return error.answer.snapshots.map(fromStored);
+    }
+  };
+}
+
+async function takeUntilFirst(
+  deps: SnapshotsDeps,
+  caller: Caller,
+  agents: readonly AgentToSnapshot[],
+  requestId: string,
+): Promise<StoredSnapshot[]> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await withOpenKeys(deps.keys, caller.tenantId, (keys, keyId) =>
+        withTransactionRetry(deps.pool, (tx) =>
+          take(deps, { tx, caller, agents, requestId, keys, keyId }),
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof RequestRepeated) || tries >= MAX_TRIES) throw error;
+    }
+  }
+}
+
+/** The lock comes first, what is pinned is read in a later statement (SnapshotStore says why). */
+async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapshot[]> {
+  const { tx, caller, agents, requestId, keys, keyId } = attempt;
+  const { tenantId } = caller;
+  const agentIds = agents.map(({ agentId }) => agentId);
+  const locked = await deps.store.lock(tx, tenantId, agentIds);
+  const facts = await deps.store.read(tx, {
+    tenantId,
+    agentIds,
+    workspaces: unique(agents.map(({ workspace }) => workspace)),
+    vmIds: unique(agents.map(({ vmId }) => vmId)),
+    setIds: [...locked.values()].flatMap(({ setId }) => (setId ? [setId] : [])),
+    request: requestId === "" ? undefined : { actor: caller.id, id: requestId },
+  });
+  if (facts.earlier) throw new DoneBefore(facts.earlier);
+  const ended = agents.find(({ agentId }) => locked.get(agentId)?.hasEnded);
+  if (ended) throw agentEnded(ended);
+  const rollbacks = await resolveRollbacks(deps.store, { tx, tenantId, agents, locked, keys });
+  const composer = createComposer(facts);
+  const composed = agents.map((agent) => ({
+    agent,
+    ...composer.compose(agent, rollbacks.get(agent.agentId)),
+  }));
+  const digests = await deps.digests.of(tx, { tenantId, keys }, composed);
+  const key = keys.need(keyId);
+  const fresh = toGenerations({ tenantId, key, locked, sets: facts.sets, digests }, composed);
+  await store(deps.store, attempt, fresh);
+  return fresh.snapshots;
+}
+
+async function store(
+  snapshots: SnapshotStore,
+  { tx, caller, agents, requestId, keys, keyId }: Attempt,
+  fresh: FreshGenerations,
+): Promise<void> {
+  const bodyHash = bodyHashOf(keys.need(keyId), agents);
+  const answer = fresh.snapshots;
+  await snapshots.write(tx, caller, {
+    dataKeyId: keyId,
+    generations: fresh.generations,
+    sets: fresh.sets,
+    request: requestId === "" ? undefined : { actor: caller.id, id: requestId, bodyHash, answer },
+    audit: answer.map(({ agentId, generation }) => ({
+      action: "environment.snapshot",
+      objectKind: "agent",
+      objectId: agentId,
+      outcome: "ok",
+      detail: { generation: Number(generation) },
+    })),
+  });
+}
+
+async function checkSameBody(
+  keys: TenantKeys,
+  tenantId: string,
+  { dataKeyId, bodyHash }: EarlierAnswer,
+  { agents, requestId }: { agents: readonly AgentToSnapshot[]; requestId: string },
+): Promise<void> {
+  const key = await keys.find(tenantId, dataKeyId);
+  if (!key || !timingSafeEqual(bodyHashOf(key, agents), bodyHash)) throw requestIdReused(requestId);
+}
+
+function bodyHashOf(key: DataKey, agents: readonly AgentToSnapshot[]): Buffer {
+  const parts = agents.flatMap(({ agentId, workspace, vmId, rollbackTo }) => [
+    ...[agentId, workspace, vmId, String(rollbackTo ?? "")],
+  ]);
+  return macOf(key.subkey("request-hash"), ["snapshot-environments", ...parts]);
+}
+
+function snapshotFaults(agents: readonly AgentToSnapshot[], requestId: string): FieldViolation[] {
+  if (agents.length === 0 || agents.length > MAX_AGENTS)
+    throw invalid("agents", `agents must be from 1 to ${MAX_AGENTS}`);
+  const seen = new Set<string>();
+  const faults: [string, string | undefined][] = agents.flatMap((agent, index) => {
+    const { agentId, rollbackTo, vmId } = agent;
+    const isRepeated = seen.has(agentId);
+    seen.add(agentId);
+    const at = `agents[${index}]`;
+    return [
+      [`${at}.agent_id`, agentIdFault(agentId)],
+      [`${at}.agent_id`, isRepeated ? "agent_id is named twice" : undefined],
+      [`${at}.vm_id`, vmId === "" || vmId.includes("\0") ? "vm_id is required" : undefined],
+      [`${at}.workspace`, agent.workspace === "" ? "workspace is required" : undefined],
+      [`${at}.workspace`, agent.workspace.includes("\0") ? "workspace is no name" : undefined],
+      [
+        `${at}.rollback_to_generation`,
+        rollbackTo !== undefined && rollbackTo < 1n ? "generations start at 1" : undefined,
+      ],
+    ];
+  });
+  faults.push(["request_id", requestIdFault(requestId)]);
+  return faults.flatMap(([field, text]) =>
+    text === undefined ? [] : [{ field, description: text }],
+  );
+}
+
+function fromStored(stored: StoredSnapshot): Snapshot {
+  return {
+    ...stored,
+    generation: BigInt(stored.generation),
+    fingerprint: Buffer.from(stored.fingerprint, "hex"),
+  };
+}
+
+function unique(texts: readonly string[]): string[] {
+  return [...new Set(texts)];
+}

@@ -1,0 +1,25 @@
+import type { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
+import type { HandlersOf } from "../../../lib/grpc/definition";
+import type { TakeSnapshots } from "../environments/snapshots";
+import type { StoreSpawnSecrets } from "../environments/spawn-secrets";
+import type { ReleaseStore } from "../store/release-store";
+import { releaseGenerations } from "./release-generations";
+import { snapshotEnvironments } from "./snapshot-environments";
+import { storeSpawnSecrets } from "./store-spawn-secrets";
+
+export interface EnvironmentServiceDeps {
+  takeSnapshots: TakeSnapshots;
+  storeSpawnSecrets: StoreSpawnSecrets;
+  releases: ReleaseStore;
+}
+
+/** The handlers of EnvironmentService. */
+export function createEnvironmentService(
+  deps: EnvironmentServiceDeps,
+): HandlersOf<typeof EnvironmentServiceService> {
+  return {
+    storeSpawnSecrets: storeSpawnSecrets(deps.storeSpawnSecrets),
+    snapshotEnvironments: snapshotEnvironments(deps.takeSnapshots),
+    releaseGenerations: releaseGenerations(deps.releases),
+  };
+}
