@@ -51,6 +51,8 @@ export interface FakeCatalog {
   missingNames: string[];
   /** Called before a snapshot is answered: to fail it, or to do something meanwhile. */
   beforeSnapshot: (request: SnapshotEnvironmentsRequest) => Promise<void> | void;
+  /** Called when a snapshot was taken, before it is answered. */
+  afterSnapshot: (request: SnapshotEnvironmentsRequest) => Promise<void> | void;
   developer(who: { tenantId: string; role?: Role; id?: string }): Credentials;
   addVm(tenantId: string, name: string, id?: string): FakeVm;
   removeVm(vm: FakeVm): void;
@@ -87,6 +89,7 @@ export async function startFakeCatalog(): Promise<FakeCatalog> {
     releases: [],
     missingNames: [],
     beforeSnapshot: () => undefined,
+    afterSnapshot: () => undefined,
     developer: (who) => developerCredentials(rotationKey, who),
     addVm: (tenantId, name, id = randomUUID()) => {
       const vm = {
@@ -122,7 +125,9 @@ function addServices(
       fake.snapshots.push(request);
       await fake.beforeSnapshot(request);
       refuseRemoved(state, request);
-      return { snapshots: snapshot(fake, state, principal?.tenantId ?? "", request) };
+      const snapshots = snapshot(fake, state, principal?.tenantId ?? "", request);
+      await fake.afterSnapshot(request);
+      return { snapshots };
     },
     releaseGenerations({ releases }) {
       fake.releases.push(...releases);

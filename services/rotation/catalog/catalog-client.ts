@@ -1,6 +1,7 @@
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
 import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
+import { isAppError } from "../../../lib/errors";
 import {
   createClient,
   withCredentials,
@@ -86,22 +87,38 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
     },
     async workspaceVms(tenantId, name) {
       const { workspaces } = clientsOf(tenantId);
-      const { workspace } = await workspaces.getWorkspace({ name }, { timeoutMs: READ_TIMEOUT_MS });
+      const { workspace } = await asOurs(
+        workspaces.getWorkspace({ name }, { timeoutMs: READ_TIMEOUT_MS }),
+      );
       return workspace?.vms ?? [];
     },
     vms: (tenantId, name) => listVms(clientsOf(tenantId), name),
     async release(tenantId, releases) {
       const { environments } = clientsOf(tenantId);
-      await environments.releaseGenerations(
-        { releases: [...releases] },
-        { timeoutMs: READ_TIMEOUT_MS },
-      );
+      const request = { releases: [...releases] };
+      await asOurs(environments.releaseGenerations(request, { timeoutMs: READ_TIMEOUT_MS }));
     },
     async removedVms(afterSequence) {
       const { vms } = clientsOf(INSTALLATION);
-      return (await vms.listRemovedVms({ afterSequence }, { timeoutMs: READ_TIMEOUT_MS })).removed;
+      const asked = vms.listRemovedVms({ afterSequence }, { timeoutMs: READ_TIMEOUT_MS });
+      return (await asOurs(asked)).removed;
     },
   };
+}
+
+const OUR_OWN_FAULTS = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"]);
+
+/**
+ * The caller did nothing wrong when the catalog does not let this service in: its answer must not
+ * send a developer off to mend a token that is good.
+ */
+async function asOurs<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!isAppError(error) || !OUR_OWN_FAULTS.has(error.code)) throw error;
+    throw new Error(`the catalog refused rotation: ${error.code}`, { cause: error });
+  }
 }
 
 function connect(channel: Channel, key: SigningKey, tenantId: string): TenantClients {
@@ -124,7 +141,7 @@ async function snapshotBatch(
   agents: readonly Agent[],
   { requestId, timeoutMs }: { requestId: string; timeoutMs: number },
 ): Promise<Snapshot[]> {
-  const { snapshots } = await environments.snapshotEnvironments(
+  const asked = environments.snapshotEnvironments(
     {
       agents: agents.map(({ id, workspace, vmId, path, developer }) => ({
         agentId: id,
@@ -138,16 +155,14 @@ async function snapshotBatch(
     },
     { timeoutMs },
   );
-  return snapshots;
+  return (await asOurs(asked)).snapshots;
 }
 
 async function listVms({ vms }: TenantClients, name: string | undefined): Promise<RegisteredVm[]> {
   const found: Vm[] = [];
   for (let pageToken = ""; ;) {
-    const page = await vms.listVms(
-      { pageSize: MAX_BATCH, pageToken, name },
-      { timeoutMs: READ_TIMEOUT_MS },
-    );
+    const request = { pageSize: MAX_BATCH, pageToken, name };
+    const page = await asOurs(vms.listVms(request, { timeoutMs: READ_TIMEOUT_MS }));
     found.push(...page.vms);
     pageToken = page.nextPageToken;
     if (pageToken === "") return found.map((vm) => ({ vmId: vm.vmId, name: vm.name }));
