@@ -122,17 +122,24 @@ export function neededGenerations(world: World, agentId: string): number[] {
   return needed;
 }
 
-/** A version that is ended on evidence is on no living agent's files. */
+/** A version that is ended on evidence is on no living agent's files, and on its way to none. */
 function lookAtEnded(
   { name, version }: { name: string; version: number },
   before: World,
   after: World,
 ): void {
   if (before.catalog.secrets === after.catalog.secrets) return;
-  for (const vm of Object.values(after.vms)) {
-    for (const [agentId, { pins }] of Object.entries(vm.files)) {
-      if (pins[name] !== version || isOver(after, agentId) || agentId in vm.ended) continue;
-      throw new Violation(`${name}@${version} was ended and ${agentId} still uses it`);
+  for (const { id, vmId, desired } of Object.values(after.rotation.agents)) {
+    const vm = after.vms[vmId];
+    if (isOver(after, id) || vm === undefined || id in vm.ended) continue;
+    const files = vm.files[id];
+    if (files?.pins[name] === version) {
+      throw new Violation(`${name}@${version} was ended and ${id} still uses it`);
+    }
+    for (const { generation, pins } of Object.values(after.catalog.agents[id]?.snapshots ?? {})) {
+      const comes = generation === desired || generation === vm.desired[id];
+      if (!comes || generation <= (files?.generation ?? 0) || pins[name] !== version) continue;
+      throw new Violation(`${name}@${version} was ended and ${id} may still get it`);
     }
   }
 }

@@ -1,10 +1,13 @@
 import type { ToClient, ToReplica } from "../../services/rotation/protocol/machine/messages";
+import { biased, pickWeighted } from "./random";
+import { isCompleted } from "./rotation-invariants";
 import type { Happening, Simulation } from "./simulation";
 
 export const REPLICAS = ["r1", "r2"];
 export const VMS = ["v1", "v2", "v3"];
 export const SECRETS = ["ALPHA", "BETA", "GAMMA"];
-const MOST_AGENTS = 7;
+const MOST_AGENTS = 8;
+const MOST_REQUESTS = 14;
 
 interface Request {
   message: Happening;
@@ -22,19 +25,25 @@ export class Client {
   private asked = 0;
   private spawned = 0;
 
-  constructor(private readonly simulation: Simulation) {}
+  private readonly habits: readonly (readonly [number, () => void])[];
+
+  constructor(private readonly simulation: Simulation) {
+    this.habits = biased(simulation.random, [
+      [22, () => this.changeSecret()],
+      [26, () => this.rekey()],
+      [20, () => this.spawn()],
+      [6, () => this.kill()],
+      [8, () => this.rollBack()],
+      [24, () => this.revoke()],
+      [8, () => this.retry()],
+    ]);
+  }
 
   /** Does something that people do, at random. */
   act(): void {
     const { random } = this.simulation;
-    const dice = random.below(100);
-    if (dice < 22) this.changeSecret();
-    else if (dice < 48) this.rekey();
-    else if (dice < 68) this.spawn();
-    else if (dice < 74) this.kill();
-    else if (dice < 82) this.rollBack();
-    else if (dice < 90) this.revoke();
-    else this.retry();
+    if (this.requests.size >= MOST_REQUESTS) this.retry();
+    else pickWeighted(random, this.habits)?.();
   }
 
   hear({ requestId, outcome }: ToClient): void {
@@ -135,12 +144,14 @@ export class Client {
 
   private revoke(): void {
     const { random, world } = this.simulation;
-    const name = random.pick(SECRETS) ?? "ALPHA";
-    const current = world.catalog.secrets[name]?.current;
-    const rolloutId = random.pick(Object.keys(world.rotation.rollouts));
-    if (current === undefined || current < 2 || rolloutId === undefined) return;
+    const secrets = Object.entries(world.catalog.secrets);
+    const name = random.pick(secrets.filter(([, { current = 0 }]) => current > 1))?.[0];
+    const current = world.catalog.secrets[name ?? ""]?.current;
+    const rollouts = Object.values(world.rotation.rollouts);
+    const rolloutId = random.pick(rollouts.filter((each) => isCompleted(each)))?.id;
+    if (name === undefined || current === undefined || rolloutId === undefined) return;
     const requestId = this.newId("revoke");
-    const version = current - 1;
+    const version = 1 + random.below(current - 1);
     this.ask(requestId, { kind: "revoke-when-applied", requestId, name, version, rolloutId });
   }
 

@@ -10,6 +10,8 @@ export interface History {
   readonly reached: Map<string, number>;
   /** The same within one boot of its VM. */
   readonly reachedInBoot: Map<string, number>;
+  /** Agents whose files were removed, by boot of their VM. */
+  readonly endedInBoot: Set<string>;
   /** The highest version of each name in any snapshot of an agent. */
   readonly pinned: Map<string, Map<string, number>>;
   /** Generations that expired because their confirmation did not come within the hour. */
@@ -27,6 +29,7 @@ export class Observer {
     reached: new Map(),
     reachedInBoot: new Map(),
     pinned: new Map(),
+    endedInBoot: new Set(),
     expired: new Set(),
     rollbacks: new Set(),
   };

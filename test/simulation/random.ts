@@ -22,3 +22,25 @@ export function seededRandom(seed: number): Random {
     pick: (items) => items[Math.floor(next() * items.length)],
   };
 }
+
+/**
+ * How often things happen in one schedule: each has its own bias, so that a schedule has much of
+ * some and next to nothing of others. Schedules that have a little of everything all look alike.
+ */
+export function biased<T>(
+  random: Random,
+  weighted: readonly (readonly [number, T])[],
+): readonly (readonly [number, T])[] {
+  const biases = [0.2, 0.7, 1, 1, 1.5, 3];
+  return weighted.map(([parts, item]) => [parts * (random.pick(biases) ?? 1), item]);
+}
+
+/** One of the items, the more often the more parts it has. */
+export function pickWeighted<T>(
+  random: Random,
+  weighted: readonly (readonly [number, T])[],
+): T | undefined {
+  const total = weighted.reduce((sum, [parts]) => sum + parts, 0);
+  let dice = random.below(1000) * (total / 1000);
+  return weighted.find(([parts]) => (dice -= parts) < 0)?.[1];
+}

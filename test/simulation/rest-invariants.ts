@@ -19,7 +19,7 @@ export function unrest(world: World, history: History, asked: Asked): string[] {
     ...rollouts(world, asked.promised, history),
     ...snapshots(world, history),
     ...spawnSecrets(world),
-    ...revocations(world),
+    ...revocations(world, history),
   ];
 }
 
@@ -99,12 +99,15 @@ function spawnSecrets(world: World): string[] {
     .map((agentId) => `spawn-time secrets of ${agentId} are orphans`);
 }
 
-/** A version that should end has ended, or somebody lives who uses it. */
-function revocations(world: World): string[] {
-  const files = Object.values(world.vms).flatMap((vm) => Object.values(vm.files));
+/**
+ * A version that should end has ended, or somebody lives who uses it, or of whom it cannot be told
+ * because the snapshot that stands on its files expired before it was confirmed.
+ */
+function revocations(world: World, { expired }: History): string[] {
+  const files = Object.values(world.vms).flatMap((vm) => Object.entries(vm.files));
+  if (files.some(([agentId, { generation }]) => expired.has(`${agentId} ${generation}`))) return [];
   return Object.values(world.rotation.revocations)
-    .filter(
-      ({ ended, name, version }) => !ended && !files.some(({ pins }) => pins[name] === version),
-    )
+    .filter(({ ended }) => !ended)
+    .filter(({ name, version }) => !files.some(([, { pins }]) => pins[name] === version))
     .map(({ name, version }) => `${name}@${version} is used by nobody and did not end`);
 }

@@ -1,14 +1,17 @@
 import { REPLICAS, VMS } from "./client";
+import { biased, pickWeighted } from "./random";
 import type { Simulation } from "./simulation";
 
 const MINUTE_MS = 60_000;
 
+type Happen = (simulation: Simulation) => void;
+
 /** What may happen next and how often, in parts of a thousand. */
-const HAPPENINGS: readonly (readonly [number, (simulation: Simulation) => void])[] = [
-  [430, deliverSomething],
-  [170, advanceTransaction],
-  [150, (s) => s.client.act()],
-  [70, contact],
+const HAPPENINGS: readonly (readonly [number, Happen])[] = [
+  [450, deliverSomething],
+  [150, advanceTransaction],
+  [160, (s) => s.client.act()],
+  [55, contact],
   [30, (s) => toReplica(s, "tail")],
   [40, (s) => toReplica(s, "sweep")],
   [15, expire],
@@ -22,16 +25,12 @@ const HAPPENINGS: readonly (readonly [number, (simulation: Simulation) => void])
   [15, letTimePass],
 ];
 
-/** Lets one thing happen. */
-export function step(simulation: Simulation): void {
-  simulation.nowMs += simulation.random.below(2000);
-  let dice = simulation.random.below(1000);
-  for (const [parts, happen] of HAPPENINGS) {
-    dice -= parts;
-    if (dice < 0) {
-      happen(simulation);
-      return;
-    }
+/** Lets things happen, one after the other. */
+export function playFaults(simulation: Simulation, steps: number): void {
+  const happenings = biased(simulation.random, HAPPENINGS);
+  for (let i = 0; i < steps; i += 1) {
+    simulation.nowMs += simulation.random.below(2000);
+    pickWeighted(simulation.random, happenings)?.(simulation);
   }
 }
 
@@ -52,7 +51,7 @@ export function advanceTransaction(simulation: Simulation): void {
     return;
   }
   const { requestId } = transaction;
-  const locks = 1 + simulation.random.below(3);
+  const locks = 1 + simulation.random.below(6);
   simulation.apply({ to: "catalog", message: { kind: "advance", requestId, locks } });
 }
 
@@ -60,7 +59,9 @@ export function advanceTransaction(simulation: Simulation): void {
 function contact(simulation: Simulation): void {
   const id = simulation.random.pick(VMS.filter((vm) => !simulation.down.has(vm)));
   if (id === undefined) return;
-  const replicaId = simulation.client.anyReplica();
+  const known = simulation.world.vms[id]?.replicaId;
+  const stays = known !== undefined && simulation.random.chance(0.7);
+  const replicaId = stays ? known : simulation.client.anyReplica();
   simulation.apply({ to: "vm", id, message: { kind: "contact", replicaId } });
 }
 
@@ -123,6 +124,6 @@ function restart(simulation: Simulation): void {
 /** Minutes, sometimes more than a lease, seldom more than the life of an unconfirmed snapshot. */
 function letTimePass(simulation: Simulation): void {
   const dice = simulation.random.below(10);
-  const minutes = dice < 6 ? 2 : dice < 9 ? 11 : 61;
+  const minutes = dice < 5 ? 2 : dice < 8 ? 11 : 61;
   simulation.nowMs += minutes * MINUTE_MS;
 }

@@ -5,13 +5,13 @@ import {
 import type { Effect, Event } from "../../services/rotation/protocol/machine/messages";
 import type { World } from "../../services/rotation/protocol/machine/world";
 import { comeToRest } from "./rest";
-import { step } from "./schedule";
+import { playFaults } from "./schedule";
 import { Simulation } from "./simulation";
 import { startingWorld } from "./starting-world";
 import { Violation } from "./violation";
 
-const FEWEST_STEPS = 50;
-const MORE_STEPS = 50;
+const FEWEST_STEPS = 60;
+const MORE_STEPS = 60;
 
 /** A schedule that broke an invariant; `simulate(seed)` plays exactly the same one again. */
 export interface Failure {
@@ -35,7 +35,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Failure |
   const simulation = new Simulation(seed, start, reduce, options.trace);
   try {
     const steps = FEWEST_STEPS + simulation.random.below(MORE_STEPS);
-    for (let i = 0; i < steps; i += 1) step(simulation);
+    playFaults(simulation, steps);
     comeToRest(simulation);
     return undefined;
   } catch (error) {

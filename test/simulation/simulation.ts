@@ -19,6 +19,7 @@ export class Simulation {
   private readonly delayed: Happening[] = [];
   /** Parties that are down: what is sent to them is lost. */
   readonly down = new Set<string>();
+  private readonly delays: number;
   nowMs = 0;
   events = 0;
 
@@ -29,6 +30,7 @@ export class Simulation {
     private readonly trace?: (event: Event, effects: readonly Effect[]) => void,
   ) {
     this.random = seededRandom(seed);
+    this.delays = this.random.pick([0, 0.1, 0.1, 0.3]) ?? 0;
     this.client = new Client(this);
     this.observer = new Observer(world);
   }
@@ -50,7 +52,7 @@ export class Simulation {
   }
 
   send(happening: Happening): void {
-    (this.random.chance(0.12) ? this.delayed : this.network).push(happening);
+    (this.random.chance(this.delays) ? this.delayed : this.network).push(happening);
   }
 
   /** Takes any message from the network; undefined when there is none. */

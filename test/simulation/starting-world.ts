@@ -10,7 +10,7 @@ const agents = [
   { agentId: "b", parentId: undefined, vmId: "v2" },
 ];
 
-/** Secrets, two trees of agents over two VMs, all running and at rest: where schedules begin. */
+/** Secrets, two trees of agents over two VMs, all running and at rest: where every schedule begins. */
 export function startingWorld(): World {
   let world = emptyWorld({ replicaIds: REPLICAS, vmIds: VMS });
   const play = (first: Happening): void => {
@@ -33,6 +33,10 @@ export function startingWorld(): World {
       message: { kind: "spawn", ...agent, spawnSecrets: false },
     });
   }
+  // One rollout is behind them: "a" and its tree have moved on, "b" has not.
+  for (const name of SECRETS) play({ to: "catalog", message: { kind: "set-secret", name } });
+  const rekey = { kind: "rekey", requestId: "rekey-0", rootId: "a" } as const;
+  play({ to: "replica", id: "r1", message: rekey });
   for (const id of REPLICAS) {
     play({ to: "replica", id, message: { kind: "tail" } });
     play({ to: "replica", id, message: { kind: "sweep" } });

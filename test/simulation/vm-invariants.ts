@@ -18,17 +18,22 @@ export function lookAtVm(history: History, before: World, event: VmEvent, after:
     if (generation < high) {
       throw new Violation(`${agentId} went back from generation ${high} to ${generation}`);
     }
+    if (history.endedInBoot.has(key)) throw new Violation(`${agentId} ended and has files again`);
     history.reachedInBoot.set(key, generation);
     history.reached.set(agentId, Math.max(generation, history.reached.get(agentId) ?? 0));
+    // An agent whose end was asked for holds no version back: it may be told late.
+    if (isOver(after, agentId)) continue;
     for (const [name, version] of Object.entries(pins)) {
       if (after.catalog.secrets[name]?.revoked.includes(version) === true) {
         throw new Violation(`${agentId} got ${name}@${version} after it was ended`);
       }
     }
   }
-  if (was.bootId !== is.bootId || event.message.kind === "exit") return;
+  if (was.bootId !== is.bootId) return;
   for (const agentId of Object.keys(was.files)) {
-    if (agentId in is.files || isOver(after, agentId)) continue;
+    if (agentId in is.files) continue;
+    history.endedInBoot.add(`${is.bootId} ${agentId}`);
+    if (event.message.kind === "exit" || isOver(after, agentId)) continue;
     throw new Violation(`${event.id} removed the files of ${agentId}, which lives`);
   }
 }

@@ -23,3 +23,14 @@ export function agentsToForget<R extends Ordinal>(
   if (revisionSeen !== undefined && state.revision < revisionSeen) return [];
   return known.filter((agentId) => !state.agentIds.includes(agentId));
 }
+
+/**
+ * Whether a VM must drop a state unread: it was sent before a complete one that the VM has followed
+ * since, and might bring back an agent that is over and forgotten.
+ */
+export function isOvertaken<R extends Ordinal>(
+  state: Pick<DesiredState<R>, "revision">,
+  completeRevisionSeen: R | undefined,
+): boolean {
+  return completeRevisionSeen !== undefined && state.revision < completeRevisionSeen;
+}

@@ -2,7 +2,10 @@ import { greatest, type Ordinal } from "./generation";
 
 /**
  * The lowest generation of an agent that is still needed: what it should be on, what it is on (to
- * repair a damaged file), what a rollback may go back to. Nothing while it has no desired one.
+ * repair a damaged file, and to know who holds a version), what a rollback may go back to.
+ *
+ * Undefined, nothing is released, while it has no desired generation or none is known to be
+ * applied: its VM may be applying any, and its ack may be under way.
  */
 export function releaseFloor<G extends Ordinal>(needed: {
   desired: G | undefined;
@@ -10,9 +13,11 @@ export function releaseFloor<G extends Ordinal>(needed: {
   rollbackSources: readonly G[];
 }): G | undefined {
   const { desired, applied, rollbackSources } = needed;
-  if (desired === undefined) return undefined;
-  const all = [...rollbackSources, ...(applied === undefined ? [] : [applied])];
-  return all.reduce((floor, generation) => (generation < floor ? generation : floor), desired);
+  if (desired === undefined || applied === undefined) return undefined;
+  return [applied, ...rollbackSources].reduce(
+    (floor, generation) => (generation < floor ? generation : floor),
+    desired,
+  );
 }
 
 /** The floor after a release, whatever the order in which releases arrive: it only rises. */

@@ -1,3 +1,4 @@
+import type { Whereabouts } from "../holders";
 import { isVersionAlive } from "../snapshot";
 import { advance, requestSnapshot, rowOf } from "./catalog-snapshot";
 import type { Effect, ToCatalog } from "./messages";
@@ -75,11 +76,11 @@ export const catalogHandlers: Handlers = {
           } as const);
     turn.effects.push({ to: "vm", id: vmId, message });
   },
-  "end-version": (turn, { replyTo, id, name, version, applied }) => {
+  "end-version": (turn, { replyTo, id, name, version, living }) => {
     const secret = turn.state.secrets[name];
     if (secret === undefined) return;
     if (isVersionAlive(secret, version)) {
-      if (!turn.rules.mayEndVersion(holders(turn, { name, version, applied }))) return;
+      if (!turn.rules.mayEndVersion(holders(turn, { name, version, living }))) return;
       setSecret(turn, name, { ...secret, revoked: [...secret.revoked, version] });
     }
     turn.effects.push({ to: "replica", id: replyTo, message: { kind: "version-ended", id } });
@@ -144,20 +145,25 @@ function holders(
   of: {
     name: string;
     version: number;
-    applied: Readonly<Record<string, number | undefined>>;
+    living: Readonly<Record<string, Whereabouts>>;
   },
 ): string[] {
+  const holds = (pins: Readonly<Record<string, number>>): boolean => pins[of.name] === of.version;
   const stored = Object.entries(turn.state.agents).flatMap(([agentId, row]) =>
-    Object.values(row.snapshots)
-      .filter(({ pins }) => pins[of.name] === of.version)
-      .map(({ generation }) => ({ agentId, generation })),
+    Object.values(row.snapshots).map(({ generation, pins }) => ({
+      agentId,
+      generation,
+      holds: holds(pins),
+    })),
   );
   const beingTaken = turn.state.transactions.flatMap(({ read }) =>
-    Object.entries(read ?? {})
-      .filter(([, { pins }]) => pins[of.name] === of.version)
-      .map(([agentId]) => ({ agentId, generation: undefined })),
+    Object.entries(read ?? {}).map(([agentId, { pins }]) => ({
+      agentId,
+      generation: undefined,
+      holds: holds(pins),
+    })),
   );
-  return turn.rules.holdersOf([...stored, ...beingTaken], of.applied);
+  return turn.rules.holdersOf([...stored, ...beingTaken], of.living);
 }
 
 function holdsRevoked({ secrets }: CatalogState, pins: Readonly<Record<string, number>>): boolean {

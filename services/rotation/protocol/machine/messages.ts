@@ -1,3 +1,4 @@
+import type { Whereabouts } from "../holders";
 import type { Phase } from "../phase";
 import type { FetchVerdict } from "../release";
 import type { Pins } from "../snapshot";
@@ -19,7 +20,7 @@ export type ToCatalog =
       id: string;
       name: string;
       version: number;
-      applied: Readonly<Record<string, number | undefined>>;
+      living: Readonly<Record<string, Whereabouts>>;
     }
   | { kind: "expire" }
   | { kind: "crash" };

@@ -10,14 +10,25 @@ import type { AgentRow } from "./world";
 export function announce(turn: RotationTurn, vmIds: readonly string[]): void {
   const changed = [...new Set(vmIds)];
   if (changed.length === 0) return;
+  raiseRevisions(turn, changed);
+  turn.db = {
+    ...turn.db,
+    outbox: [...turn.db.outbox, ...changed.map((vmId) => ({ vmId }))],
+  };
+  for (const vmId of changed) tellVm(turn, vmId, false);
+}
+
+/**
+ * Part of every transaction that changes a VM's desired state, also of one that the VM itself asked
+ * for, as the end of an agent: what was sent before must be told from what is sent after.
+ */
+export function raiseRevisions(turn: RotationTurn, vmIds: readonly string[]): void {
   const vms = { ...turn.db.vms };
-  for (const vmId of changed) {
+  for (const vmId of vmIds) {
     const row = vms[vmId] ?? { bootId: "", incarnation: 0, revision: 0 };
     vms[vmId] = { ...row, revision: row.revision + 1 };
   }
-  const outbox = [...turn.db.outbox, ...changed.map((vmId) => ({ vmId }))];
-  turn.db = { ...turn.db, vms, outbox };
-  for (const vmId of changed) tellVm(turn, vmId, false);
+  turn.db = { ...turn.db, vms };
 }
 
 /** Sends a VM whose stream is here what it lacks, or (at hello) all that it should have. */
@@ -25,8 +36,10 @@ export function tellVm(turn: RotationTurn, vmId: string, complete: boolean): voi
   const incarnation = turn.memory.streams[vmId];
   if (incarnation === undefined) return;
   const all = Object.values(turn.db.agents).filter((each) => each.vmId === vmId);
-  const living = all.filter((agent) => !isTerminal(agent.phase));
-  const wishes = living.map((agent) => wish(turn, agent));
+  const wishes = all
+    .filter((agent) => !isTerminal(agent.phase))
+    .filter((agent) => agent.desired !== undefined || agent.killRequested)
+    .map((agent) => wish(turn, agent));
   const agents = complete ? wishes : wishes.filter((each) => isNews(each));
   if (!complete && agents.length === 0) return;
   const revision = turn.db.vms[vmId]?.revision ?? 0;

@@ -51,7 +51,7 @@ function commitRollout(
     const agent = turn.db.agents[agentId];
     if (agent === undefined) continue;
     targets[agentId] = newTarget(turn, agent, generation);
-    if (!isEnding(agent)) raise(turn, agent, generation);
+    giveGeneration(turn, agent, generation);
   }
   const { notRolledBack } = taken;
   putRollout(turn, { id, kind, rootId, targets, notRolledBack });
@@ -73,12 +73,16 @@ export function commitAgent(
 ): void {
   const agent = turn.db.agents[agentId];
   if (agent === undefined || generation === undefined || isEnding(agent)) return;
-  join(turn, agent, generation, openRolloutsAbove(turn, agentId));
-  raise(turn, agent, generation);
+  giveGeneration(turn, agent, generation);
   announce(turn, [agent.vmId]);
 }
 
-function raise(turn: RotationTurn, agent: AgentRow, generation: number): void {
+/** An agent's first generation, whoever asked for it, lets it join what is open above it. */
+function giveGeneration(turn: RotationTurn, agent: AgentRow, generation: number): void {
+  if (isEnding(agent)) return;
+  if (agent.desired === undefined) {
+    join(turn, agent, generation, openRolloutsAbove(turn, agent.id));
+  }
   putAgent(turn, { ...agent, desired: turn.rules.raiseDesired(agent.desired, generation) });
 }
 

@@ -2,7 +2,7 @@ import { isEnding, isTerminal, mergeReport, nextPhase, type Phase } from "../pha
 import { isSettled, type TargetState } from "../target";
 import type { ToReplica } from "./messages";
 import { putAgent, type RotationTurn } from "./rotation-turn";
-import { tellVm } from "./rotation-announce";
+import { raiseRevisions, tellVm } from "./rotation-announce";
 import { startRepair } from "./rotation-operations";
 import type { AgentRow, RolloutTarget } from "./world";
 
@@ -19,7 +19,8 @@ export function onHello(turn: RotationTurn, message: Message<"hello">): void {
   const believed = Object.fromEntries(placed.map(({ id, applied }) => [id, applied]));
   const merged = turn.rules.mergeHello(believed, message);
   for (const agent of placed) {
-    putAgent(turn, { ...agent, applied: merged[agent.id] });
+    const applied = merged[agent.id];
+    if (applied !== agent.applied) putAgent(turn, { ...agent, applied });
     const said = message.applied[agent.id];
     if (said !== undefined) believeApplied(turn, agent.id, said);
     const end = message.ended[agent.id];
@@ -41,7 +42,8 @@ export function onAck(turn: RotationTurn, message: Message<"ack">): void {
     settleTargets(turn, agentId, "failed", generation);
     return;
   }
-  putAgent(turn, { ...agent, applied: turn.rules.raiseApplied(agent.applied, generation) });
+  const applied = turn.rules.raiseApplied(agent.applied, generation);
+  if (applied !== agent.applied) putAgent(turn, { ...agent, applied });
   believeApplied(turn, agentId, generation);
 }
 
@@ -49,7 +51,8 @@ export function onAck(turn: RotationTurn, message: Message<"ack">): void {
 function believeApplied(turn: RotationTurn, agentId: string, generation: number): void {
   const agent = turn.db.agents[agentId];
   if (agent === undefined || isEnding(agent)) return;
-  putAgent(turn, { ...agent, phase: nextPhase(agent.phase, "started") });
+  const phase = nextPhase(agent.phase, "started");
+  if (phase !== agent.phase) putAgent(turn, { ...agent, phase });
   settleTargets(turn, agentId, "applied", generation);
 }
 
@@ -68,7 +71,9 @@ function believeReport(turn: RotationTurn, agentId: string, reported: Phase): vo
 export function endAgent(turn: RotationTurn, agent: AgentRow, reported: Phase): void {
   const phase = mergeReport(agent.phase, reported, agent.killRequested);
   putAgent(turn, { ...agent, phase });
-  if (isTerminal(phase)) settleTargets(turn, agent.id, "skipped");
+  if (!isTerminal(phase) || isTerminal(agent.phase)) return;
+  settleTargets(turn, agent.id, "skipped");
+  raiseRevisions(turn, [agent.vmId]);
 }
 
 /** A VM could not get what it should: only a new generation helps, if that one is still desired. */

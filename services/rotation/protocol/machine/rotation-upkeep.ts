@@ -59,13 +59,15 @@ function endVersions(turn: RotationTurn): void {
     const rollout = turn.db.rollouts[rolloutId];
     const converged = rollout && rolloutState(Object.values(rollout.targets)) === "completed";
     if (ended || converged !== true) continue;
-    const applied = Object.fromEntries(
-      Object.values(turn.db.agents).map((agent) => [agent.id, agent.applied]),
+    const living = Object.fromEntries(
+      Object.values(turn.db.agents)
+        .filter((agent) => !isEnding(agent))
+        .map(({ id, applied, desired }) => [id, { applied, desired }]),
     );
     const replyTo = turn.replicaId;
     turn.effects.push({
       to: "catalog",
-      message: { kind: "end-version", replyTo, id, name, version, applied },
+      message: { kind: "end-version", replyTo, id, name, version, living },
     });
   }
 }

@@ -13,6 +13,7 @@ export const productionRules = {
   isHelloCurrent: protocol.isHelloCurrent,
   mergeHello: protocol.mergeHello<number>,
   agentsToForget: protocol.agentsToForget<number>,
+  isOvertaken: protocol.isOvertaken<number>,
   joinsOpenRollouts: protocol.joinsOpenRollouts<{ id: string; agentIds: readonly string[] }>,
   targetsSatisfiedBy: protocol.targetsSatisfiedBy<number, protocol.Target<number>>,
   openingState: protocol.openingState<number>,

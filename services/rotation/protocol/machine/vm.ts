@@ -34,9 +34,10 @@ export const vmHandlers: Handlers = {
     for (const agentId of Object.keys(turn.state.desired)) fetchIfBehind(turn, agentId);
   },
   "desired-state": (turn, message) => {
-    const { replicaId, incarnation, revisionSeen } = turn.state;
+    const { replicaId, incarnation, revisionSeen, completeRevisionSeen } = turn.state;
     // A stream that was left, or one of an earlier life, ended with its connection.
     if (message.replicaId !== replicaId || message.incarnation !== incarnation) return;
+    if (turn.rules.isOvertaken(message, completeRevisionSeen)) return;
     const state = { ...message, agentIds: message.agents.map(({ agentId }) => agentId) };
     const known = Object.keys({
       ...turn.state.files,
@@ -47,6 +48,7 @@ export const vmHandlers: Handlers = {
     turn.state = {
       ...turn.state,
       revisionSeen: Math.max(revisionSeen ?? 0, message.revision),
+      completeRevisionSeen: message.complete ? message.revision : completeRevisionSeen,
     };
     for (const agent of message.agents) follow(turn, agent);
   },
@@ -80,6 +82,7 @@ export const vmHandlers: Handlers = {
       incarnation: incarnation + 1,
       replicaId: undefined,
       revisionSeen: undefined,
+      completeRevisionSeen: undefined,
       desired: {},
     };
   },

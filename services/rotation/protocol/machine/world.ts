@@ -151,6 +151,7 @@ export interface VmState {
   /** Memory of the daemon. */
   replicaId: string | undefined;
   revisionSeen: number | undefined;
+  completeRevisionSeen: number | undefined;
   desired: Readonly<Record<string, number>>;
 }
 
@@ -170,6 +171,7 @@ const emptyVm = (id: string): VmState => ({
   files: {},
   replicaId: undefined,
   revisionSeen: undefined,
+  completeRevisionSeen: undefined,
   desired: {},
 });
 
