@@ -1,6 +1,7 @@
 import { CredentialsRotated } from "../../../gen/murmur/events/v1/credentials_rotated";
 import type { HealthReporter } from "../../../lib/grpc/health";
 import { createProducer, type OutgoingMessage } from "../../../lib/kafka/producer";
+import { ensureTopic } from "../../../lib/kafka/topic";
 import type { Log } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
 import type { OutboxEntry } from "../../../lib/postgres/outbox";
@@ -29,12 +30,27 @@ export interface KafkaPublisher {
 const HEALTH_NAME = "kafka";
 const SOURCE = "murmur/rotation";
 const TYPE = "murmur.credentials-rotated.v1";
+/** For a topic that nobody made: events are wake-ups, worth nothing when they are old. */
+const TOPIC = { partitions: 3, retentionMs: 24 * 3_600_000 };
 
 export function createKafkaPublisher(
   { pool, health, log }: KafkaPublisherDeps,
   { brokers, topic }: KafkaTarget,
 ): KafkaPublisher {
   const producer = createProducer({ brokers, clientId: "murmur-rotation", log });
+  let ready: Promise<void> | undefined;
+  // Again after each failure: the topic may have been deleted, or never have been made.
+  const ensureReady = () =>
+    (ready ??= ensureTopic({ brokers, clientId: "murmur-rotation", log }, { topic, ...TOPIC }));
+  const send = async (messages: OutgoingMessage[]) => {
+    try {
+      await ensureReady();
+      await producer.send(messages);
+    } catch (error) {
+      ready = undefined;
+      throw error;
+    }
+  };
   let isAway: boolean | undefined;
   const note = (away: boolean, error?: unknown) => {
     if (away === isAway) return;
@@ -47,7 +63,7 @@ export function createKafkaPublisher(
     pool,
     outbox: ROTATION_OUTBOX,
     name: "kafka",
-    send: (entries) => producer.send(entries.map((entry) => toMessage(topic, entry))),
+    send: (entries) => send(entries.map((entry) => toMessage(topic, entry))),
     onAttempt: (error) => {
       note(error !== undefined, error);
     },
@@ -60,6 +76,11 @@ export function createKafkaPublisher(
     async run(signal) {
       // Until the first attempt has shown the contrary.
       health.set(HEALTH_NAME, true);
+      // Before the first event, so that VMs find a topic to read.
+      ensureReady().catch((error: unknown) => {
+        ready = undefined;
+        note(true, error);
+      });
       await publisher.run(signal);
       await producer.close();
     },
