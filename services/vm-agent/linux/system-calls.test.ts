@@ -1,14 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -126,7 +118,6 @@ test("a sealed process dumps no core, shows its memory to nobody, and passes not
   expect((await lines.next()).value).toBe("0");
   // Descriptor 3 is the directory that ls itself has opened.
   expect((await lines.next()).value).toBe("0 1 2 3 ");
-  expect(existsSync(`/proc/${child.pid}/fd/3`)).toBe(true);
   const { uid } = statSync(`/proc/${child.pid}/environ`);
   expect(uid).toBe(0);
   closeSync(leaked);

@@ -60,7 +60,9 @@ async function startDaemon(
   bootId?: string,
   through: string[] = [],
 ): Promise<Daemon> {
-  const program = [process.execPath, bundle, vm.stateDir, ...(bootId ? [bootId] : [])];
+  const socketPath = join(vm.directory, "agent.sock");
+  const facts = [vm.stateDir, socketPath, ...(bootId ? [bootId] : [])];
+  const program = [process.execPath, bundle, ...facts];
   const [command = "", ...args] = [...through, ...program];
   const child = spawn(command, args, {
     env: { PATH: process.env["PATH"] },
@@ -162,6 +164,23 @@ describe.each(DAEMONS)("a daemon that is %s", (_, daemonUser, agentUser) => {
     expect(text).toMatch(new RegExp(`^Gid:(\\t${owner.gid}){4}$`, "m"));
     if (owner.uid !== 0) expect(text).toMatch(/^CapEff:\t0+$/m);
     if (agentUser) expect(text).toMatch(/^Groups:\s*$/m);
+  });
+
+  test("knows its agents on its socket by their processes, sealed as it is", async () => {
+    const daemon = await startDaemon(daemonUser);
+    const client = `const s = require("net").connect(process.env.MURMUR_SOCKET, () =>
+      s.end('{"method":"status"}\\n')); s.pipe(process.stdout)`;
+    const agent = await spawnAgent(
+      daemon,
+      "sh",
+      "-c",
+      `(${process.execPath} -e '${client.replaceAll("'", "'\\''")}' &); sleep 1000`,
+    );
+    await eventually(() =>
+      expect(readFileSync(vm.output(agent.agentId), "utf8")).toBe(
+        `{"id":null,"result":{"caller":"${agent.agentId}"}}\n`,
+      ),
+    );
   });
 
   test("keeps a second daemon from starting, also after a kill and a new start", async () => {

@@ -4,6 +4,7 @@ import { findCgroupParent } from "../linux/cgroup";
 import { lockDirectory } from "../linux/directory-lock";
 import { loadSystemCalls } from "../linux/system-calls";
 import { type SpawnRequest } from "./agent";
+import { LocalSocketServer } from "../local-socket/local-socket-server";
 import { Supervisor } from "./supervisor";
 
 /** One line of JSON on standard input; the answer is one on standard output. */
@@ -13,10 +14,14 @@ export type DaemonCommand =
   | { method: "processes"; agentId: string }
   | { method: "list" };
 
-/** A vm-agent reduced to its supervisor: a program for tests that kill daemons. */
-async function main([stateDir = "", bootId = readBootId()]: string[]): Promise<void> {
+/** A vm-agent reduced to its processes and socket: a program for tests that kill daemons. */
+async function main([
+  stateDir = "",
+  socketPath = "",
+  bootId = readBootId(),
+]: string[]): Promise<void> {
   const supervisor = new Supervisor({
-    ...{ stateDir, bootId, socketPath: "/nowhere", sweepEveryMs: 100 },
+    ...{ stateDir, bootId, socketPath, sweepEveryMs: 100 },
     inheritedEnv: { PATH: "/usr/bin:/bin", HOME: "/" },
     cgroupParent: findCgroupParent(),
   });
@@ -24,11 +29,22 @@ async function main([stateDir = "", bootId = readBootId()]: string[]): Promise<v
   lockDirectory(systemCalls, stateDir);
   systemCalls.seal();
   supervisor.start();
+  const answer = (callerId: string): Promise<object> => Promise.resolve({ caller: callerId });
+  const server = new LocalSocketServer({
+    ...{ path: socketPath, systemCalls, ownUid: process.getuid?.() ?? -1 },
+    agentOf: (identity) => supervisor.agentOf(identity),
+    handlers: {
+      ...{ onSpawnChild: answer, onList: answer, onStatus: answer, onKill: answer },
+      onDaemonStatus: () => Promise.resolve({}),
+    },
+  });
+  await server.start();
   process.stdout.write(`${JSON.stringify({ ready: process.pid })}\n`);
   for await (const line of createInterface({ input: process.stdin })) {
-    const answer = await obey(supervisor, JSON.parse(line) as DaemonCommand);
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    const result = await obey(supervisor, JSON.parse(line) as DaemonCommand);
+    process.stdout.write(`${JSON.stringify(result)}\n`);
   }
+  await server.stop();
   await supervisor.stop();
 }
 
