@@ -137,11 +137,13 @@ export function listKeyOf(agent: Agent): string {
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 function readKey(text: string): string[] {
-  const key: unknown = parse(text);
-  const isKey =
-    Array.isArray(key) && key.length === 3 && key.every((part) => typeof part === "string");
-  if (!isKey || !UUID.test(key[2] as string)) throw garbledPageToken();
-  return key as string[];
+  const key = parse(text);
+  if (!isTexts(key) || key.length !== 3 || !UUID.test(key[2] ?? "")) throw garbledPageToken();
+  return key;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((part) => typeof part === "string");
 }
 
 function parse(text: string): unknown {
