@@ -1,5 +1,6 @@
 import { isAgentId } from "./env-set";
 import { EnvSetError } from "./env-set-error";
+import { type FreeSpace } from "./free-space";
 import { DIRECTORY_MODE } from "./layout";
 import { type DirectoryIo, PinnedDirectory } from "./pinned-directory";
 import { type Owner } from "./sync-fs";
@@ -12,6 +13,7 @@ export interface EnvFilesContext {
   /** The daemon's effective user. Root gives files to agents; another user keeps them. */
   uid: number;
   suffix: () => string;
+  space: FreeSpace;
   /**
    * Agents whose directory, page and links this process has seen whole, with the visible names:
    * for those a swap need not look again. Whoever finds or does damage drops the agent from it.
@@ -67,16 +69,16 @@ export class AgentsDirectory {
   }
 }
 
-/** Opens the directory of an agent that this process has prepared. Throws when it is gone. */
+/**
+ * Opens the directory of an agent that this process has prepared, and so has checked: only who may
+ * write in the agents' directory, the daemon, could have put another there. Throws when it is gone.
+ */
 export function usePrepared<T>(
   context: EnvFilesContext,
   agentId: string,
   use: (directory: PinnedDirectory) => T,
 ): T {
-  return context.agents.held().useChild(agentId, (directory) => {
-    directory.requireOwnedBy(context.uid);
-    return use(directory);
-  });
+  return context.agents.held().useChild(agentId, use);
 }
 
 /** Opens an agent's directory; undefined when it has none. */

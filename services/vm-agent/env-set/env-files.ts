@@ -1,5 +1,7 @@
 import * as nodeFs from "node:fs";
+import { type Clock, systemClock } from "../../../lib/clock";
 import { AgentsDirectory, type EnvFilesContext } from "./agent-directory";
+import { FreeSpace } from "./free-space";
 import { inspect, type Inspection, type Verdict, verify } from "./inspect";
 import { randomSuffix } from "./layout";
 import { type CurrentSet, readCurrent } from "./read-current";
@@ -17,6 +19,7 @@ export interface EnvFilesDeps {
   fs?: SyncFs;
   /** The random part of a generation's directory name. */
   suffix?: () => string;
+  clock?: Pick<Clock, "monotonicMs">;
 }
 
 /**
@@ -52,9 +55,11 @@ export interface ExpectedSet {
 
 /** Builds the operations on one run directory. */
 export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
-  const { agentsDirectory, uid, fs = nodeFs, suffix = randomSuffix } = deps;
+  const { agentsDirectory, uid, fs = nodeFs, suffix = randomSuffix, clock = systemClock } = deps;
   const agents = new AgentsDirectory({ fs, umask: readUmask() }, agentsDirectory, uid);
-  const context: EnvFilesContext = { agentsDirectory, agents, uid, suffix, prepared: new Map() };
+  const space = new FreeSpace(clock);
+  const prepared = new Map<string, string>();
+  const context: EnvFilesContext = { agentsDirectory, agents, uid, suffix, space, prepared };
   return {
     directoryOf: (agentId) => `${agentsDirectory}/${agentId}`,
     swap: (rendered, owner) => swap(context, rendered, owner),

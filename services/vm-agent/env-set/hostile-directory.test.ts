@@ -20,8 +20,9 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  expect(fs.readdirSync(victim)).toEqual([]);
+  const planted = fs.readdirSync(victim);
   runDir.remove();
+  expect(planted).toEqual([]);
 });
 
 test("an agent's directory that is a link is refused, for writing, reading and removing", () => {

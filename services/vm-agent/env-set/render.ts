@@ -23,6 +23,10 @@ export interface RenderedSet {
   generation: bigint;
   fingerprint: string;
   files: readonly RenderedFile[];
+  /** The names that users see: each form, `files` and `generation`. */
+  visible: readonly string[];
+  /** Of all files together. */
+  bytes: number;
   /** The manifest of these files, which the swap writes beside them. */
   manifest: Buffer;
   /** What some form left out: for the ack. */
@@ -61,14 +65,25 @@ export function render(set: EnvSet, options: RenderOptions): RenderedSet {
   }
   const generation = Buffer.from(`${set.generation.toString()}\n`);
   files.push({ path: "generation", content: sensitive(generation) });
-  const { agentId, fingerprint } = set;
-  const manifest = encodeManifest({
-    generation: set.generation,
+  return toRenderedSet(set, files, omitted);
+}
+
+function toRenderedSet(
+  { agentId, generation, fingerprint }: EnvSet,
+  files: readonly RenderedFile[],
+  omitted: readonly Omission[],
+): RenderedSet {
+  const records = files.map(({ path, content }) => recordOf(path, content.expose()));
+  return {
+    agentId,
+    generation,
     fingerprint,
+    files,
+    visible: [...new Set(files.map(({ path }) => path.replace(/\/.*/, "")))],
+    bytes: records.reduce((sum, { bytes }) => sum + bytes, 0),
+    manifest: encodeManifest({ generation, fingerprint, omitted, files: records }),
     omitted,
-    files: files.map(({ path, content }) => recordOf(path, content.expose())),
-  });
-  return { agentId, generation: set.generation, fingerprint, files, manifest, omitted };
+  };
 }
 
 /** Overwrites the rendered bytes with zeros. Call it when the set has been swapped in. */

@@ -5,7 +5,7 @@ import {
   useOrMakeAgent,
   usePrepared,
 } from "./agent-directory";
-import { EnvSetError, errnoOf, toEnvSetError } from "./env-set-error";
+import { errnoOf, toEnvSetError } from "./env-set-error";
 import {
   DATA_LINK,
   DIRECTORY_MODE,
@@ -35,9 +35,8 @@ interface Job {
   suffix: string;
 }
 
-/** What the directories, links and inodes of one generation cost besides the files' blocks. */
-const OVERHEAD_BYTES = 64 * 1024;
-const BLOCK_BYTES = 4096;
+/** What directories, links, inodes and files' last blocks cost besides the bytes. */
+const OVERHEAD_BYTES = 128 * 1024;
 
 /**
  * Puts a generation in force by one rename of a link over `..data` (the kubelet's AtomicWriter
@@ -46,16 +45,15 @@ const BLOCK_BYTES = 4096;
  * written of the new one is removed. Repeating it with the same set repairs what was damaged.
  */
 export function swap(context: EnvFilesContext, rendered: RenderedSet, owner: Owner): SwapResult {
-  const { agentId, generation } = rendered;
+  const { agentId, generation, visible } = rendered;
   const suffix = context.suffix();
   const name = generationDirectory(generation, suffix);
   const job: Job = { rendered, ownership: ownershipFor(context, owner), name, suffix };
-  const visible = visibleNames(rendered);
   try {
     const isPageWritten =
       context.prepared.get(agentId) === visible.join()
-        ? usePrepared(context, agentId, (directory) => swapPrepared(directory, job))
-        : swapUnprepared(context, job, visible);
+        ? swapPrepared(context, job)
+        : swapUnprepared(context, job);
     // Without its page the agent's directory is looked at again by the next swap.
     if (isPageWritten) context.prepared.set(agentId, visible.join());
     else context.prepared.delete(agentId);
@@ -67,34 +65,26 @@ export function swap(context: EnvFilesContext, rendered: RenderedSet, owner: Own
   }
 }
 
-function swapPrepared(directory: PinnedDirectory, job: Job): boolean {
-  requireSpace(directory, job.rendered);
-  writeOrDiscard(directory, job);
-  return tryWritePage(directory, job.rendered.generation);
-}
-
-function swapUnprepared(context: EnvFilesContext, job: Job, visible: readonly string[]): boolean {
-  const { rendered, ownership } = job;
-  const target = { agentId: rendered.agentId, owner: ownership.directory };
-  return useOrMakeAgent(context, target, (directory) => {
-    requireSpace(directory, rendered);
-    const names = directory.list();
-    writeOrDiscard(directory, job, () => {
-      prepareNames(directory, job, { visible, names });
-    });
-    discard(directory, staleNames(visible, names));
-    return tryWritePage(directory, rendered.generation);
+function swapPrepared(context: EnvFilesContext, job: Job): boolean {
+  return usePrepared(context, job.rendered.agentId, (directory) => {
+    context.space.require(directory, job.rendered.bytes + OVERHEAD_BYTES);
+    writeOrDiscard(directory, job);
+    return tryWritePage(directory, job.rendered.generation);
   });
 }
 
-/** Checked first, since a full tmpfs is otherwise found out half-way, file by file. */
-function requireSpace(directory: PinnedDirectory, { files }: RenderedSet): void {
-  const needed = files.reduce(
-    (sum, { content }) => sum + Math.ceil(content.expose().length / BLOCK_BYTES) * BLOCK_BYTES,
-    OVERHEAD_BYTES,
-  );
-  if (directory.freeBytes() >= needed) return;
-  throw new EnvSetError("no_space", `${directory.label}: less than ${needed} bytes are free`);
+function swapUnprepared(context: EnvFilesContext, job: Job): boolean {
+  const { rendered, ownership } = job;
+  const target = { agentId: rendered.agentId, owner: ownership.directory };
+  return useOrMakeAgent(context, target, (directory) => {
+    context.space.require(directory, rendered.bytes + OVERHEAD_BYTES);
+    const names = directory.list();
+    writeOrDiscard(directory, job, () => {
+      prepareNames(directory, job, names);
+    });
+    discard(directory, staleNames(rendered, names));
+    return tryWritePage(directory, rendered.generation);
+  });
 }
 
 /** Everything up to and including the rename; on failure nothing of it stays. */
@@ -144,13 +134,9 @@ function writeFiles(
 }
 
 /** The page and the links. Before the rename, so that a first set appears everywhere at once. */
-function prepareNames(
-  directory: PinnedDirectory,
-  job: Job,
-  { visible, names }: { visible: readonly string[]; names: readonly string[] },
-): void {
+function prepareNames(directory: PinnedDirectory, job: Job, names: readonly string[]): void {
   if (readPage(directory) === undefined) createPage(directory, job.suffix, job.ownership.directory);
-  for (const name of visible) {
+  for (const name of job.rendered.visible) {
     const target = `${DATA_LINK}/${name}`;
     if (!names.includes(name)) directory.makeLink(name, target);
     else if (directory.readLink(name) !== target) turn(directory, job, { name, target });
@@ -169,17 +155,8 @@ function turn(
 }
 
 /** Names that the new generation has not: what they lead to is gone with the rename. */
-function staleNames(visible: readonly string[], names: readonly string[]): string[] {
+function staleNames({ visible }: RenderedSet, names: readonly string[]): string[] {
   return VISIBLE_NAMES.filter((name) => names.includes(name) && !visible.includes(name));
-}
-
-function visibleNames({ files }: RenderedSet): string[] {
-  return [...new Set(files.map(({ path }) => topOf(path)))];
-}
-
-function topOf(path: string): string {
-  const slash = path.indexOf("/");
-  return slash < 0 ? path : path.slice(0, slash);
 }
 
 function tryWritePage(directory: PinnedDirectory, generation: bigint): boolean {
