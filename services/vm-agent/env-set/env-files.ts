@@ -56,7 +56,7 @@ export interface ExpectedSet {
 /** Builds the operations on one run directory. */
 export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
   const { agentsDirectory, uid, fs = nodeFs, suffix = randomSuffix, clock = systemClock } = deps;
-  const agents = new AgentsDirectory({ fs, umask: readUmask() }, agentsDirectory, uid);
+  const agents = new AgentsDirectory({ fs, ...processFacts() }, agentsDirectory, uid);
   const space = new FreeSpace(clock);
   const prepared = new Map<string, string>();
   const context: EnvFilesContext = { agentsDirectory, agents, uid, suffix, space, prepared };
@@ -77,8 +77,13 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
   };
 }
 
-/** process.umask() is deprecated, since it sets the umask in order to read it. */
-function readUmask(): number {
+/**
+ * The umask is read here since process.umask() sets it in order to read it. The pid is the one by
+ * which this /proc knows us: in a container that was given another /proc, process.pid would lead
+ * to the descriptors of a stranger. (`/proc/self/fd` itself costs a link more at each call.)
+ */
+function processFacts(): { umask: number; descriptors: string } {
   const status = nodeFs.readFileSync("/proc/self/status", "latin1");
-  return Number.parseInt(/^Umask:\s*(\d+)$/m.exec(status)?.[1] ?? "777", 8);
+  const umask = Number.parseInt(/^Umask:\s*(\d+)$/m.exec(status)?.[1] ?? "777", 8);
+  return { umask, descriptors: `/proc/${nodeFs.readlinkSync("/proc/self")}/fd` };
 }

@@ -13,6 +13,8 @@ export interface DirectoryIo {
   fs: SyncFs;
   /** The process's umask, which must not change while this is in use. */
   umask: number;
+  /** Where this process's descriptors are paths: `/proc/PID/fd`. */
+  descriptors: string;
 }
 
 /**
@@ -21,18 +23,18 @@ export interface DirectoryIo {
  * O_NOFOLLOW alone guards the last component only.
  */
 export class PinnedDirectory {
+  readonly #io: DirectoryIo;
   readonly #fs: SyncFs;
   readonly #fd: number;
   readonly #self: string;
-  readonly #umask: number;
   /** For messages. */
   readonly label: string;
 
   private constructor(io: DirectoryIo, fd: number, label: string) {
+    this.#io = io;
     this.#fs = io.fs;
-    this.#umask = io.umask;
     this.#fd = fd;
-    this.#self = `/proc/${process.pid}/fd/${fd}/`;
+    this.#self = `${io.descriptors}/${fd}/`;
     this.label = label;
   }
 
@@ -53,8 +55,7 @@ export class PinnedDirectory {
   /** Opens the directory `name` in here for the time of `use`; a link is refused. */
   useChild<T>(name: string, use: (directory: PinnedDirectory) => T): T {
     const fd = this.#fs.openSync(this.#at(name), OPEN_DIRECTORY);
-    const io = { fs: this.#fs, umask: this.#umask };
-    const child = new PinnedDirectory(io, fd, `${this.label}/${name}`);
+    const child = new PinnedDirectory(this.#io, fd, `${this.label}/${name}`);
     try {
       return use(child);
     } finally {
@@ -105,7 +106,7 @@ export class PinnedDirectory {
     try {
       this.#writeAll(fd, content);
       if (owner) this.#fs.fchownSync(fd, owner.uid, owner.gid);
-      if ((mode & this.#umask) !== 0) this.#fs.fchmodSync(fd, mode);
+      if ((mode & this.#io.umask) !== 0) this.#fs.fchmodSync(fd, mode);
     } finally {
       this.#fs.closeSync(fd);
     }
