@@ -1,7 +1,8 @@
 import type { ToClient, ToReplica } from "../../services/rotation/protocol/machine/messages";
+import type { Happening } from "./play";
 import { biased, pickWeighted } from "./random";
 import { isCompleted } from "./rotation-invariants";
-import type { Happening, Simulation } from "./simulation";
+import type { Simulation } from "./simulation";
 
 export const REPLICAS = ["r1", "r2"];
 export const VMS = ["v1", "v2", "v3"];

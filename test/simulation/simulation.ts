@@ -3,10 +3,8 @@ import type { Reduce } from "../../services/rotation/protocol/machine/machine";
 import type { World } from "../../services/rotation/protocol/machine/world";
 import { Client } from "./client";
 import { Observer } from "./observer";
+import type { Happening } from "./play";
 import { seededRandom, type Random } from "./random";
-
-/** A message on its way, or something that is about to happen to a party. */
-export type Happening = Exclude<Effect, { to: "client" }>;
 
 /** One schedule: the world, the network between its parties, its clock and its observer. */
 export class Simulation {
