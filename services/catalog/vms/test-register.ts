@@ -25,7 +25,9 @@ import { type Log, silentLog } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
 import { sensitive } from "../../../lib/sensitive";
 import type { EnvironmentOpener } from "../environments/environment-opener";
-import type { DataKey, TenantKeys } from "../keys/tenant-keys";
+import { createDataKey, type DataKey } from "../domain/data-key";
+import { toSecretKey } from "../domain/envelope";
+import type { TenantKeys } from "../keys/tenant-keys";
 import { CATALOG_ACCESS } from "../rpc/access";
 import { createDeliveryService } from "../rpc/delivery-service";
 import { createVmService } from "../rpc/vm-service";
@@ -58,7 +60,7 @@ export type RegisterKeys = ReturnType<typeof createRegisterKeys> & { tenantKeys?
 export function createMemoryTenantKeys(): TenantKeys {
   const byTenant = new Map<string, DataKey>();
   const current = (tenantId: string) => {
-    const key = byTenant.get(tenantId) ?? { id: randomUUID(), key: sensitive(randomBytes(32)) };
+    const key = byTenant.get(tenantId) ?? createDataKey(randomUUID(), toSecretKey(randomBytes(32)));
     byTenant.set(tenantId, key);
     return Promise.resolve(key);
   };
