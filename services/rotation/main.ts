@@ -8,7 +8,7 @@ async function main(): Promise<void> {
   const log = createLog("rotation", config.logLevel);
   exitOnBugs(log);
   const options = { log, graceMs: config.shutdownGraceMs };
-  process.exitCode = await run("rotation", options, (scope) => startRotation(config, scope, log));
+  process.exit(await run("rotation", options, (scope) => startRotation(config, scope, log)));
 }
 
 void main().catch((error: unknown) => {

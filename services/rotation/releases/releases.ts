@@ -62,7 +62,10 @@ async function releaseTenant(
   await store.settle(due.map((it) => ({ ...it, floor: floors.get(it.agentId) ?? 0n })));
 }
 
-/** Nothing is to be said of a living agent that has no generation. */
+/**
+ * Nothing is to be said of a living agent that has no generation. One of which no applied generation
+ * is known keeps all that it has, and yet what it should be on must not expire.
+ */
 function toRelease(due: DueRelease): Release | undefined {
   const { agentId, desired, phase } = due;
   if (isTerminal(phase)) return { agentId, floor: desired, confirmed: desired, ended: true };
@@ -71,5 +74,6 @@ function toRelease(due: DueRelease): Release | undefined {
     applied: generationOrNone(due.applied),
     rollbackSources: openRollbackSources(due.targets),
   });
-  return floor === undefined ? undefined : { agentId, floor, confirmed: desired, ended: false };
+  if (desired === 0n) return undefined;
+  return { agentId, floor: floor ?? 0n, confirmed: desired, ended: false };
 }

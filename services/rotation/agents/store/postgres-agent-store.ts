@@ -11,6 +11,7 @@ import {
   type LaunchRow,
   type ProcessesRow,
 } from "./agent-row";
+import { isText } from "./is-text";
 import type { AgentListQuery, AgentStore, AgentTree } from "./agent-store";
 import type { Agent } from "../domain/agent";
 
@@ -21,7 +22,11 @@ const MAX_ENDED_SHOWN = 100;
 export function createPostgresAgentStore(db: Db): AgentStore {
   return {
     find: (tenantId, agentId) => find(db, tenantId, agentId),
-    findTree: (tenantId, workspace, path) => findTree(db, [tenantId, workspace, path]),
+    async findTree(tenantId, workspace, path) {
+      return isText(workspace) && isText(path)
+        ? findTree(db, [tenantId, workspace, path])
+        : undefined;
+    },
     async findProcesses(tenantId, agentId) {
       const { rows } = await db.query<Pick<ProcessesRow, "processes">>(
         `select processes from rotation.agents where tenant_id = $1 and agent_id = $2`,
@@ -29,7 +34,9 @@ export function createPostgresAgentStore(db: Db): AgentStore {
       );
       return rows[0]?.processes ?? [];
     },
-    list: (query) => list(db, query),
+    async list(query) {
+      return isText(query.workspace ?? "") ? list(db, query) : [];
+    },
     countLiving: (tenantId, vmIds) => countLiving(db, tenantId, vmIds),
     async desiredOfVm(on, tenantId, vmId) {
       const { rows } = await on.query<LaunchRow>(

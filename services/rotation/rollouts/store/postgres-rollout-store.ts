@@ -1,6 +1,7 @@
 import { garbledPageToken } from "../../../../lib/page";
 import type { Db, Tx } from "../../../../lib/postgres/db";
 import type { Agent } from "../../agents/domain/agent";
+import { isText } from "../../agents/store/is-text";
 import type { RekeyPlan } from "../domain/plan-rekey";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
@@ -19,7 +20,9 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
       );
       return rows[0]?.request_hash;
     },
-    list: (query) => list(db, query),
+    async list(query) {
+      return isText(query.workspace ?? "") ? list(db, query) : [];
+    },
     open,
     lockOpenOf,
     recordGeneration,

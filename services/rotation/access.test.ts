@@ -1,0 +1,67 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
+import { checkAccess } from "../../lib/grpc/access";
+import type { Principal } from "../../lib/identity/principal";
+import { ROTATION_ACCESS } from "./access";
+
+function rpcs(): string[] {
+  const set = fromBinary(FileDescriptorSetSchema, Buffer.from(DESCRIPTOR_SET, "base64"));
+  return set.file
+    .filter((file) => file.package === "murmur.rotation.v1")
+    .flatMap((file) => file.service)
+    .flatMap(({ name, method }) => method.map((rpc) => `/murmur.rotation.v1.${name}/${rpc.name}`));
+}
+
+const MEMBER: Principal = {
+  kind: "developer",
+  tenantId: "t1",
+  id: "github/alice",
+  role: "member",
+  firstIssuedAt: 0,
+  expiresAt: new Date(),
+};
+const VM: Principal = { kind: "vm", tenantId: "t1", id: "vm", name: "vm-1", keyThumbprint: "x" };
+const SERVICE: Principal = { kind: "service", tenantId: "t1", id: "catalog" };
+
+describe("the access table", () => {
+  it("has a row for every RPC of the contract, and none besides", () => {
+    expect(Object.keys(ROTATION_ACCESS).sort()).toEqual(rpcs().sort());
+  });
+
+  it.each(rpcs())("%s lets in nobody without a credential, and no service", (path) => {
+    const row = ROTATION_ACCESS[path] ?? {};
+    expect(() => checkAccess(row, undefined)).toThrow("identity token is missing or expired");
+    expect(() => checkAccess(row, SERVICE)).toThrow("permission denied");
+  });
+
+  it("lets VMs do what the contract says, and nothing else", () => {
+    const open = rpcs().filter((path) => {
+      try {
+        checkAccess(ROTATION_ACCESS[path] ?? {}, VM);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    expect(open.sort()).toEqual(
+      [
+        AgentServiceService.spawnAgent.path,
+        AgentServiceService.getAgent.path,
+        AgentServiceService.listAgents.path,
+        AgentServiceService.killAgent.path,
+        VmSyncServiceService.watchVm.path,
+        VmSyncServiceService.syncVm.path,
+      ].sort(),
+    );
+  });
+
+  it("lets developers say nothing in the name of a VM", () => {
+    for (const method of [VmSyncServiceService.watchVm, VmSyncServiceService.syncVm])
+      expect(() => checkAccess(ROTATION_ACCESS[method.path] ?? {}, MEMBER)).toThrow();
+    checkAccess(ROTATION_ACCESS[RolloutServiceService.rekeyAgent.path] ?? {}, MEMBER);
+  });
+});

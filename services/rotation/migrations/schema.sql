@@ -1,0 +1,180 @@
+-- What the migrations of this folder make of an empty database. Never run; a test compares.
+create schema rotation;
+
+create table rotation.agents (
+  tenant_id text collate "C" not null,
+  agent_id uuid not null,
+  workspace text collate "C" not null,
+  slug text collate "C" not null,
+  path text collate "C" not null,
+  parent_id uuid,
+  root_id uuid not null,
+  ancestor_ids uuid[] default '{}'::uuid[] not null,
+  vm_id text collate "C" not null,
+  vm_name text not null,
+  developer text not null,
+  command text[] not null,
+  working_directory text not null,
+  request_hash bytea not null,
+  phase text default 'starting'::text not null,
+  kill_requested boolean default false not null,
+  desired bigint default 0 not null,
+  desired_at timestamp with time zone,
+  applied bigint default 0 not null,
+  applied_at timestamp with time zone,
+  failed_generation bigint,
+  failed_reason text,
+  failed_at timestamp with time zone,
+  exit_kind text,
+  exit_value text,
+  processes jsonb default '[]'::jsonb not null,
+  reported_at timestamp with time zone,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  ended_at timestamp with time zone,
+  revision bigint default 1 not null,
+  release_due boolean default false not null,
+  release_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint agents_exit_kind_check CHECK ((exit_kind = ANY (ARRAY['code'::text, 'signal'::text, 'unknown'::text]))),
+  constraint agents_phase_check CHECK ((phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint agents_tenant_id_root_id_fkey FOREIGN KEY (tenant_id, root_id) REFERENCES rotation.trees(tenant_id, root_id),
+  constraint agents_pkey PRIMARY KEY (tenant_id, agent_id)
+);
+CREATE INDEX agents_failing ON rotation.agents USING btree (failed_at) WHERE ((failed_generation IS NOT NULL) AND (phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text])));
+CREATE UNIQUE INDEX agents_living_slug ON rotation.agents USING btree (tenant_id, workspace, parent_id, slug) NULLS NOT DISTINCT WHERE (phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text]));
+CREATE INDEX agents_living_vm ON rotation.agents USING btree (tenant_id, vm_id) WHERE (phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text]));
+CREATE INDEX agents_path ON rotation.agents USING btree (tenant_id, workspace, path, created_at);
+CREATE INDEX agents_release_due ON rotation.agents USING btree (release_after) WHERE release_due;
+CREATE INDEX agents_tree ON rotation.agents USING btree (tenant_id, root_id);
+CREATE INDEX agents_without_generation ON rotation.agents USING btree (created_at) WHERE ((phase = 'starting'::text) AND (desired = 0));
+
+create table rotation.audit (
+  id bigint generated always as identity not null,
+  xid xid8 default pg_current_xact_id() not null,
+  tenant_id text collate "C" not null,
+  at timestamp with time zone default clock_timestamp() not null,
+  actor_kind text not null,
+  actor_id text not null,
+  action text not null,
+  object_kind text not null,
+  object_id text not null,
+  outcome text not null,
+  peer text not null,
+  detail jsonb default '{}'::jsonb not null,
+  constraint audit_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_order ON rotation.audit USING btree (tenant_id, xid, id);
+
+create table rotation.generations (
+  tenant_id text collate "C" not null,
+  agent_id uuid not null,
+  generation bigint not null,
+  fingerprint bytea not null,
+  constraint generations_tenant_id_agent_id_fkey FOREIGN KEY (tenant_id, agent_id) REFERENCES rotation.agents(tenant_id, agent_id) ON DELETE CASCADE,
+  constraint generations_pkey PRIMARY KEY (tenant_id, agent_id, generation)
+);
+
+create table rotation.outbox (
+  id bigint generated always as identity not null,
+  xid xid8 default pg_current_xact_id() not null,
+  at timestamp with time zone default clock_timestamp() not null,
+  event_id uuid not null,
+  rotation_id text not null,
+  tenant_id text collate "C" not null,
+  vm_id text collate "C" not null,
+  targets jsonb not null,
+  traceparent text not null,
+  constraint outbox_pkey PRIMARY KEY (xid, id)
+);
+
+create table rotation.outbox_publisher (
+  name text not null,
+  holder uuid not null,
+  lease_until timestamp with time zone not null,
+  cursor_xid xid8 default '0'::xid8 not null,
+  cursor_id bigint default '-1'::integer not null,
+  system_identifier bigint not null,
+  constraint outbox_publisher_pkey PRIMARY KEY (name)
+);
+
+create table rotation.removals_cursor (
+  one boolean default true not null,
+  sequence bigint not null,
+  constraint removals_cursor_one_check CHECK (one),
+  constraint removals_cursor_pkey PRIMARY KEY (one)
+);
+
+create table rotation.replicas (
+  replica_id text not null,
+  beat_at timestamp with time zone default clock_timestamp() not null,
+  constraint replicas_pkey PRIMARY KEY (replica_id)
+);
+
+create table rotation.rollouts (
+  tenant_id text collate "C" not null,
+  rollout_id uuid not null,
+  request_hash bytea not null,
+  workspace text collate "C" not null,
+  agent_id uuid not null,
+  path text collate "C" not null,
+  requested_by text not null,
+  reason text not null,
+  unchanged boolean not null,
+  warnings text[] not null,
+  open_targets integer not null,
+  accepted_at timestamp with time zone default clock_timestamp() not null,
+  completed_at timestamp with time zone,
+  sequence bigint generated always as identity not null,
+  constraint rollouts_pkey PRIMARY KEY (tenant_id, rollout_id)
+);
+CREATE INDEX rollouts_open ON rotation.rollouts USING btree (tenant_id, agent_id) WHERE (open_targets > 0);
+CREATE INDEX rollouts_sequence ON rotation.rollouts USING btree (tenant_id, sequence);
+
+create table rotation.schema_migrations (
+  version integer not null,
+  name text not null,
+  checksum text not null,
+  breaking boolean not null,
+  applied_at timestamp with time zone default now() not null,
+  constraint schema_migrations_pkey PRIMARY KEY (version)
+);
+
+create table rotation.targets (
+  tenant_id text collate "C" not null,
+  rollout_id uuid not null,
+  agent_id uuid not null,
+  generation bigint not null,
+  state text not null,
+  reason text default ''::text not null,
+  rollback_source bigint,
+  acked_at timestamp with time zone,
+  omitted_names text[] default '{}'::text[] not null,
+  constraint targets_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'applied'::text, 'failed'::text, 'skipped'::text]))),
+  constraint targets_tenant_id_rollout_id_fkey FOREIGN KEY (tenant_id, rollout_id) REFERENCES rotation.rollouts(tenant_id, rollout_id),
+  constraint targets_pkey PRIMARY KEY (tenant_id, rollout_id, agent_id)
+);
+CREATE INDEX targets_agent ON rotation.targets USING btree (tenant_id, agent_id, generation);
+CREATE INDEX targets_open ON rotation.targets USING btree (tenant_id, agent_id) WHERE (state = ANY (ARRAY['pending'::text, 'failed'::text]));
+
+create table rotation.trees (
+  tenant_id text collate "C" not null,
+  root_id uuid not null,
+  constraint trees_pkey PRIMARY KEY (tenant_id, root_id)
+);
+
+create table rotation.vms (
+  tenant_id text collate "C" not null,
+  vm_id text collate "C" not null,
+  name text not null,
+  key_thumbprint text not null,
+  ended_keys text[] default '{}'::text[] not null,
+  boot_id text not null,
+  incarnation text not null,
+  incarnation_number bigint not null,
+  last_seen_at timestamp with time zone default clock_timestamp() not null,
+  last_contact text not null,
+  replica_id text,
+  stream_id uuid,
+  removed_at timestamp with time zone,
+  constraint vms_last_contact_check CHECK ((last_contact = ANY (ARRAY['stream'::text, 'sync'::text]))),
+  constraint vms_pkey PRIMARY KEY (tenant_id, vm_id)
+);

@@ -1,0 +1,137 @@
+import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
+import { AckOutcome } from "../../gen/murmur/rotation/v1/vm_sync";
+import { connectVm, spawnRequest, toHello, type ScriptedVm } from "../../test/fakes/scripted-vm";
+import type { FakeVm } from "../../test/fakes/fake-catalog";
+import { eventually } from "../../test/harness/eventually";
+import { startFleet, type Fleet } from "../../test/harness/fleet";
+import type { RotationClients } from "../../test/harness/rotation";
+
+describe("another tenant", () => {
+  let fleet: Fleet;
+  let machine: FakeVm;
+  let vm: ScriptedVm;
+  let agentId: string;
+  let rolloutId: string;
+  let stranger: RotationClients;
+  let strangeMachine: FakeVm;
+
+  beforeAll(async () => {
+    fleet = await startFleet();
+    machine = fleet.machine("vm-1");
+    vm = await fleet.connect(machine);
+    ({ agentId } = await fleet.spawn("secret-agent"));
+    rolloutId = (await fleet.rekey("secret-agent", "known")).rollout?.rolloutId ?? "";
+    // The same names, and even the same VM id, in another tenant.
+    fleet.catalog.workspaces.set("t2/backend", []);
+    strangeMachine = fleet.catalog.addVm("t2", "vm-1", machine.id);
+    stranger = fleet.developer("github/mallory", "owner", "t2");
+  });
+
+  afterAll(() => fleet.stop());
+
+  const named = { workspace: "backend", path: "secret-agent" };
+
+  it.each<[string, () => Promise<unknown>]>([
+    ["GetAgent", () => stranger.agents.getAgent(named)],
+    ["ExplainAgent", () => stranger.agents.explainAgent(named)],
+    ["KillAgent", () => stranger.agents.killAgent({ ...named, callerAgentId: "" })],
+    [
+      "RekeyAgent",
+      () => stranger.rollouts.rekeyAgent({ ...named, requestId: "known", reason: "" }),
+    ],
+    ["GetRollout", () => stranger.rollouts.getRollout({ rolloutId })],
+    ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
+    [
+      "SpawnAgent below it",
+      () =>
+        stranger.agents.spawnAgent(
+          spawnRequest({ workspace: "", slug: "child", parentAgentId: agentId }),
+        ),
+    ],
+    [
+      "KillAgent by a VM of the same id",
+      () =>
+        fleet.rotation
+          .clients(strangeMachine.credentials)
+          .agents.killAgent({ ...named, callerAgentId: agentId }),
+    ],
+    [
+      "GetAgent by a VM of the same id",
+      () => fleet.rotation.clients(strangeMachine.credentials).agents.getAgent(named),
+    ],
+  ])("learns nothing from %s", async (_rpc, call) => {
+    await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("sees nothing in ListAgents, ListRollouts and ListVmStatuses", async () => {
+    const page = { workspace: "", pageSize: 0, pageToken: "" };
+    expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
+      agents: [],
+    });
+    expect(await stranger.rollouts.listRollouts(page)).toMatchObject({ rollouts: [] });
+    expect(await stranger.vmSync.listVmStatuses({})).toEqual({ vms: [] });
+  });
+
+  it("may use the same agent id, slug and request id for itself", async () => {
+    const request = spawnRequest({ workspace: "backend", slug: "secret-agent", agentId });
+    const { agent } = await stranger.agents.spawnAgent(request);
+    expect(agent).toMatchObject({ agentId, developer: "github/mallory" });
+    const { rollout } = await stranger.rollouts.rekeyAgent({
+      ...named,
+      requestId: "known",
+      reason: "",
+    });
+    expect(rollout?.rolloutId).not.toBe(rolloutId);
+    const own = await fleet.owner.agents.getAgent(named);
+    expect(own.agent).toMatchObject({ developer: "github/alice", desiredGeneration: 2n });
+  });
+
+  it("cannot speak for a VM of the same id: its stream, hello, acks and reports", async () => {
+    const client = fleet.rotation.clients(strangeMachine.credentials).vmSync;
+    const fingerprint = vm.desired.get(agentId)?.fingerprint ?? Buffer.alloc(0);
+    const applied = new Map([[agentId, { generation: 2n, fingerprint }]]);
+    const hello = toHello({ client }, applied);
+    const ack = {
+      ...{ agentId, generation: 2n, fingerprint, outcome: AckOutcome.ACK_OUTCOME_APPLIED },
+      ...{ reason: "", omittedNames: [], appliedAt: undefined },
+    };
+    const report = {
+      ...{ agentId, phase: AgentPhase.AGENT_PHASE_COMPLETED },
+      ...{ exitStatus: undefined, processes: [] },
+    };
+    await client.syncVm({ hello, update: { acks: [ack], agents: [report] } });
+    const strange = await connectVm({ client, applied });
+    await eventually(() => {
+      expect(strange.received.length).toBeGreaterThan(0);
+    });
+    const shown = await fleet.owner.agents.getAgent(named);
+    expect(shown.agent).toMatchObject({
+      appliedGeneration: 0n,
+      phase: AgentPhase.AGENT_PHASE_STARTING,
+    });
+    const heard = vm.received.length;
+    const request = spawnRequest({ workspace: "backend", slug: "their-own" });
+    await stranger.agents.spawnAgent(request);
+    await eventually(() => {
+      expect(strange.desired.has(request.agentId)).toBe(true);
+    });
+    const news = vm.received.slice(heard).filter((it) => it.message?.$case === "desired");
+    expect(news).toEqual([]);
+    strange.close();
+  });
+
+  it("without a token, nobody learns anything", async () => {
+    const nobody = fleet.rotation.clients();
+    const calls = [
+      nobody.agents.getAgent(named),
+      nobody.rollouts.rekeyAgent({ ...named, requestId: "", reason: "" }),
+      nobody.vmSync.listVmStatuses({}),
+      nobody.identity.getIdentity({}),
+    ];
+    for (const call of calls)
+      await expect(call).rejects.toMatchObject({
+        code: "UNAUTHENTICATED",
+        message: "identity token is missing or expired",
+      });
+  });
+});
