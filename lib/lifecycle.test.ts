@@ -23,7 +23,7 @@ function start(work: (scope: Scope) => Promise<void>, clock = new FakeClock()) {
 describe("run", () => {
   it("closes in reverse order what was opened and exits 0 after a signal", async () => {
     const closed: string[] = [];
-    const { code, stop } = start((scope) => {
+    const { code, stop, clock } = start((scope) => {
       scope.defer("pool", () => void closed.push("pool"));
       scope.defer("server", () => void closed.push("server"));
       scope.ready();
@@ -32,6 +32,7 @@ describe("run", () => {
     stop();
     expect(await code).toBe(0);
     expect(closed).toEqual(["server", "pool"]);
+    expect(clock.sleeping).toBe(0); // Nothing that would keep the process.
   });
 
   it("stops everything when a task fails, and exits non-zero", async () => {

@@ -69,8 +69,10 @@ export async function run(
   }
   controller.abort(new Error("stopping"));
   const closing = closeAll(closers.reverse(), tasks, log);
-  const timedOut = clock.sleep(options.graceMs).then(() => "late" as const);
+  const closed = new AbortController();
+  const timedOut = clock.sleep(options.graceMs, closed.signal).then(() => "late" as const);
   const outcome = await Promise.race([closing, timedOut]);
+  closed.abort(); // Else the timer would keep the process for the rest of its grace.
   unlisten();
   if (outcome === "late")
     log.error("could not close everything in time", { graceMs: options.graceMs });

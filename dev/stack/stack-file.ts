@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /** What a running stack says for programs (docs/operations.md). */
 export interface StackFile {
@@ -40,6 +40,16 @@ export function findRunningStack(dataDir: string): number | undefined {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("start.js") ? pid : undefined;
   } catch {
     return undefined; // No such process, or not ours: the file is stale.
+  }
+}
+
+/** Run directories of a stack that was not stopped in order: they still hold env files. */
+export function staleRunDirs(dataDir: string): string[] {
+  try {
+    const { vms } = JSON.parse(readFileSync(stackFileOf(dataDir), "utf8")) as StackFile;
+    return vms.map(({ run_dir: runDir }) => dirname(runDir));
+  } catch {
+    return []; // Absent or garbled.
   }
 }
 

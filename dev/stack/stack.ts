@@ -6,13 +6,14 @@ import { type KafkaPart, startKafka } from "../parts/kafka";
 import { type OpenBaoPart, startOpenBao } from "../parts/openbao";
 import type { Part } from "../parts/part";
 import { type PostgresPart, startPostgres } from "../parts/postgres";
+import { endAgents, killLeftovers } from "./end-agents";
 import { type Identities, makeIdentities } from "./identities";
 import { keepRunning, type KeptPart } from "./keep-running";
 import { Murmur } from "./murmur";
 import { type StackOptions, UsageError } from "./options";
 import { writePrivate } from "./private-file";
 import { type Place, startCatalog, startRotation, startVmAgent, updateSchemas } from "./services";
-import { findRunningStack, removeStackFile, writeStackFile } from "./stack-file";
+import { findRunningStack, removeStackFile, staleRunDirs, writeStackFile } from "./stack-file";
 
 /** Tells the person in front of the terminal what goes on. */
 export type Say = (line: string) => void;
@@ -59,6 +60,7 @@ class Starting {
   readonly #parts: Parts = {};
   readonly #vms: Vm[] = [];
   #place: Place | undefined;
+  #staleRunDirs: string[] = [];
   #isReady = false;
   #stopping: Promise<void> | undefined;
 
@@ -93,6 +95,10 @@ class Starting {
     await murmur.run(["set", "workspace", WORKSPACE], `name: ${WORKSPACE}\n`);
     for (let number = 1; number <= this.options.vms; number++)
       await this.#startVm(place, murmur, number);
+    // Of an earlier run that was not stopped in order; and at the end of this one.
+    await endAgents(place.rotation, token);
+    for (const runDir of this.#staleRunDirs) removeRunDir(runDir);
+    this.#closers.push(() => endAgents(place.rotation, token));
     this.#isReady = true;
     this.#writeFile();
     return { place, identities, murmur, vms: this.#vms, stop: () => this.stop() };
@@ -125,6 +131,7 @@ class Starting {
         throw new UsageError(`a stack (pid ${running}) runs on ${dataDir} already`);
       if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
       mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+      this.#staleRunDirs = staleRunDirs(dataDir);
       removeStackFile(dataDir);
       this.#closers.push(() => {
         removeStackFile(dataDir);
@@ -136,7 +143,7 @@ class Starting {
     }
     const runDir = mkdtempSync(join(memoryDirectory(), "murmur-"));
     this.#closers.push(() => {
-      rmSync(runDir, { recursive: true, force: true });
+      removeRunDir(runDir);
     });
     const port = (offset: number) =>
       options.firstPort === 0 ? freePort() : Promise.resolve(options.firstPort + offset);
@@ -233,6 +240,12 @@ class Starting {
       stack_pid: process.pid,
     });
   }
+}
+
+/** Ends what still runs on it, and removes it with its env files and sockets. */
+function removeRunDir(runDir: string): void {
+  killLeftovers(runDir);
+  rmSync(runDir, { recursive: true, force: true });
 }
 
 /** A directory in memory, where there is one: env files must not reach a disk. */

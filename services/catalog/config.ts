@@ -20,6 +20,8 @@ export interface CatalogConfig {
   /** How long an unwrapped data key is remembered: for so long an absent Vault is not felt. */
   dataKeyCacheMs: number;
   logLevel: LogLevel;
+  /** A collector (OTLP over HTTP); absent: nothing is exported. */
+  otlpEndpoint: string | undefined;
   shutdownGraceMs: number;
 }
 
@@ -36,6 +38,7 @@ export function loadCatalogConfig(env: Environment): Readonly<CatalogConfig> {
     keyProvider: readKeyProvider(read),
     dataKeyCacheMs: read.durationMs("MURMUR_DATA_KEY_CACHE", 10 * 60_000),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
+    otlpEndpoint: read.optionalString("MURMUR_OTLP_ENDPOINT"),
     shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),
   }));
 }

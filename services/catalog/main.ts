@@ -8,7 +8,7 @@ async function main(): Promise<void> {
   const log = createLog("catalog", config.logLevel);
   exitOnBugs(log);
   const options = { log, graceMs: config.shutdownGraceMs };
-  process.exitCode = await run("catalog", options, (scope) => startCatalog(config, scope, log));
+  process.exit(await run("catalog", options, (scope) => startCatalog(config, scope, log)));
 }
 
 void main().catch((error: unknown) => {

@@ -2,6 +2,7 @@ import { isAppError } from "../../lib/errors";
 import { createKeySet } from "../../lib/identity/key-set";
 import { parseSigningKey } from "../../lib/identity/signing-key";
 import type { Scope } from "../../lib/lifecycle";
+import { startTelemetry } from "../../lib/telemetry";
 import type { Log } from "../../lib/log";
 import { checkSchema, readMigrations } from "../../lib/postgres/migrate";
 import { migrationsDirectory } from "../../lib/postgres/migrations-directory";
@@ -15,6 +16,12 @@ const POOL_SIZE = 20;
 
 /** Opens what the catalog needs, checks that it fits together, and serves until the scope ends. */
 export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log): Promise<void> {
+  const telemetry = await startTelemetry({
+    service: "catalog",
+    endpoint: config.otlpEndpoint,
+    log,
+  });
+  scope.defer("telemetry", () => telemetry.stop());
   const pool = createPool({
     url: config.databaseUrl,
     applicationName: "murmur-catalog",

@@ -17,6 +17,8 @@ export interface RotationConfig {
   /** Absent: VMs are woken over their streams only. */
   kafka: { brokers: readonly string[]; topic: string } | undefined;
   logLevel: LogLevel;
+  /** A collector (OTLP over HTTP); absent: nothing is exported. */
+  otlpEndpoint: string | undefined;
   shutdownGraceMs: number;
 }
 
@@ -37,6 +39,7 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     catalogTls: readCatalogTls(read),
     kafka: readKafka(read),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
+    otlpEndpoint: read.optionalString("MURMUR_OTLP_ENDPOINT"),
     shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),
   }));
 }

@@ -2,6 +2,7 @@ import { openChannel } from "../../lib/grpc/client";
 import { createKeySet } from "../../lib/identity/key-set";
 import { parseSigningKey } from "../../lib/identity/signing-key";
 import type { Scope } from "../../lib/lifecycle";
+import { startTelemetry } from "../../lib/telemetry";
 import type { Log } from "../../lib/log";
 import { checkSchema, readMigrations } from "../../lib/postgres/migrate";
 import { migrationsDirectory } from "../../lib/postgres/migrations-directory";
@@ -13,6 +14,12 @@ const POOL_SIZE = 20;
 
 /** Opens what rotation needs, checks that it fits together, and serves until the scope ends. */
 export async function startRotation(config: RotationConfig, scope: Scope, log: Log): Promise<void> {
+  const telemetry = await startTelemetry({
+    service: "rotation",
+    endpoint: config.otlpEndpoint,
+    log,
+  });
+  scope.defer("telemetry", () => telemetry.stop());
   const pool = createPool({
     url: config.databaseUrl,
     applicationName: "murmur-rotation",
