@@ -105,6 +105,11 @@ export class AgentLives {
     return this.deps.supervisor.list().map((state) => toReport(state, this.#processes(state)));
   }
 
+  livingReports(): AgentReport[] {
+    const living = this.deps.supervisor.list().filter((state) => !hasEnded(state));
+    return living.map((state) => toReport(state, this.#processes(state)));
+  }
+
   #processes(state: AgentState): AgentProcess[] {
     return hasEnded(state) ? [] : this.deps.supervisor.processes(state.agentId).map(toProcess);
   }

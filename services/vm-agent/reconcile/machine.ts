@@ -9,6 +9,7 @@ import { AgentLives, type AgentSupervisor } from "./agent-lives";
 import type { EnvironmentSource } from "./environment-source";
 import { EnvWriter } from "./env-writer";
 import { createMachineState } from "./machine-state";
+import { reportProcesses } from "./process-reports";
 import { Reconciler } from "./reconciler";
 import { SwapPacer } from "./swap-pacer";
 
@@ -39,6 +40,7 @@ export interface Machine {
 }
 
 const MAX_SWAPS_PER_SECOND = 20;
+const PROCESSES_EVERY_MS = 3_000;
 
 /** Puts the parts of reconciliation together and reads back what an earlier daemon left. */
 export function assembleMachine(deps: MachineDeps): Machine {
@@ -74,6 +76,15 @@ export function assembleMachine(deps: MachineDeps): Machine {
     async run(signal) {
       await Promise.all([
         reconciler.run(signal),
+        reportProcesses(
+          {
+            reports: () => lives.livingReports(),
+            send: (agents) => wakeUps?.send({ acks: [], agents }),
+            clock,
+            everyMs: PROCESSES_EVERY_MS,
+          },
+          signal,
+        ),
         lookFromTimeToTime(
           () => {
             reconciler.verifyFiles();
