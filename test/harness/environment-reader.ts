@@ -1,5 +1,6 @@
 import { createPostgresKeyStore } from "../../services/catalog/store/postgres-key-store";
 import { createTenantKeys } from "../../services/catalog/keys/tenant-keys";
+import type { EnvironmentOpener } from "../../services/catalog/environments/environment-opener";
 import { createEnvironments } from "../../services/catalog/environments/environments";
 import type { OpenedEnvironment } from "../../services/catalog/domain/environment";
 import { systemClock } from "../../lib/clock";
@@ -7,6 +8,7 @@ import type { TestCatalog } from "./catalog";
 
 /** Reads generations as the catalog would deliver them, without a session. */
 export interface EnvironmentReader {
+  opener: EnvironmentOpener;
   /** The open set, or the word for why it is refused. */
   open(
     tenantId: string,
@@ -40,6 +42,7 @@ export function createEnvironmentReader(
     return outcome.kind === "opened" ? outcome.environment : outcome.refusal;
   };
   return {
+    opener,
     open,
     async values(...generation) {
       const opened = await open(...generation);
