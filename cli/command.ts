@@ -1,6 +1,7 @@
 import { type Clock } from "../lib/clock";
 import { type LocalConfig } from "./config/local-config";
-import { type Catalog, type Rotation } from "./connect";
+import { type Catalog } from "./connect-catalog";
+import { type Rotation } from "./connect-rotation";
 import { type Output } from "./output/output";
 import { type Terminal } from "./terminal";
 
@@ -58,11 +59,11 @@ export interface CommandContext {
   terminal: Terminal;
   output: Output;
   clock: Clock;
-  config: () => LocalConfig;
+  config: () => Promise<LocalConfig>;
   /** The workspace by flag or file; throws UsageError when none is named. */
-  requireWorkspace: (flag: string | undefined) => string;
+  requireWorkspace: (flag: string | undefined) => Promise<string>;
   /** As above, or undefined. */
-  findWorkspace: (flag: string | undefined) => string | undefined;
+  findWorkspace: (flag: string | undefined) => Promise<string | undefined>;
   /** Throws UNAUTHENTICATED when there is no configuration at all. */
   catalog: () => Promise<Catalog>;
   rotation: () => Promise<Rotation>;

@@ -21,24 +21,26 @@ export function createContext(terminal: Terminal, output: Output): OwnedContext 
     opened.push(thing);
     return thing;
   };
-  let local: LocalConfig | undefined;
-  const config = () => (local ??= readLocalConfig(findLocalConfig(terminal.env, terminal.cwd)));
-  const connect = () => import("./connect.js");
+  const { env, cwd } = terminal;
+  let local: Promise<LocalConfig> | undefined;
+  const config = async () => (local ??= readLocalConfig(findLocalConfig(env, cwd)));
   return {
     context: {
       terminal,
       output,
       clock: systemClock,
       config,
-      requireWorkspace: (flag) => requireWorkspace(flag, config(), terminal.cwd),
-      findWorkspace: (flag) => findWorkspace(flag, config(), terminal.cwd),
+      requireWorkspace: async (flag) => requireWorkspace(flag, await config(), cwd),
+      findWorkspace: async (flag) => findWorkspace(flag, await config(), cwd),
       catalog: async () => {
-        const to = addressOf(config(), "catalog");
-        return keep((await connect()).connectCatalog(to));
+        const to = addressOf(await config(), "catalog");
+        const { connectCatalog } = await import("./connect-catalog.js");
+        return keep(connectCatalog(to));
       },
       rotation: async () => {
-        const to = addressOf(config(), "rotation");
-        return keep((await connect()).connectRotation(to));
+        const to = addressOf(await config(), "rotation");
+        const { connectRotation } = await import("./connect-rotation.js");
+        return keep(connectRotation(to));
       },
     },
     close: () => {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ENTRY_POINTS } from "./entry-points.mjs";
+import { ALIASES, ENTRY_POINTS } from "./entry-points.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -41,7 +41,15 @@ async function bundle([name, source]) {
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
-    external: ["koffi", "pg-native", "pg-cloudflare", "@opentelemetry/sdk-node", "grpc-health-check", "@grpc/reflection"],
+    alias: ALIASES[name] ?? {},
+    external: [
+      "koffi",
+      "pg-native",
+      "pg-cloudflare",
+      "@opentelemetry/sdk-node",
+      "grpc-health-check",
+      "@grpc/reflection",
+    ],
     metafile: true,
     logLevel: "warning",
   });

@@ -9,3 +9,9 @@ export const ENTRY_POINTS = {
   demo: "dev/demo.ts",
   bench: "bench/main.ts",
 };
+
+/** Bundle → modules that it gets in place of a package. */
+export const ALIASES = {
+  // The CLI has a client of its own: grpc-js takes longer to load than a command may take.
+  cli: { "@grpc/grpc-js": "./cli/grpc/instead-of-grpc-js.ts" },
+};

@@ -9,21 +9,17 @@ import { type AgentKeeper, type AgentView, type Spawned, type SpawnWish } from "
 export function createRotationAgentKeeper(context: CommandContext): AgentKeeper {
   return {
     spawn: (wish) => spawn(context, wish),
-    async list({ workspace, includeEnded }) {
+    async list({ workspace: flag, includeEnded }) {
+      const workspace = (await context.findWorkspace(flag)) ?? "";
       const { agents } = await context.rotation();
       const found = await allPages(
-        (page) =>
-          agents.listAgents({
-            workspace: context.findWorkspace(workspace) ?? "",
-            includeEnded,
-            ...page,
-          }),
+        (page) => agents.listAgents({ workspace, includeEnded, ...page }),
         (page) => page.agents,
       );
       return found.map(toAgentView);
     },
     async get(flag, path) {
-      const workspace = context.requireWorkspace(flag);
+      const workspace = await context.requireWorkspace(flag);
       const { agents } = await context.rotation();
       const response = await patient(() => agents.getAgent({ workspace, path }));
       return {
@@ -34,7 +30,7 @@ export function createRotationAgentKeeper(context: CommandContext): AgentKeeper 
       };
     },
     async kill(flag, path) {
-      const workspace = context.requireWorkspace(flag);
+      const workspace = await context.requireWorkspace(flag);
       const { agents } = await context.rotation();
       const response = await patient(() =>
         agents.killAgent({ workspace, path, callerAgentId: "" }),
@@ -46,7 +42,7 @@ export function createRotationAgentKeeper(context: CommandContext): AgentKeeper 
 
 /** The agent's id is chosen here, so that its values can wait for it and a repeat starts no twin. */
 async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned> {
-  const workspace = context.requireWorkspace(wish.workspace);
+  const workspace = await context.requireWorkspace(wish.workspace);
   const agentId = randomUUID();
   const { agents } = await context.rotation();
   if (wish.variables.length > 0) {

@@ -11,7 +11,7 @@ import {
   readLocalConfig,
 } from "../config/local-config";
 import { writeLocalConfig } from "../config/write-local-config";
-import { connectRotation } from "../connect";
+import { connectRotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { hiddenPrompt } from "../input/hidden-prompt";
 import { readStdin } from "../input/stdin";
@@ -21,7 +21,7 @@ import { patient } from "../patient";
 
 export const run: Run = async (context, call) => {
   const path = pathToWrite(context);
-  const config = readLocalConfig(existsSync(path) ? path : undefined);
+  const config = await readLocalConfig(existsSync(path) ? path : undefined);
   const rotation = call.text("rotation") ?? config.rotation;
   if (rotation === undefined)
     throw new UsageError("rotation's address is not known", "Give --rotation HOST:PORT.");

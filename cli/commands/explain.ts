@@ -9,7 +9,7 @@ import { table } from "../output/table";
 import { patient } from "../patient";
 
 export const run: Run = async (context, call) => {
-  const workspace = context.requireWorkspace(call.text("workspace"));
+  const workspace = await context.requireWorkspace(call.text("workspace"));
   const { agents } = await context.rotation();
   const answer = await patient(() => agents.explainAgent({ workspace, path: call.arg("slug") }));
   const { output } = context;

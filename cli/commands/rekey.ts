@@ -3,7 +3,7 @@ import { type RekeyAgentResponse } from "../../gen/murmur/rotation/v1/rollouts";
 import { isAppError } from "../../lib/errors";
 import { retry } from "../../lib/retry";
 import { type CommandContext, type Invocation, type Run } from "../command";
-import { type Rotation } from "../connect";
+import { type Rotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { parseDurationMs } from "../input/duration";
 import { printable } from "../output/printable";
@@ -26,7 +26,7 @@ interface RekeyWish {
 type Outcome = "completed" | "timed out" | "interrupted";
 
 export const run: Run = async (context, call) => {
-  const wish = readWish(context, call);
+  const wish = await readWish(context, call);
   const { rollouts } = await context.rotation();
   const stop = new AbortController();
   const interrupt = context.terminal.onInterrupt(() => {
@@ -50,12 +50,12 @@ export const run: Run = async (context, call) => {
   }
 };
 
-function readWish(context: CommandContext, call: Invocation): RekeyWish {
+async function readWish(context: CommandContext, call: Invocation): Promise<RekeyWish> {
   checkWait(call.text("wait"));
   const timeout = call.text("timeout") ?? "30s";
   const timeoutMs = parseDurationMs("--timeout", timeout);
   return {
-    workspace: context.requireWorkspace(call.text("workspace")),
+    workspace: await context.requireWorkspace(call.text("workspace")),
     path: call.arg("slug"),
     reason: call.text("reason") ?? "",
     timeout,

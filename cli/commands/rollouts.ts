@@ -16,7 +16,7 @@ export const run: Run = (context, call) =>
 async function list(context: CommandContext, call: Invocation): Promise<void> {
   const { output, clock } = context;
   const limit = parseLimit(call.text("limit"));
-  const workspace = context.findWorkspace(call.text("workspace")) ?? "";
+  const workspace = (await context.findWorkspace(call.text("workspace"))) ?? "";
   const { rollouts } = await context.rotation();
   const all = await allPages(
     (page) => rollouts.listRollouts({ workspace, ...page }),

@@ -34,7 +34,7 @@ async function find(context: CommandContext, kind: string): Promise<string[]> {
     }
     case "agent": {
       const { agents } = await context.rotation();
-      const workspace = context.findWorkspace(undefined) ?? "";
+      const workspace = (await context.findWorkspace(undefined)) ?? "";
       const page = await agents.listAgents({ workspace, includeEnded: false, ...PAGE }, control);
       return page.agents.map(({ path }) => path);
     }

@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { isMap, isScalar, parseDocument } from "yaml";
 import { type Environment } from "../../lib/config";
 import { sensitive, type Sensitive } from "../../lib/sensitive";
 import { LocalError } from "../errors";
 import { findNearest } from "./nearest";
+import { readTexts } from "./read-texts";
 
 export const LOCAL_CONFIG = "murmur.local.yaml";
 export const SHARED_CONFIG = "murmur.yaml";
@@ -45,8 +45,8 @@ function refuseForeign(path: string): void {
 }
 
 /** Reads it. Throws LocalError that names the file and the key, never a value. */
-export function readLocalConfig(path: string | undefined): LocalConfig {
-  const values = path === undefined ? new Map<string, string>() : readTexts(path);
+export async function readLocalConfig(path: string | undefined): Promise<LocalConfig> {
+  const values = path === undefined ? new Map<string, string>() : await readTexts(path, KEYS);
   const token = values.get("token");
   const caFile = values.get("ca_file");
   return {
@@ -62,38 +62,3 @@ export function readLocalConfig(path: string | undefined): LocalConfig {
 }
 
 const KEYS = ["catalog", "rotation", "gateway", "tenant", "workspace", "token", "ca_file"];
-
-/** Texts at the top of a YAML file for the keys that we know; other keys are others' business. */
-export function readTexts(path: string, keys: readonly string[] = KEYS): Map<string, string> {
-  // Pretty errors would quote the line, and with it the token.
-  const document = parseDocument(readText(path), { prettyErrors: false });
-  const fault = document.errors[0];
-  if (fault) throw new LocalError(`${path} is not YAML (${fault.code})`);
-  const values = new Map<string, string>();
-  if (document.contents === null) return values;
-  if (!isMap(document.contents)) throw new LocalError(`${path} must hold keys and values`);
-  for (const key of keys) {
-    const node = document.get(key, true);
-    if (node === undefined || (isScalar(node) && node.value === null)) continue;
-    const text = isScalar(node)
-      ? typeof node.value === "string"
-        ? node.value
-        : node.source
-      : undefined;
-    if (text === undefined) throw new LocalError(`${path}: ${key} must be a text`);
-    if (text !== "") values.set(key, text);
-  }
-  return values;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
-    throw new LocalError(
-      `cannot read ${path} (${code})`,
-      "Check MURMUR_CONFIG, or run murmur auth.",
-    );
-  }
-}

@@ -12,8 +12,9 @@ export async function hiddenPrompt(
   { stdin, stderr }: Pick<Terminal, "stdin" | "stderr">,
   question: string,
 ): Promise<Buffer> {
-  stderr.write(question);
+  // Before the question: whoever answers at once must not see it either.
   stdin.setRawMode(true);
+  stderr.write(question);
   try {
     return await readLine(stdin);
   } finally {

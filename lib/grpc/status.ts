@@ -40,12 +40,30 @@ export function toStatus(error: unknown, requestId: string): StatusObject {
 /** Converts a failed call back into the AppError that the service threw. */
 export function fromServiceError(error: ServiceError): AppError {
   const encoded = error.metadata.get(DETAILS_KEY)[0];
-  const details = Buffer.isBuffer(encoded) ? Status.decode(encoded).details : [];
+  return fromWireStatus({
+    code: error.code,
+    message: error.details,
+    details: Buffer.isBuffer(encoded) ? encoded : undefined,
+    cause: error,
+  });
+}
+
+/** A status as it came over the wire: number, text, and the bytes of `grpc-status-details-bin`. */
+export interface WireStatus {
+  code: number;
+  message: string;
+  details: Buffer | undefined;
+  cause?: unknown;
+}
+
+/** Converts a status other than OK into the AppError that the service threw. */
+export function fromWireStatus(wire: WireStatus): AppError {
+  const details = wire.details ? Status.decode(wire.details).details : [];
   const find = (type: string) =>
     details.find(({ typeUrl }) => typeUrl === TYPE_PREFIX + type)?.value;
   const info = find("ErrorInfo");
-  const code = status[error.code] as ErrorCode;
-  if (!info) return withoutDetails(error, code);
+  const code = status[wire.code] as ErrorCode;
+  if (!info) return withoutDetails(wire, code);
   const { reason, metadata } = ErrorInfo.decode(info);
   const badRequest = find("BadRequest");
   const retry = find("RetryInfo");
@@ -53,7 +71,7 @@ export function fromServiceError(error: ServiceError): AppError {
   return new AppError({
     code,
     reason: errorReasonFromJSON(REASON_PREFIX + reason),
-    message: error.details,
+    message: wire.message,
     metadata,
     ...(badRequest && {
       violations: BadRequest.decode(badRequest).fieldViolations.map(({ field, description }) => ({
@@ -66,8 +84,8 @@ export function fromServiceError(error: ServiceError): AppError {
 }
 
 /** Errors that grpc-js itself makes: a peer that is away, a deadline, a cancelled call. */
-function withoutDetails(error: ServiceError, code: ErrorCode): AppError {
-  if (code === "UNAVAILABLE") return unavailable("service is away", error, 200);
+function withoutDetails({ message, cause }: WireStatus, code: ErrorCode): AppError {
+  if (code === "UNAVAILABLE") return unavailable("service is away", cause, 200);
   const reasons: Partial<Record<ErrorCode, ErrorReason>> = {
     DEADLINE_EXCEEDED: ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
     CANCELLED: ErrorReason.ERROR_REASON_CANCELLED,
@@ -77,7 +95,7 @@ function withoutDetails(error: ServiceError, code: ErrorCode): AppError {
     PERMISSION_DENIED: ErrorReason.ERROR_REASON_PERMISSION_DENIED,
   };
   const reason = reasons[code] ?? ErrorReason.ERROR_REASON_INTERNAL;
-  return new AppError({ code, reason, message: error.details || code, cause: error });
+  return new AppError({ code, reason, message: message || code, cause });
 }
 
 function internal(requestId: string): AppError {

@@ -1,0 +1,20 @@
+import { EnvironmentServiceService } from "../gen/murmur/catalog/v1/environments";
+import { SecretServiceService } from "../gen/murmur/catalog/v1/secrets";
+import { VmServiceService } from "../gen/murmur/catalog/v1/vms";
+import { WorkspaceServiceService } from "../gen/murmur/catalog/v1/workspaces";
+import { connect, type ServiceAddress } from "./connect";
+import { createLightClient } from "./grpc/light-client";
+
+export type Catalog = ReturnType<typeof connectCatalog>;
+
+/** Clients of the catalog over one connection; `close` it. */
+export function connectCatalog(to: ServiceAddress) {
+  const session = connect(to);
+  return {
+    secrets: createLightClient(SecretServiceService, session),
+    workspaces: createLightClient(WorkspaceServiceService, session),
+    vms: createLightClient(VmServiceService, session),
+    environments: createLightClient(EnvironmentServiceService, session),
+    close: session.close,
+  };
+}

@@ -1,0 +1,18 @@
+import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
+import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
+import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
+import { connect, type ServiceAddress } from "./connect";
+import { createLightClient } from "./grpc/light-client";
+
+export type Rotation = ReturnType<typeof connectRotation>;
+
+/** Clients of rotation over one connection; `close` it. */
+export function connectRotation(to: ServiceAddress) {
+  const session = connect(to);
+  return {
+    agents: createLightClient(AgentServiceService, session),
+    rollouts: createLightClient(RolloutServiceService, session),
+    identity: createLightClient(IdentityServiceService, session),
+    close: session.close,
+  };
+}
