@@ -12,6 +12,8 @@ export interface StackOptions {
   firstPort: number;
   vms: number;
   json: boolean;
+  /** More variables for every service, by tests that need short times. */
+  settings?: Readonly<Record<string, string>>;
 }
 
 /** Wrong usage: the message is for whoever typed it. */

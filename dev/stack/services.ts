@@ -21,6 +21,8 @@ export interface Place {
   postgresUrl: string;
   kafkaBrokers?: string;
   vault?: { address: string; tokenFile: string };
+  /** More variables for every service. */
+  settings: Readonly<Record<string, string>>;
 }
 
 export interface VmPlace {
@@ -88,6 +90,7 @@ export function startVmAgent(place: Place, vm: VmPlace): Promise<Part> {
       MURMUR_JOIN_TOKEN_FILE: vm.joinTokenFile,
       MURMUR_WAKE_UPS: place.kafkaBrokers ? "kafka" : "stream",
       ...(place.kafkaBrokers && { MURMUR_KAFKA_BROKERS: place.kafkaBrokers }),
+      ...place.settings,
     },
     isReady: () => existsSync(socket),
   });
@@ -104,7 +107,7 @@ function startService(
     command: [process.execPath, "--enable-source-maps", bundle(place, name)],
     cwd: place.root,
     logFile: join(place.logDir, `${name}.log`),
-    env: { ...baseEnv(), ...env },
+    env: { ...baseEnv(), ...env, ...place.settings },
     isReady: () => isServing(address),
   });
 }

@@ -6,6 +6,7 @@ import { type KafkaPart, startKafka } from "../parts/kafka";
 import { type OpenBaoPart, startOpenBao } from "../parts/openbao";
 import type { Part } from "../parts/part";
 import { type PostgresPart, startPostgres } from "../parts/postgres";
+import { repositoryRoot } from "../parts/tools";
 import { endAgents, killLeftovers } from "./end-agents";
 import { type Identities, makeIdentities } from "./identities";
 import { keepRunning, type KeptPart } from "./keep-running";
@@ -148,7 +149,7 @@ class Starting {
     const port = (offset: number) =>
       options.firstPort === 0 ? freePort() : Promise.resolve(options.firstPort + offset);
     return {
-      root: join(__dirname, ".."),
+      root: repositoryRoot(),
       dataDir,
       runDir,
       logDir: join(dataDir, "logs"),
@@ -156,6 +157,7 @@ class Starting {
       catalog: `127.0.0.1:${await port(1)}`,
       rotation: `127.0.0.1:${await port(2)}`,
       postgresUrl: "",
+      settings: options.settings ?? {},
     };
   }
 
