@@ -22,6 +22,7 @@ import { createAnnouncer } from "./announce/announcer";
 import { runHeartbeats } from "./announce/heartbeats";
 import { createKafkaPublisher, type KafkaTarget } from "./announce/kafka-publisher";
 import { createStreamTail } from "./announce/stream-tail";
+import { runUpkeep } from "./announce/upkeep";
 import { createVmStreams } from "./announce/vm-streams";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createIdentityService } from "./identity/rpc/identity-service";
@@ -79,7 +80,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   const signals = createRolloutSignals();
   const streams = createVmStreams(clock);
   const kafka =
-    deps.kafka && createKafkaPublisher({ pool, log, health: server.health }, deps.kafka);
+    deps.kafka && createKafkaPublisher({ pool, log, clock, health: server.health }, deps.kafka);
   const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
   const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
   const intake = createIntake({ pool, evidence, signals, streams, log });
@@ -115,6 +116,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         releases.run(signal),
         missingGenerations.run(signal),
         kafka?.run(signal),
+        runUpkeep({ db: pool, hasPublisher: kafka !== undefined, clock, log }, signal),
       ]);
     },
   };

@@ -69,6 +69,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
   });
   const running = new AbortController();
   const run = rotation.run(running.signal);
+  rotation.server.health.set("", true);
   const address = `127.0.0.1:${await rotation.server.listen("127.0.0.1:0")}`;
   const channel = openChannel({ address });
   let stopping: Promise<void> | undefined;

@@ -1,4 +1,5 @@
 import { CredentialsRotated } from "../../../gen/murmur/events/v1/credentials_rotated";
+import { type Clock, systemClock } from "../../../lib/clock";
 import type { HealthReporter } from "../../../lib/grpc/health";
 import { createProducer, type OutgoingMessage } from "../../../lib/kafka/producer";
 import { ensureTopic } from "../../../lib/kafka/topic";
@@ -17,6 +18,7 @@ export interface KafkaPublisherDeps {
   pool: Pool;
   health: HealthReporter;
   log: Log;
+  clock?: Clock;
 }
 
 /** Sends the outbox to Kafka from one replica at a time. */
@@ -30,58 +32,55 @@ export interface KafkaPublisher {
 const HEALTH_NAME = "kafka";
 const SOURCE = "murmur/rotation";
 const TYPE = "murmur.credentials-rotated.v1";
-/** For a topic that nobody made: events are wake-ups, worth nothing when they are old. */
-const TOPIC = { partitions: 3, retentionMs: 24 * 3_600_000 };
+const CLIENT_ID = "murmur-rotation";
+/** Enough for readers that share the work; a VM reads all of them and picks its own. */
+const PARTITIONS = 6;
+/** Events only wake: whoever was away longer asks for the state anyway. */
+const RETENTION_MS = 24 * 3_600_000;
+/** How often the brokers are asked for a sign of life, so that `away` is known without an event. */
+const PROBE_MS = 5_000;
 
 export function createKafkaPublisher(
-  { pool, health, log }: KafkaPublisherDeps,
+  { pool, health, log, clock = systemClock }: KafkaPublisherDeps,
   { brokers, topic }: KafkaTarget,
 ): KafkaPublisher {
-  const producer = createProducer({ brokers, clientId: "murmur-rotation", log });
-  let ready: Promise<void> | undefined;
-  // Again after each failure: the topic may have been deleted, or never have been made.
-  const ensureReady = () =>
-    (ready ??= ensureTopic({ brokers, clientId: "murmur-rotation", log }, { topic, ...TOPIC }));
-  const send = async (messages: OutgoingMessage[]) => {
-    try {
-      await ensureReady();
-      await producer.send(messages);
-    } catch (error) {
-      ready = undefined;
-      throw error;
-    }
-  };
+  const options = { brokers, clientId: CLIENT_ID, log };
+  const producer = createProducer(options);
   let isAway: boolean | undefined;
-  const note = (away: boolean, error?: unknown) => {
-    if (away === isAway) return;
-    isAway = away;
-    health.set(HEALTH_NAME, !away);
-    if (away) log.warn("kafka: away", { error });
-    else log.info("kafka: connected");
+  const note = (error?: unknown) => {
+    if (isAway === (error !== undefined)) return;
+    isAway = error !== undefined;
+    health.set(HEALTH_NAME, !isAway);
+    if (isAway) log.warn("kafka: away", { error });
+    else log.info("kafka: there", { topic });
   };
   const publisher = createOutboxPublisher({
     pool,
     outbox: ROTATION_OUTBOX,
-    name: "kafka",
-    send: (entries) => send(entries.map((entry) => toMessage(topic, entry))),
-    onAttempt: (error) => {
-      note(error !== undefined, error);
-    },
+    name: HEALTH_NAME,
+    send: (entries) => producer.send(entries.map((entry) => toMessage(topic, entry))),
+    onAttempt: note,
+    clock,
     log,
   });
+  /** Makes the topic when it is not there: at the start, and after somebody deleted it. */
+  const probe = async (signal: AbortSignal) => {
+    while (!signal.aborted) {
+      await ensureTopic(options, { topic, partitions: PARTITIONS, retentionMs: RETENTION_MS }).then(
+        () => {
+          note();
+        },
+        note,
+      );
+      await clock.sleep(PROBE_MS, signal);
+    }
+  };
   return {
     wake: () => {
       publisher.wake();
     },
     async run(signal) {
-      // Until the first attempt has shown the contrary.
-      health.set(HEALTH_NAME, true);
-      // Before the first event, so that VMs find a topic to read.
-      ensureReady().catch((error: unknown) => {
-        ready = undefined;
-        note(true, error);
-      });
-      await publisher.run(signal);
+      await Promise.all([publisher.run(signal), probe(signal)]);
       await producer.close();
     },
   };

@@ -1,0 +1,44 @@
+import { type Clock, systemClock } from "../../../lib/clock";
+import { type Log, silentLog } from "../../../lib/log";
+import type { Db } from "../../../lib/postgres/db";
+import { pruneOutbox } from "../../../lib/postgres/outbox";
+
+export interface UpkeepDeps {
+  db: Db;
+  /** Whether rows wait for the Kafka publisher, too. */
+  hasPublisher: boolean;
+  clock?: Clock;
+  log?: Log;
+}
+
+const EVERY_MS = 60_000;
+/** Tails are seconds behind at most; whoever was away longer reads the whole state. */
+const KEEP_MS = 3_600_000;
+
+/** Removes what nobody reads any more: announcements that everybody has seen, replicas that are gone. */
+export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<void> {
+  const { clock = systemClock, log = silentLog } = deps;
+  for (;;) {
+    await clock.sleep(EVERY_MS, signal);
+    if (signal.aborted) return;
+    await removeOld(deps, signal).catch((error: unknown) => {
+      log.warn("old rows could not be removed", { error });
+    });
+  }
+}
+
+/** In bounded batches, so that no statement holds others up. */
+export async function removeOld(
+  { db, hasPublisher }: UpkeepDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const publisher = hasPublisher ? { publisher: "kafka" } : {};
+  let removed: number;
+  do {
+    removed = await pruneOutbox(db, { schema: "rotation", keepMs: KEEP_MS, ...publisher });
+  } while (removed > 0 && !signal.aborted);
+  await db.query(
+    `delete from rotation.replicas r where r.beat_at < clock_timestamp() - interval '1 day'
+       and not exists (select from rotation.vms v where v.replica_id = r.replica_id)`,
+  );
+}
