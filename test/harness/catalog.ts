@@ -29,7 +29,7 @@ import {
 import { joinMessage } from "../../lib/identity/signed-messages";
 import type { Log } from "../../lib/log";
 import { createPool } from "../../lib/postgres/pool";
-import { sensitive } from "../../lib/sensitive";
+import { sensitive, type Sensitive } from "../../lib/sensitive";
 import { createCatalog, type Catalog } from "../../services/catalog/catalog";
 import type { KeyProvider } from "../../services/catalog/keys/key-provider";
 import { createTestKeyProvider } from "./key-provider";
@@ -63,6 +63,8 @@ export interface TestCatalog {
   keySet: KeySet;
   keyProvider: KeyProvider;
   catalog: Catalog;
+  /** The run of the service; rejects when it fails for good. */
+  running: Promise<void>;
   developer(who: { tenantId: string; role?: Role; id?: string }): Credentials;
   /** The rotation service, acting within a tenant. */
   rotation(tenantId: string): Credentials;
@@ -75,7 +77,13 @@ export interface TestCatalog {
 export interface TestCatalogOptions {
   /** Another catalog's database and keys: a second replica, or the same one after a restart. */
   beside?: Pick<TestCatalog, "database" | "rotationKey" | "catalogKey" | "keyProvider">;
+  /** An own database, which the test drops. */
+  database?: TestDatabase;
   keyProvider?: KeyProvider;
+  /** Another way to the database, such as a proxy. */
+  databaseUrl?: Sensitive<string>;
+  /** Longest a statement may take. */
+  timeoutMs?: number;
   dataKeyCacheMs?: number;
   clock?: Clock;
   log?: Log;
@@ -87,12 +95,17 @@ export interface TestCatalogOptions {
  */
 export async function startCatalog(options: TestCatalogOptions = {}): Promise<TestCatalog> {
   const { beside } = options;
-  const database = beside?.database ?? (await createTestDatabase("catalog"));
+  const database = options.database ?? beside?.database ?? (await createTestDatabase("catalog"));
   const rotationKey = beside?.rotationKey ?? generateSigningKey("murmur-rotation");
   const catalogKey = beside?.catalogKey ?? generateSigningKey("murmur-catalog");
   const keySet = keySetOf([rotationKey, catalogKey].map(toPublicKey));
   const keyProvider = options.keyProvider ?? beside?.keyProvider ?? createTestKeyProvider();
-  const pool = createPool({ url: database.url, applicationName: "catalog-under-test" });
+  const pool = createPool({
+    url: options.databaseUrl ?? database.url,
+    applicationName: "catalog-under-test",
+    max: 20,
+    ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
+  });
   const catalog = createCatalog({
     pool,
     keyProvider,
@@ -102,8 +115,9 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     ...(options.clock && { clock: options.clock }),
     ...(options.log && { log: options.log }),
   });
-  const running = new AbortController();
-  const run = catalog.run(running.signal);
+  const stopping = new AbortController();
+  const running = catalog.run(stopping.signal);
+  running.catch(() => undefined); // `stop` throws it, or the test that looks at it.
   const port = await catalog.server.listen("127.0.0.1:0");
   const address = `127.0.0.1:${port}`;
   const channel = openChannel({ address });
@@ -115,6 +129,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     keySet,
     keyProvider,
     catalog,
+    running,
     developer: (who) => developerCredentials(rotationKey, who),
     rotation: (tenantId) =>
       serviceCredentials({ key: rotationKey, service: "rotation", audience: "catalog", tenantId }),
@@ -130,12 +145,12 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     },
     joinVm: (tenantId, name) => joinVm(test, tenantId, name),
     async stop() {
-      running.abort();
+      stopping.abort();
       channel.close();
       await catalog.server.stop(1_000);
-      await run;
       await pool.close();
-      if (!beside) await database.drop();
+      await running;
+      if (!beside && !options.database) await database.drop();
     },
   };
   return test;

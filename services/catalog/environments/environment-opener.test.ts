@@ -5,13 +5,15 @@ import {
   createEnvironmentReader,
   type EnvironmentReader,
 } from "../../../test/harness/environment-reader";
+import { createTestKeyProvider } from "../../../test/harness/key-provider";
 
+const provider = createTestKeyProvider();
 let catalog: TestCatalog;
 let acme: CatalogTenant;
 /** Remembers nothing of earlier tests. */
 let reader: EnvironmentReader;
 beforeAll(async () => {
-  catalog = await startCatalog();
+  catalog = await startCatalog({ keyProvider: provider });
 });
 beforeEach(async () => {
   reader = createEnvironmentReader(catalog);
@@ -152,7 +154,6 @@ describe("what was changed in the database gives nothing", () => {
 describe("a key provider that is away", () => {
   it("refuses a generation as away, and gives it when it is back", async () => {
     const agent = await agentWith({ A: "1" });
-    const provider = catalog.keyProvider as { isAway: boolean };
     provider.isAway = true;
     try {
       expect(await acme.open(agent, 1n)).toBe("away");
