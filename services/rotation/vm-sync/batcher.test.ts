@@ -1,0 +1,34 @@
+import { createBatcher } from "./batcher";
+
+describe("a batcher", () => {
+  it("handles a single item at once and gathers what comes meanwhile", async () => {
+    const batches: number[][] = [];
+    const batcher = createBatcher<number>(async (items) => {
+      batches.push(items);
+      await Promise.resolve();
+    }, 100);
+    const first = batcher.submit([1]);
+    expect(batches).toEqual([[1]]);
+    await Promise.all([first, batcher.submit([2]), batcher.submit([3, 4])]);
+    expect(batches).toEqual([[1], [2, 3, 4]]);
+  });
+
+  it("keeps batches within the limit", async () => {
+    const sizes: number[] = [];
+    const batcher = createBatcher<number>((items) => {
+      sizes.push(items.length);
+      return Promise.resolve();
+    }, 3);
+    await batcher.submit([1, 2, 3, 4, 5, 6, 7]);
+    expect(sizes).toEqual([3, 3, 1]);
+  });
+
+  it("tells those of a failed batch, and goes on", async () => {
+    const batcher = createBatcher<number>(
+      (items) => (items.includes(13) ? Promise.reject(new Error("no")) : Promise.resolve()),
+      1,
+    );
+    const outcomes = await Promise.allSettled([13, 1].map((item) => batcher.submit([item])));
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+  });
+});
