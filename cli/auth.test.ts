@@ -190,6 +190,19 @@ describe("the configuration", () => {
     });
   });
 
+  it.each([
+    ["catalog: nonsense", ": catalog must be HOST:PORT"],
+    ["catalog: 127.0.0.1:99999", ": catalog must be HOST:PORT"],
+    ['catalog: 127.0.0.1:1\ntoken: "two\\nlines"', ": token is no identity token"],
+    ["catalog: 127.0.0.1:1\nca_file: none.pem", "none.pem (ENOENT)"],
+  ])("with %j is refused before anything is sent", async (text, message) => {
+    writeFileSync(join(cwd, "murmur.local.yaml"), text);
+    const { code, stderr } = await murmur("secret ls");
+    expect(code).toBe(1);
+    expect(stderr).toContain(`murmur: secret ls: `);
+    expect(stderr).toContain(message);
+  });
+
   it("without a service's address says which file lacks it", async () => {
     const path = join(cwd, "murmur.local.yaml");
     writeFileSync(path, "token: t\n");

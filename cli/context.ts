@@ -5,6 +5,7 @@ import { findLocalConfig, type LocalConfig, readLocalConfig } from "./config/loc
 import { findWorkspace, requireWorkspace } from "./config/workspace";
 import { type ServiceAddress } from "./connect";
 import { LocalError } from "./errors";
+import { isAddress } from "./input/address";
 import { type Output } from "./output/output";
 import { type Terminal } from "./terminal";
 
@@ -57,5 +58,6 @@ function addressOf(config: LocalConfig, service: "catalog" | "rotation"): Servic
       `${config.path} has no ${service} address`,
       `Run murmur auth --${service} HOST:PORT, or write ${service}: HOST:PORT there.`,
     );
+  if (!isAddress(address)) throw new LocalError(`${config.path}: ${service} must be HOST:PORT`);
   return { address, token: config.token, caFile: config.caFile };
 }

@@ -13,13 +13,16 @@ import {
 import { writeLocalConfig } from "../config/write-local-config";
 import { connectRotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
+import { isAddress } from "../input/address";
 import { hiddenPrompt } from "../input/hidden-prompt";
 import { readStdin } from "../input/stdin";
+import { isTokenLike } from "../input/token";
 import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 import { patient } from "../patient";
 
 export const run: Run = async (context, call) => {
+  for (const option of ["catalog", "rotation"]) checkAddress(option, call.text(option));
   const path = pathToWrite(context);
   const config = await readLocalConfig(existsSync(path) ? path : undefined);
   const rotation = call.text("rotation") ?? config.rotation;
@@ -40,6 +43,10 @@ export const run: Run = async (context, call) => {
   report(context, identity, path);
 };
 
+function checkAddress(option: string, text: string | undefined): void {
+  if (text !== undefined && !isAddress(text)) throw new UsageError(`--${option} must be HOST:PORT`);
+}
+
 /** The file that is in force, else a new one below the working directory. */
 function pathToWrite({ terminal: { env, cwd } }: CommandContext): string {
   return findLocalConfig(env, cwd) ?? join(cwd, ".murmur", LOCAL_CONFIG);
@@ -53,7 +60,7 @@ async function readToken(
   const bytes =
     file === undefined ? await ask(terminal) : readTokenFile(resolve(terminal.cwd, file));
   const token = bytes.toString("utf8").trim();
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new LocalError("that is no identity token");
+  if (!isTokenLike(token)) throw new LocalError("that is no identity token");
   return sensitive(token);
 }
 

@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { type Environment } from "../../lib/config";
 import { sensitive, type Sensitive } from "../../lib/sensitive";
 import { LocalError } from "../errors";
+import { isTokenLike } from "../input/token";
 import { findNearest } from "./nearest";
 import { readTexts } from "./read-texts";
 
@@ -48,6 +49,8 @@ function refuseForeign(path: string): void {
 export async function readLocalConfig(path: string | undefined): Promise<LocalConfig> {
   const values = path === undefined ? new Map<string, string>() : await readTexts(path, KEYS);
   const token = values.get("token");
+  if (token !== undefined && !isTokenLike(token))
+    throw new LocalError(`${path ?? ""}: token is no identity token`, "Run murmur auth.");
   const caFile = values.get("ca_file");
   return {
     path,

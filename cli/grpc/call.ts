@@ -52,6 +52,7 @@ function isOfConnection(error: unknown): boolean {
 function checkStatus(answer: IncomingHttpHeaders): void {
   const code = answer["grpc-status"];
   if (code === "0") return;
+  if (answer[":status"] === undefined) throw unavailable("service is away", undefined, 200);
   if (code === undefined)
     throw unavailable(`the address is no gRPC service's (HTTP ${String(answer[":status"])})`);
   const details = answer["grpc-status-details-bin"];

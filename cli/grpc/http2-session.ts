@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import { LocalError } from "../errors";
 
 export interface SessionOptions {
   /** `host:port`. */
@@ -27,7 +28,7 @@ export function createHttp2Session({ address, caFile, headers }: SessionOptions)
     session =
       caFile === undefined
         ? connect(`http://${address}`)
-        : connect(`https://${address}`, { ca: readFileSync(caFile) });
+        : connect(`https://${address}`, { ca: readCertificates(caFile) });
     // Each stream tells of it, too.
     session.on("error", () => undefined);
     probe(session);
@@ -47,6 +48,15 @@ export function createHttp2Session({ address, caFile, headers }: SessionOptions)
       session?.destroy();
     },
   };
+}
+
+function readCertificates(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
+    throw new LocalError(`cannot read ca_file ${path} (${code})`);
+  }
 }
 
 function probe(session: ClientHttp2Session): void {
