@@ -28,3 +28,43 @@ try {
 } finally {
   rmSync(scratch, { recursive: true });
 }
+
+writeFileSync(join(root, "docs/errors.md"), errorsPage());
+
+/** docs/errors.md: every reason with the comment that its enum value has. */
+function errorsPage() {
+  const text = readFileSync(join(root, "proto/murmur/errors/v1/error_reason.proto"), "utf8");
+  const values = text.matchAll(/((?: {2}\/\/ .*\n)+) {2}ERROR_REASON_(\w+) = (\d+);/g);
+  const rows = [...values]
+    .filter(([, , name]) => name !== "UNSPECIFIED")
+    .map(([, comment, name]) => {
+      const sentence = comment
+        .replaceAll(/^ {2}\/\/ /gm, "")
+        .trim()
+        .replaceAll("\n", " ");
+      return `| \`${name}\` | ${sentence.replaceAll("|", "\\|")} |`;
+    });
+  return `# Errors
+
+<!-- Made by dev/generate-proto.mjs from proto/murmur/errors/v1/error_reason.proto. -->
+
+Every error carries a \`google.rpc.ErrorInfo\` with the domain \`murmur.dev\` and one of these reasons; \`BadRequest\` lists every wrong field, \`RetryInfo\` says when to ask again.
+
+| Code | Meaning | Again? |
+| --- | --- | --- |
+| \`INVALID_ARGUMENT\` | the request is wrong, whatever the state | no |
+| \`UNAUTHENTICATED\` | no valid credential; every cause looks the same | with another credential |
+| \`PERMISSION_DENIED\` | known, and not allowed | no |
+| \`NOT_FOUND\` | not there, or not yours to know of | no |
+| \`ALREADY_EXISTS\`, \`FAILED_PRECONDITION\` | the state does not allow it | when the state has changed |
+| \`ABORTED\` | lost a race | after reading again |
+| \`RESOURCE_EXHAUSTED\` | a limit is reached | after \`RetryInfo\` |
+| \`UNAVAILABLE\` | a dependency is away; nothing was half done | after \`RetryInfo\` |
+| \`DEADLINE_EXCEEDED\` | the deadline passed; nothing was half done | yes, with the same request id |
+| \`INTERNAL\` | a bug; the message has a request id, the log the rest | report it |
+
+| Reason | Means |
+| --- | --- |
+${rows.join("\n")}
+`;
+}

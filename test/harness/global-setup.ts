@@ -1,3 +1,4 @@
+import { downloadGrpcurl } from "../../dev/parts/grpcurl";
 import { downloadKafka } from "../../dev/parts/kafka";
 import { downloadOpenBao } from "../../dev/parts/openbao";
 import { startPartsServer, type PartsServer } from "./parts-server";
@@ -18,7 +19,7 @@ export default async function globalSetup({ nonFlagArgs }: { nonFlagArgs: string
 }
 
 async function download(): Promise<void> {
-  const downloads: Promise<unknown>[] = [];
+  const downloads: Promise<unknown>[] = [downloadGrpcurl()];
   if (process.env["MURMUR_TEST_KAFKA"] === undefined) downloads.push(downloadKafka());
   if (process.env["MURMUR_TEST_VAULT"] === undefined) downloads.push(downloadOpenBao());
   for (const outcome of await Promise.allSettled(downloads)) {

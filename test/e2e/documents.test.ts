@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { downloadGrpcurl } from "../../dev/parts/grpcurl";
+import { CONFIG_VARIABLES } from "../../lib/config-variables";
+import { startTestStack, type TestStack } from "../harness/stack";
+
+const ROOT = join(__dirname, "..", "..");
+
+interface Block {
+  code: string;
+  fails: boolean;
+  output: string | undefined;
+}
+
+/** The bash blocks of a page; a block that `fails` may be followed by what it prints. */
+function bashBlocks(page: string): Block[] {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  const blocks = text.matchAll(/```bash( fails)?\n([\s\S]*?)```(?:\n+```\n([\s\S]*?)```)?/g);
+  return [...blocks].map(([, fails, code = "", output]) => ({
+    code,
+    fails: fails !== undefined,
+    output,
+  }));
+}
+
+function runBash(
+  script: string,
+  env: Record<string, string>,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const options = { cwd: ROOT, env: { ...process.env, ...env }, timeout: 120_000 };
+    execFile("bash", ["-euo", "pipefail", "-c", script], options, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
+    });
+  });
+}
+
+describe("docs/grpc.md", () => {
+  let stack: TestStack;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    const directory = await downloadGrpcurl();
+    stack = await startTestStack();
+    env = {
+      MURMUR_CONFIG: stack.place.configFile,
+      PATH: `${directory}:${process.env["PATH"] ?? ""}`,
+    };
+  }, 600_000);
+  afterAll(() => stack.stop());
+
+  it("holds commands that work as they stand, with a real grpcurl", async () => {
+    const blocks = bashBlocks("docs/grpc.md");
+    expect(blocks.length).toBeGreaterThan(6);
+    const script = blocks.filter(({ fails }) => !fails).map(({ code }) => code);
+    const { code, stdout, stderr } = await runBash(script.join("\n"), env);
+    expect({ code, errors: stderr.match(/^ERROR:[^]*/m)?.[0] }).toEqual({ code: 0 });
+    for (const service of ["catalog.v1.SecretService", "rotation.v1.AgentService"])
+      expect(stdout).toContain(service);
+  }, 180_000);
+
+  it("shows the errors that the services answer", async () => {
+    const [setup, ...blocks] = bashBlocks("docs/grpc.md");
+    const failing = blocks.filter(({ fails }) => fails);
+    expect(failing.length).toBeGreaterThan(0);
+    for (const { code: script, output } of failing) {
+      const { code, stderr } = await runBash(`${setup?.code ?? ""}\n${script}`, env);
+      expect(code).not.toBe(0);
+      expect(stderr).toBe(output);
+    }
+  }, 60_000);
+
+  it("calls every RPC that is for developers", () => {
+    const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
+    const own =
+      /JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|StoreSpawnSecrets|ListRemovedVms|RenewIdentityToken|RemoveVm/;
+    const rpcs = ["catalog", "rotation"].flatMap((area) => {
+      const directory = join(ROOT, "proto/murmur", area, "v1");
+      return readdirSync(directory).flatMap((file) => {
+        const text = readFileSync(join(directory, file), "utf8");
+        const service = /^service (\w+)/m.exec(text)?.[1] ?? "";
+        return [...text.matchAll(/^ {2}rpc (\w+)/gm)].map(
+          ([, name = ""]) => `murmur.${area}.v1.${service}/${name}`,
+        );
+      });
+    });
+    for (const rpc of rpcs.filter((name) => !own.test(name))) expect(page).toContain(rpc);
+  });
+});
+
+describe("docs/operations.md", () => {
+  it("explains every configuration variable", () => {
+    const page = readFileSync(join(ROOT, "docs/operations.md"), "utf8");
+    const tls = page.replaceAll(
+      /`(MURMUR_\w+_TLS)_CERT_FILE`, `…_KEY_FILE`/g,
+      "$1_CERT_FILE $1_KEY_FILE",
+    );
+    for (const name of CONFIG_VARIABLES) expect(tls).toContain(name);
+  });
+});
+
+describe("the documents", () => {
+  it("link to pages that are there", () => {
+    const pages = [
+      "README.md",
+      "CONTRIBUTING.md",
+      "SECURITY.md",
+      ...readdirSync(join(ROOT, "docs"))
+        .filter((name) => name.endsWith(".md"))
+        .map((name) => `docs/${name}`),
+    ];
+    const missing = pages.flatMap((page) => {
+      const text = readFileSync(join(ROOT, page), "utf8");
+      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = ""]) => link);
+      return links
+        .filter((link) => !exists(join(ROOT, page, "..", link)))
+        .map((link) => `${page}: ${link}`);
+    });
+    expect(missing).toEqual([]);
+  });
+});
+
+function exists(path: string): boolean {
+  try {
+    readFileSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
