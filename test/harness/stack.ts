@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { SecretDelivery, SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
@@ -7,6 +8,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { StackOptions } from "../../dev/stack/options";
+export { WORKSPACE } from "../../dev/stack/stack";
 import { type Stack, startStack, WORKSPACE } from "../../dev/stack/stack";
 import { stackFileOf, type StackFile } from "../../dev/stack/stack-file";
 import { type Channel, type ClientOf, createClient, openChannel } from "../../lib/grpc/client";
@@ -34,7 +36,7 @@ export interface TestStack extends Stack {
   pidOf(part: string): number;
   /** SIGKILL, as in a crash, without warning; resolves when the part runs again. */
   kill(part: string): Promise<void>;
-  /** SIGSTOP to a part and all its children, until the returned function is called. */
+  /** SIGSTOP to a part with its children (agents left out), until the returned function is called. */
   freeze(part: string): () => void;
   /** Writes two secrets that hold the same random text: what mixes two sets is found by them. */
   setTwins(random: string): Promise<void>;
@@ -85,7 +87,9 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
     return pid;
   };
   const freeze = (part: string) => {
-    const pids = withDescendants(pidOf(part));
+    // Below a daemon are its agents, which a frozen daemon is no concern of.
+    const pid = pidOf(part);
+    const pids = part.startsWith("vm-agent") ? [pid] : withDescendants(pid);
     for (const pid of pids) signal(pid, "SIGSTOP");
     const thaw = () => {
       for (const pid of pids) signal(pid, "SIGCONT");
@@ -170,6 +174,11 @@ export async function setSecret(
     delivery: SecretDelivery.SECRET_DELIVERY_UNSPECIFIED,
     requestId: "",
   });
+}
+
+/** A random text that no other set holds, as long as the readers expect it. */
+export function freshRandom(): string {
+  return randomBytes(12).toString("hex");
 }
 
 /** A process and all below it, the parents first. */
