@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "./errno";
 import { readProcFile } from "./proc";
@@ -10,6 +10,8 @@ export interface Cgroup {
   /** As /proc/PID/cgroup names it. */
   name: string;
 }
+
+const STALE_MS = 60_000;
 
 /**
  * The control group below which this process may make its own: beneath the one that it runs in
@@ -65,6 +67,19 @@ export function removeCgroup(cgroup: Cgroup): boolean {
     return true;
   } catch (error) {
     return isMissing(error);
+  }
+}
+
+/**
+ * Removes the groups directly below `parent` whose name begins with `prefix`, that hold no process
+ * and are older than a minute: what daemons left that did not live to remove them. A younger one
+ * may be about to be entered.
+ */
+export function removeStaleCgroups(parent: Cgroup, prefix: string, now: Date): void {
+  for (const name of readdirSync(parent.path).filter((each) => each.startsWith(prefix))) {
+    const cgroup = childCgroup(parent, name);
+    const madeAt = statSync(cgroup.path, { throwIfNoEntry: false })?.ctimeMs;
+    if (madeAt !== undefined && now.getTime() - madeAt > STALE_MS) removeCgroup(cgroup);
   }
 }
 

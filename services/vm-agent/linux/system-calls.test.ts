@@ -1,6 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -112,7 +120,12 @@ test("a sealed process dumps no core, shows its memory to nobody, and passes not
     ...{ bundle: true, platform: "node", external: [koffi], alias: { koffi } },
   });
   const leaked = openSync(bundle, "r");
-  const child = spawn(process.execPath, [bundle], { stdio: ["ignore", "pipe", "inherit", leaked] });
+  // Root owns its processes' entries anyway; anybody else's become root's.
+  const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  chmodSync(directory, 0o755);
+  const child = spawn(process.execPath, [bundle], {
+    ...{ stdio: ["ignore", "pipe", "inherit", leaked], ...user },
+  });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   expect((await lines.next()).value).toBe("0");
   expect((await lines.next()).value).toBe("0");

@@ -66,6 +66,8 @@ async function startDaemon(
   const [command = "", ...args] = [...through, ...program];
   const child = spawn(command, args, {
     env: { PATH: process.env["PATH"] },
+    // A group of its own, which is then killed whole, as a terminal or a supervisor may do.
+    detached: true,
     ...user,
   });
   started.push(child);
@@ -87,7 +89,7 @@ async function startDaemon(
     states: async () => (await call({ method: "list" })) as AgentState[],
     async kill() {
       const ended = once(child, "exit");
-      child.kill("SIGKILL");
+      process.kill(-(child.pid ?? 0), "SIGKILL");
       await ended;
     },
   };

@@ -5,8 +5,8 @@
  * Only its child gives up the rights and becomes the agent, so an agent under another user can
  * neither end its shim nor write its own or another's status. It leaves behind, in this order:
  *
- * - `claim`, created exclusively: from now on this shim owns the start. Where the directory was
- *   taken away meanwhile, it ends here without having started anything;
+ * - `claim`: from now on the daemon cannot take the start back. Where it has done so, by moving the
+ *   directory away and removing it, the shim ends here without having started anything;
  * - `<events>/<id>.started`: the agent's /proc/PID/stat line, hence pid and start time, which stay
  *   the same through every exec that follows;
  * - `<events>/<id>.exit`: `exit <status>`, or `exit <status> said` when the shell reported a death
@@ -22,7 +22,7 @@ shift 3
 exec 3>&2 2>shim.log || exit 125
 trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
 read -r stat </proc/self/stat || exit 125
-(set -C && printf '%s\\n' "$stat" >claim) || exit 125
+printf '%s\\n' "$stat" >claim || exit 125
 (
   exec 2>&3 3>&-
   [ -z "$cgroup" ] || printf 0 >"$cgroup/cgroup.procs" || exit 125

@@ -2,7 +2,13 @@ import { type Clock, systemClock } from "../../../lib/clock";
 import { notFound } from "../../../lib/errors";
 import { type Log, silentLog } from "../../../lib/log";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { type Cgroup, childCgroup, makeCgroup, removeCgroup } from "../linux/cgroup";
+import {
+  type Cgroup,
+  childCgroup,
+  makeCgroup,
+  removeCgroup,
+  removeStaleCgroups,
+} from "../linux/cgroup";
 import { type ProcessIdentity, type ProcessInfo, readProcessTable } from "../linux/proc";
 import { type AgentState, hasEnded, type SpawnRequest } from "./agent";
 import { agentEnvironment } from "./agent-environment";
@@ -50,6 +56,7 @@ const START_MS = 10_000;
 const STATUS_MS = 5_000;
 const POLL_MS = 50;
 const TABLE_MS = 20;
+const GROUP_PREFIX = "murmur-";
 const GROUP_MS = 1_000;
 const GROUP_POLL_MS = 5;
 
@@ -79,6 +86,9 @@ export class Supervisor {
     };
     this.#directory = new StateDirectory(deps.stateDir);
     for (const agentId of this.#directory.list()) this.#attach(agentId);
+    if (deps.cgroupParent) {
+      removeStaleCgroups(deps.cgroupParent, GROUP_PREFIX, this.#deps.clock.now());
+    }
   }
 
   /** Begins to watch: from here on listeners are told. Twice is once. */
@@ -94,10 +104,17 @@ export class Supervisor {
     );
   }
 
-  /** Stops watching. The agents go on, and are found again by the next daemon. */
+  /**
+   * Stops watching, once the ends that are under way are done. The agents go on, and are found
+   * again by the next daemon.
+   */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#watching;
+    for (const { ending, settling } of this.#agents.values()) {
+      await ending;
+      await settling;
+    }
   }
 
   /** Every agent that is not forgotten, those that are over included. */
@@ -249,7 +266,7 @@ export class Supervisor {
     const { agentId, envDir } = request;
     const { cgroupParent, bootId, clock } = this.#deps;
     const user = request.user ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    const cgroup = cgroupParent && childCgroup(cgroupParent, `murmur-${agentId}`);
+    const cgroup = cgroupParent && childCgroup(cgroupParent, GROUP_PREFIX + agentId);
     return { agentId, bootId, envDir, user, createdAt: clock.now(), ...(cgroup && { cgroup }) };
   }
 
