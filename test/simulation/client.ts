@@ -30,8 +30,9 @@ export class Client {
 
   constructor(private readonly simulation: Simulation) {
     this.habits = biased(simulation.random, [
-      [22, () => this.changeSecret()],
-      [26, () => this.rekey()],
+      [14, () => this.changeSecret()],
+      [18, () => this.rekey()],
+      [16, () => this.rotate()],
       [20, () => this.spawn()],
       [6, () => this.kill()],
       [8, () => this.rollBack()],
@@ -89,9 +90,18 @@ export class Client {
     this.simulation.apply({ to: "catalog", message: { kind, name } });
   }
 
+  /** What people mostly do: a new value, and everybody gets it. */
+  private rotate(): void {
+    const name = this.simulation.random.pick(SECRETS) ?? "ALPHA";
+    this.simulation.apply({ to: "catalog", message: { kind: "set-secret", name } });
+    this.rekey();
+  }
+
   private rekey(): void {
     const { random, world } = this.simulation;
-    const rootId = random.pick(Object.keys(world.rotation.agents));
+    const agents = Object.values(world.rotation.agents);
+    const roots = agents.filter(({ parentId }) => parentId === undefined);
+    const rootId = random.pick(random.chance(0.6) ? roots : agents)?.id;
     if (rootId === undefined) return;
     const requestId = this.newId("rekey");
     const secrets = Object.entries(world.catalog.secrets);

@@ -1,16 +1,18 @@
 import { defects } from "./defects";
-import { simulate, type Failure } from "./simulate";
+import { simulate } from "./simulate";
 
 const SCHEDULES = 10_000;
 
-describe.each(defects)("trap: $trap", ({ mistake, breaks, reduce }) => {
+describe.each(defects)("trap: $trap", ({ mistake, breaks, reduce, from = 1 }) => {
   test(`the simulator catches that ${mistake}`, () => {
-    let caught: Failure | undefined;
-    for (let seed = 1; seed <= SCHEDULES && caught === undefined; seed += 1) {
-      const failure = simulate(seed, { reduce });
-      if (failure !== undefined && breaks.test(failure.what)) caught = failure;
+    let caught: string | undefined;
+    for (let i = 0; i < SCHEDULES && caught === undefined; i += 1) {
+      const seed = ((from - 1 + i) % SCHEDULES) + 1;
+      const what = simulate(seed, { reduce })?.what;
+      // Only its own symptom counts: a defect may well break something else on the way.
+      if (what !== undefined && breaks.test(what)) caught = what;
     }
-    expect(caught?.what).toMatch(breaks);
+    expect(caught).toMatch(breaks);
   }, 60_000);
 });
 

@@ -15,6 +15,8 @@ export interface Defect {
   /** How it shows. */
   breaks: RegExp;
   reduce: Reduce;
+  /** For a rare one: the seed of a schedule that shows it, to begin with. */
+  from?: number;
 }
 
 const withRules = (rules: Partial<Rules>): Reduce => createMachine({ rules });
@@ -137,6 +139,7 @@ export const defects: readonly Defect[] = [
     trap: "snapshots kept or pruned",
     mistake: "the floor passes an agent of which nothing is known to be applied",
     breaks: /was removed and is needed/,
+    from: 4323,
     reduce: withRules({
       releaseFloor: ({ desired, applied, rollbackSources }) =>
         desired === undefined
@@ -221,6 +224,7 @@ export const defects: readonly Defect[] = [
     trap: "revoke on the acks of one rollout",
     mistake: "a snapshot that is not kept is taken for one that nobody is on",
     breaks: /still uses it|after it was ended/,
+    from: 8543,
     reduce: withRules({
       holdersOf: (kept, living) =>
         kept

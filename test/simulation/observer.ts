@@ -14,6 +14,8 @@ export interface History {
   readonly endedInBoot: Set<string>;
   /** The highest version of each name in any snapshot of an agent. */
   readonly pinned: Map<string, Map<string, number>>;
+  /** Versions that were current when a rekey was asked for: its agents must get there. */
+  readonly promised: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** Generations that expired because their confirmation did not come within the hour. */
   readonly expired: Set<string>;
   /** Generations that were made by a rollback. */
@@ -25,16 +27,18 @@ export interface History {
  * data types but none of its rules.
  */
 export class Observer {
-  readonly history: History = {
-    reached: new Map(),
-    reachedInBoot: new Map(),
-    pinned: new Map(),
-    endedInBoot: new Set(),
-    expired: new Set(),
-    rollbacks: new Set(),
-  };
+  readonly history: History;
 
-  constructor(world: World) {
+  constructor(world: World, promised: History["promised"]) {
+    this.history = {
+      reached: new Map(),
+      reachedInBoot: new Map(),
+      pinned: new Map(),
+      endedInBoot: new Set(),
+      promised,
+      expired: new Set(),
+      rollbacks: new Set(),
+    };
     for (const [agentId, row] of Object.entries(world.catalog.agents)) {
       for (const { pins } of Object.values(row.snapshots)) {
         const highest = new Map(Object.entries(pins));

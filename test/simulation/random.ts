@@ -31,7 +31,7 @@ export function biased<T>(
   random: Random,
   weighted: readonly (readonly [number, T])[],
 ): readonly (readonly [number, T])[] {
-  const biases = [0.2, 0.7, 1, 1, 1.5, 3];
+  const biases = [0.1, 0.5, 1, 1, 2, 3];
   return weighted.map(([parts, item]) => [parts * (random.pick(biases) ?? 1), item]);
 }
 

@@ -3,20 +3,13 @@ import { neededGenerations } from "./catalog-invariants";
 import type { History } from "./observer";
 import { isCompleted, isOver, livingTree } from "./rotation-invariants";
 
-type Promised = ReadonlyMap<string, Readonly<Record<string, number>>>;
-
-interface Asked {
-  promised: Promised;
-  unanswered(): readonly string[];
-}
-
 /** Everything that is not as it should be once faults have stopped and all is quiet. */
-export function unrest(world: World, history: History, asked: Asked): string[] {
+export function unrest(world: World, history: History, unanswered: readonly string[]): string[] {
   return [
-    ...asked.unanswered().map((id) => `${id} was never answered`),
+    ...unanswered.map((id) => `${id} was never answered`),
     ...processes(world),
     ...agents(world),
-    ...rollouts(world, asked.promised, history),
+    ...rollouts(world, history),
     ...snapshots(world, history),
     ...spawnSecrets(world),
     ...revocations(world, history),
@@ -56,7 +49,7 @@ function agents(world: World): string[] {
 }
 
 /** Rollouts are complete, and nobody in their tree is on a version from before they were asked. */
-function rollouts(world: World, promised: Promised, { rollbacks }: History): string[] {
+function rollouts(world: World, { promised, rollbacks }: History): string[] {
   return Object.values(world.rotation.rollouts).flatMap((rollout) => {
     if (!isCompleted(rollout)) return [`${rollout.id} is not completed`];
     const promise = Object.entries(promised.get(rollout.id) ?? {});

@@ -17,7 +17,7 @@ export function comeToRest(simulation: Simulation): void {
   for (let round = 1; round <= MOST_ROUNDS; round += 1) {
     playRound(simulation);
     const { client, observer, world } = simulation;
-    if (round > 1) wrong = unrest(world, observer.history, client);
+    if (round > 1) wrong = unrest(world, observer.history, client.unanswered());
     if (round > 1 && wrong.length === 0) return;
     passTime(simulation);
   }

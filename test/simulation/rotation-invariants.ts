@@ -10,16 +10,19 @@ export function isOver(world: World, agentId: string): boolean {
   return agent === undefined || agent.killRequested || ENDS.includes(agent.phase);
 }
 
-/** The living agents at and below one, whoever is their parent's parent. */
+function isAtOrBelow(world: World, agent: AgentRow, rootId: string): boolean {
+  let at: AgentRow | undefined = agent;
+  while (at !== undefined && at.id !== rootId) {
+    at = at.parentId === undefined ? undefined : world.rotation.agents[at.parentId];
+  }
+  return at !== undefined;
+}
+
+/** The living agents at and below one. */
 export function livingTree(world: World, rootId: string): AgentRow[] {
-  const { agents } = world.rotation;
-  return Object.values(agents).filter((agent) => {
-    let at: AgentRow | undefined = agent;
-    while (at !== undefined && at.id !== rootId) {
-      at = at.parentId === undefined ? undefined : agents[at.parentId];
-    }
-    return at !== undefined && !isOver(world, agent.id);
-  });
+  return Object.values(world.rotation.agents).filter(
+    (agent) => isAtOrBelow(world, agent, rootId) && !isOver(world, agent.id),
+  );
 }
 
 export function isCompleted(rollout: Rollout): boolean {
@@ -34,6 +37,7 @@ export function lookAtRotation(history: History, before: World, after: World): v
     const was = before.rotation.agents[agent.id];
     if (was === agent) continue;
     if (was !== undefined) lookAtAgent(was, agent);
+    if (was?.desired !== agent.desired) lookAtDesired(history, agent, after);
     lookAtBelief(after, agent);
   }
   lookForOrphans(before, after);
@@ -53,6 +57,21 @@ function lookAtAgent(was: AgentRow, is: AgentRow): void {
   }
   if (ENDS.includes(was.phase) && is.phase !== was.phase) {
     throw new Violation(`${is.id} left the phase ${was.phase} for ${is.phase}`);
+  }
+}
+
+/** Whoever gets a generation gets all that was promised to its tree by a rekey before. */
+function lookAtDesired(history: History, agent: AgentRow, world: World): void {
+  const { id, desired = 0 } = agent;
+  const snapshot = world.catalog.agents[id]?.snapshots[desired];
+  if (snapshot === undefined || snapshot.rollback || isOver(world, id)) return;
+  for (const rollout of Object.values(world.rotation.rollouts)) {
+    if (!isAtOrBelow(world, agent, rollout.rootId)) continue;
+    for (const [name, version] of Object.entries(history.promised.get(rollout.id) ?? {})) {
+      const has = snapshot.pins[name];
+      if (has === undefined || has >= version) continue;
+      throw new Violation(`${rollout.id} missed ${id}: it is to get ${name}@${has}`);
+    }
   }
 }
 

@@ -13,7 +13,7 @@ const HAPPENINGS: readonly (readonly [number, Happen])[] = [
   [160, (s) => s.client.act()],
   [55, contact],
   [30, (s) => toReplica(s, "tail")],
-  [40, (s) => toReplica(s, "sweep")],
+  [35, (s) => toReplica(s, "sweep")],
   [15, expire],
   [12, exit],
   [12, fillDisk],
@@ -22,7 +22,7 @@ const HAPPENINGS: readonly (readonly [number, Happen])[] = [
   [14, crashDaemon],
   [9, reboot],
   [15, restart],
-  [15, letTimePass],
+  [20, letTimePass],
 ];
 
 /** Lets things happen, one after the other. */
@@ -38,8 +38,8 @@ export function playFaults(simulation: Simulation, steps: number): void {
 function deliverSomething(simulation: Simulation): void {
   const message = simulation.takeMessage();
   if (message === undefined) return;
-  if (simulation.random.chance(0.06)) return;
-  if (simulation.random.chance(0.06)) simulation.send(message);
+  if (simulation.random.chance(0.05)) return;
+  if (simulation.random.chance(0.1)) simulation.send(message.happening);
   simulation.deliver(message);
 }
 

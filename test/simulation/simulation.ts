@@ -6,15 +6,24 @@ import { Observer } from "./observer";
 import type { Happening } from "./play";
 import { seededRandom, type Random } from "./random";
 
+/** Every call has a deadline, far below the hour that an unconfirmed snapshot lives. */
+const DEADLINE_MS = 30 * 60_000;
+
+/** Something on its way: lost when it is not there in time. */
+export interface Message {
+  happening: Happening;
+  deadlineMs: number;
+}
+
 /** One schedule: the world, the network between its parties, its clock and its observer. */
 export class Simulation {
   readonly random: Random;
   readonly client: Client;
   readonly observer: Observer;
   /** Messages sent and not delivered; any of them may come next. */
-  private readonly network: Happening[] = [];
+  private readonly network: Message[] = [];
   /** Messages that met with a delay: much that was sent later comes before them. */
-  private readonly delayed: Happening[] = [];
+  private readonly delayed: Message[] = [];
   /** Parties that are down: what is sent to them is lost. */
   readonly down = new Set<string>();
   private readonly delays: number;
@@ -30,7 +39,7 @@ export class Simulation {
     this.random = seededRandom(seed);
     this.delays = this.random.pick([0, 0.1, 0.1, 0.3]) ?? 0;
     this.client = new Client(this);
-    this.observer = new Observer(world);
+    this.observer = new Observer(world, this.client.promised);
   }
 
   /** Something happens, now: the machine takes a step and the observer looks at it. */
@@ -50,22 +59,23 @@ export class Simulation {
   }
 
   send(happening: Happening): void {
-    (this.random.chance(this.delays) ? this.delayed : this.network).push(happening);
+    const lane = this.random.chance(this.delays) ? this.delayed : this.network;
+    lane.push({ happening, deadlineMs: this.nowMs + DEADLINE_MS });
   }
 
   /** Takes any message from the network; undefined when there is none. */
-  takeMessage(): Happening | undefined {
+  takeMessage(): Message | undefined {
     const late = this.network.length === 0 || this.random.chance(0.04);
-    const messages = late ? this.delayed : this.network;
-    const index = this.random.below(messages.length);
-    const taken = messages[index];
-    const last = messages.pop();
-    if (taken !== last && last !== undefined) messages[index] = last;
+    const lane = late && this.delayed.length > 0 ? this.delayed : this.network;
+    const index = this.random.below(lane.length);
+    const taken = lane[index];
+    const last = lane.pop();
+    if (taken !== last && last !== undefined) lane[index] = last;
     return taken;
   }
 
-  deliver(message: Happening): void {
-    if (!this.down.has(partyOf(message))) this.apply(message);
+  deliver({ happening, deadlineMs }: Message): void {
+    if (this.nowMs <= deadlineMs && !this.down.has(partyOf(happening))) this.apply(happening);
   }
 }
 

@@ -153,8 +153,7 @@ function replace(
   old: SnapshotTransaction,
   by: SnapshotTransaction | undefined,
 ): void {
-  const transactions = turn.state.transactions.flatMap((each) =>
-    each !== old ? [each] : by === undefined ? [] : [by],
-  );
+  const others = turn.state.transactions.filter((each) => each !== old);
+  const transactions = by === undefined ? others : [...others, by];
   turn.state = { ...turn.state, transactions };
 }

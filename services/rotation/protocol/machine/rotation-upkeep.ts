@@ -4,7 +4,7 @@ import type { ToReplica } from "./messages";
 import type { RotationTurn } from "./rotation-turn";
 import { tellVm } from "./rotation-announce";
 import { askForSnapshot, startFirstSnapshot } from "./rotation-operations";
-import type { AgentRow, Release } from "./world";
+import type { AgentRow, Release, Rollout } from "./world";
 
 type Message<K extends ToReplica["kind"]> = Extract<ToReplica, { kind: K }>;
 
@@ -24,9 +24,13 @@ export function onSweep(turn: RotationTurn, _message: Message<"sweep">): void {
   for (const agent of agents) {
     if (agent.desired === undefined && !isEnding(agent)) startFirstSnapshot(turn, agent);
   }
+  const rollouts = Object.values(turn.db.rollouts).map(({ targets }) => ({
+    targets,
+    rolloutOpen: rolloutState(Object.values(targets)) === "open",
+  }));
   const releases: Record<string, Release> = {};
   for (const agent of agents) {
-    const release = releaseOf(turn, agent);
+    const release = releaseOf(turn, agent, rollouts);
     if (!sameRelease(release, agent.released)) releases[agent.id] = release;
   }
   if (Object.keys(releases).length > 0) {
@@ -36,10 +40,13 @@ export function onSweep(turn: RotationTurn, _message: Message<"sweep">): void {
   endVersions(turn);
 }
 
-function releaseOf(turn: RotationTurn, agent: AgentRow): Release {
-  const candidates = Object.values(turn.db.rollouts).flatMap(({ targets }) => {
+function releaseOf(
+  turn: RotationTurn,
+  agent: AgentRow,
+  rollouts: readonly { targets: Rollout["targets"]; rolloutOpen: boolean }[],
+): Release {
+  const candidates = rollouts.flatMap(({ targets, rolloutOpen }) => {
     const target = targets[agent.id];
-    const rolloutOpen = rolloutState(Object.values(targets)) === "open";
     return target === undefined ? [] : [{ ...target, rolloutOpen }];
   });
   const { desired, applied } = agent;
