@@ -30,8 +30,6 @@ const GROUP = 2;
 const SESSION = 3;
 const THREADS = 17;
 const START_TIME = 19;
-/** USER_HZ: the same on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
 
 /**
  * Reads one line of /proc/PID/stat; undefined when it is not one. The name may hold spaces,
@@ -102,12 +100,6 @@ export function isLiving(info: ProcessInfo): boolean {
 export function isAlive(identity: ProcessIdentity): boolean {
   const info = readProcess(identity.pid);
   return info?.startTime === identity.startTime && isLiving(info);
-}
-
-/** When a process began, by the machine's clock: to be shown, not to be compared. */
-export function startDateOf({ startTime }: ProcessIdentity): Date {
-  const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1] ?? 0);
-  return new Date((bootSeconds + startTime / TICKS_PER_SECOND) * 1000);
 }
 
 /** The real uid of a process; undefined when it is gone. */

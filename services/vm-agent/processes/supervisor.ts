@@ -97,8 +97,8 @@ export class Supervisor {
       {
         directory: this.#directory.events,
         ...{ clock: this.#deps.clock, log: this.#deps.log, sweepEveryMs: this.#deps.sweepEveryMs },
-        onMark: (agentId) => this.#refresh(this.#agents.get(agentId)),
-        onSweep: () => this.#sweep(),
+        onMark: (agentId) => this.#guarded(() => this.#refresh(this.#agents.get(agentId))),
+        onSweep: () => this.#guarded(() => this.#sweep()),
       },
       this.#stopping.signal,
     );
@@ -250,7 +250,7 @@ export class Supervisor {
       const shim = await launchShim(this.#directory, this.#environment(request), record, request);
       shim.once("exit", () => {
         agent.isShimGone = true;
-        this.#refresh(agent);
+        this.#guarded(() => this.#refresh(agent));
       });
     } catch (error) {
       this.#agents.delete(agent.id);
@@ -273,6 +273,15 @@ export class Supervisor {
   #environment({ envDir, user }: SpawnRequest): Record<string, string> {
     const { inheritedEnv: inherited, socketPath } = this.#deps;
     return agentEnvironment({ inherited, socketPath, envDir, ...(user && { user }) });
+  }
+
+  /** For looks that nobody waits for: out of descriptors, say, the next sweep looks again. */
+  #guarded(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.#deps.log.error("agents could not be looked at", { error });
+    }
   }
 
   /** Looks at an agent anew, tells what changed, and cleans up after one that is over. */
