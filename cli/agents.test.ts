@@ -192,6 +192,17 @@ describe("agents of a real catalog and rotation", () => {
     });
   });
 
+  it("are left out of the list of VMs while rotation is away", async () => {
+    const token = (await murmur("auth token")).stdout.trim();
+    const half = { catalog: catalog.address, rotation: "127.0.0.1:1", token };
+    const run = await murmur("vm ls", { cwd: cli.configured(half) });
+    expect(run).toMatchObject({
+      code: 0,
+      stderr: "warning: rotation is away: nothing is known of agents\n",
+    });
+    expect(lines(run)[1]).toMatch(/^build-1 .* \? {7}\?$/);
+  });
+
   it("are refused with values whose names are reserved, before anything is started", async () => {
     const { code, stderr } = await murmur("spawn -e LD_PRELOAD=x bad -- true");
     expect(code).toBe(1);
