@@ -27,6 +27,16 @@ export interface CallDeps {
   log: Log;
   /** Cap for calls whose client set no deadline or a longer one; streams have none. */
   maxTimeoutMs: number;
+  /** Told of every call that was refused for want of a credential or a right, for the audit. */
+  onRefused?: (refused: RefusedCall) => void;
+}
+
+/** A call that was refused: UNAUTHENTICATED, or PERMISSION_DENIED to a known caller. */
+export interface RefusedCall {
+  method: string;
+  /** Network address of the caller. */
+  peer: string;
+  principal: Principal | undefined;
 }
 
 /** The part of a grpc-js server call that the wrapper uses. */
@@ -66,8 +76,9 @@ export async function runCall<T>(
   const tracer = trace.getTracer("murmur");
   return tracer.startActiveSpan(shape.method, { kind: SpanKind.SERVER }, parent, async (span) => {
     const log = deps.log.child({ method: shape.method, requestId });
+    let principal: Principal | undefined;
     try {
-      const principal = await deps.authenticate({
+      principal = await deps.authenticate({
         method: shape.method,
         get: (key) => firstText(call.metadata, key),
       });
@@ -75,7 +86,9 @@ export async function runCall<T>(
       const context: CallContext = {
         method: shape.method,
         requestId,
-        signal: deadline.signal,
+        get signal() {
+          return deadline.signal;
+        },
         timeoutMs,
         peer: call.getPeer(),
         log,
@@ -85,6 +98,8 @@ export async function runCall<T>(
     } catch (error) {
       if (!isAppError(error)) log.error("call failed with a bug", { error });
       else if (error.code === "UNAVAILABLE") log.warn("call failed", { error });
+      else if (error.code === "UNAUTHENTICATED" || error.code === "PERMISSION_DENIED")
+        deps.onRefused?.({ method: shape.method, peer: call.getPeer(), principal });
       span.setStatus({
         code: SpanStatusCode.ERROR,
         message: isAppError(error) ? error.code : "INTERNAL",
@@ -120,49 +135,59 @@ function timeLeftMs(call: IncomingCall, maxTimeoutMs: number, isStream: boolean)
   return isStream ? leftMs : Math.min(leftMs, maxTimeoutMs);
 }
 
-/** Aborts when time is up or the caller is gone, and lets a body that ignores it be left behind. */
+/**
+ * Aborts when time is up or the caller is gone, and lets a body that ignores it be left behind. The
+ * signal is made when it is first asked for: most calls are over before anyone would look at it.
+ */
 function startDeadline(call: IncomingCall, timeoutMs: number) {
-  const controller = new AbortController();
-  const cancelled = () =>
-    new AppError({
-      code: "CANCELLED",
-      reason: ErrorReason.ERROR_REASON_CANCELLED,
-      message: "the caller went away",
-    });
+  let isOver = false;
+  let reason: AppError | undefined;
+  let controller: AbortController | undefined;
+  let reject: (error: AppError) => void = () => undefined;
+  const abort = (why: AppError) => {
+    reason ??= why;
+    controller?.abort(reason);
+    reject(reason);
+  };
   call.on("cancelled", () => {
-    controller.abort(cancelled());
+    // It also comes when a call that was answered closes.
+    if (!isOver) abort(callerGone());
   });
-  if (call.cancelled) controller.abort(cancelled());
-  if (timeoutMs <= 0) controller.abort(deadlineExceeded());
+  if (call.cancelled) abort(callerGone());
+  if (timeoutMs <= 0) abort(deadlineExceeded());
   const timer = Number.isFinite(timeoutMs)
     ? setTimeout(
         () => {
-          controller.abort(deadlineExceeded());
+          abort(deadlineExceeded());
         },
         Math.min(timeoutMs, 2 ** 31 - 1),
       )
     : undefined;
-  const { signal } = controller;
   return {
-    signal,
+    get signal() {
+      controller ??= new AbortController();
+      if (reason && !controller.signal.aborted) controller.abort(reason);
+      return controller.signal;
+    },
     clear: () => {
+      isOver = true;
       clearTimeout(timer);
     },
-    async race<T>(work: Promise<T>): Promise<T> {
-      let onAbort: () => void = () => undefined;
-      const aborted = new Promise<never>((_resolve, reject) => {
-        onAbort = () => {
-          reject(signal.reason as Error);
-        };
-        if (signal.aborted) onAbort();
-        else signal.addEventListener("abort", onAbort, { once: true });
+    race<T>(work: Promise<T>): Promise<T> {
+      return new Promise((resolve, rejectRace) => {
+        reject = rejectRace;
+        // Left behind after an abort, the outcome of the work has no reader.
+        work.then(resolve, rejectRace);
+        if (reason) rejectRace(reason);
       });
-      work.catch(() => undefined); // Left behind after an abort: its outcome has no reader.
-      try {
-        return await Promise.race([work, aborted]);
-      } finally {
-        signal.removeEventListener("abort", onAbort);
-      }
     },
   };
+}
+
+function callerGone(): AppError {
+  return new AppError({
+    code: "CANCELLED",
+    reason: ErrorReason.ERROR_REASON_CANCELLED,
+    message: "the caller went away",
+  });
 }

@@ -5,6 +5,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { type Clock, systemClock } from "../../lib/clock";
+import { unavailable } from "../../lib/errors";
 import type { Channel } from "../../lib/grpc/client";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
@@ -27,6 +28,7 @@ import { createVmStreams } from "./announce/vm-streams";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
+import { createRefusals } from "./refusals";
 import { createReleases } from "./releases/releases";
 import { createRemovedVms } from "./removed-vms/removed-vms";
 import { createRolloutSignals } from "./rollouts/rollout-signals";
@@ -62,14 +64,19 @@ const MAX_TIMEOUT_MS = 30_000;
 /** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
 export function createRotation(deps: RotationDeps): Rotation {
   const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
+  const refusals = createRefusals({ db: pool, clock, log });
   const server = createGrpcServer({
     authenticate: createAuthenticator({ keySet: deps.keySet, service: "rotation", clock }),
     access: ROTATION_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,
     maxTimeoutMs: MAX_TIMEOUT_MS,
+    onRefused: (refused) => {
+      refusals.note(refused);
+    },
     ...(deps.tls && { tls: deps.tls }),
   });
+  const stopping = new AbortController();
   const replicaId = randomUUID();
   const agents = createPostgresAgentStore(pool);
   const writer = postgresAgentWriter;
@@ -98,7 +105,11 @@ export function createRotation(deps: RotationDeps): Rotation {
   server.add(AgentServiceService, createAgentService({ ...common, contactOf }));
   server.add(
     RolloutServiceService,
-    createRolloutService({ ...common, catchUpRemovals: () => removedVms.catchUp() }),
+    createRolloutService({
+      ...common,
+      catchUpRemovals: () => removedVms.catchUp(),
+      stopping: stopping.signal,
+    }),
   );
   server.add(
     VmSyncServiceService,
@@ -106,16 +117,23 @@ export function createRotation(deps: RotationDeps): Rotation {
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
 
+  const endStreams = () => {
+    server.health.set("", false);
+    streams.closeAll(unavailable("the service is stopping", undefined, 0));
+    stopping.abort();
+  };
   return {
     server,
     async run(signal) {
+      signal.addEventListener("abort", endStreams, { once: true });
       await Promise.all([
         tail.run(signal),
-        runHeartbeats({ replicaId, vms, tail, streams, clock, log }, signal),
+        runHeartbeats({ replicaId, vms, tail, streams, health: server.health, clock, log }, signal),
         removedVms.run(signal),
         releases.run(signal),
         missingGenerations.run(signal),
         kafka?.run(signal),
+        refusals.run(signal),
         runUpkeep({ db: pool, hasPublisher: kafka !== undefined, clock, log }, signal),
       ]);
     },

@@ -33,6 +33,8 @@ export interface TestRotation {
   pool: Pool;
   rotation: Rotation;
   clients(credentials?: Credentials): RotationClients;
+  /** Begins the stop as a signal to the process does; `stop` finishes it. */
+  interrupt(): void;
   stop(): Promise<void>;
 }
 
@@ -95,6 +97,9 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         vmSync: createClient(VmSyncServiceService, authenticated),
         identity: createClient(IdentityServiceService, authenticated),
       };
+    },
+    interrupt: () => {
+      running.abort();
     },
     stop: () => (stopping ??= stop()),
   };

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../../../lib/clock";
+import type { HealthReporter } from "../../../lib/grpc/health";
 import { AppError } from "../../../lib/errors";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { type Log, silentLog } from "../../../lib/log";
@@ -11,6 +12,8 @@ export interface HeartbeatsDeps {
   vms: Pick<VmStore, "beat">;
   tail: Pick<StreamTail, "watermarkAgeMs" | "isBehind">;
   streams: VmStreams;
+  /** Where `postgres` is said to be away: calls that need it fail, and nothing else. */
+  health: HealthReporter;
   clock?: Clock;
   log?: Log;
 }
@@ -32,10 +35,12 @@ export function replicaBehind(): AppError {
  * replica lives. A replica whose view is too old closes its streams instead.
  */
 export async function runHeartbeats(deps: HeartbeatsDeps, signal: AbortSignal): Promise<void> {
-  const { clock = systemClock, log = silentLog, streams, tail, vms, replicaId } = deps;
+  const { clock = systemClock, log = silentLog, streams, tail, vms, replicaId, health } = deps;
   let beating = false;
   while (!signal.aborted) {
-    if (tail.isBehind()) streams.closeAll(replicaBehind());
+    const isBehind = tail.isBehind();
+    health.set("postgres", !isBehind);
+    if (isBehind) streams.closeAll(replicaBehind());
     else streams.heartbeat(tail.watermarkAgeMs());
     if (!beating) {
       beating = true;

@@ -3,7 +3,7 @@ import type {
   RolloutServiceService,
   WatchRolloutResponse,
 } from "../../../../gen/murmur/rotation/v1/rollouts";
-import { notFound } from "../../../../lib/errors";
+import { notFound, unavailable } from "../../../../lib/errors";
 import { quoted } from "../../../../lib/quoted";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
@@ -21,6 +21,8 @@ import { watchRollout } from "./watch-rollout";
 export interface RolloutServiceDeps extends RekeyDeps {
   rollouts: RolloutStore;
   signals: RolloutSignals;
+  /** Aborts when the service stops: watchers are told to come back. */
+  stopping: AbortSignal;
 }
 
 /** The handlers of RolloutService. */
@@ -84,7 +86,10 @@ async function* watch(
   const subscription = deps.signals.subscribe({ tenantId, rolloutId: rolloutId.toLowerCase() });
   try {
     const readNow = () => read(deps, tenantId, rolloutId);
-    yield* watchRollout(readNow, subscription, context);
+    yield* watchRollout(readNow, subscription, {
+      signal: AbortSignal.any([context.signal, deps.stopping]),
+    });
+    if (deps.stopping.aborted) throw unavailable("the service is stopping", undefined, 100);
   } finally {
     subscription.close();
   }

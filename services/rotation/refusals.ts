@@ -1,0 +1,105 @@
+import { type Clock, systemClock } from "../../lib/clock";
+import type { RefusedCall } from "../../lib/grpc/run-call";
+import { type Log, silentLog } from "../../lib/log";
+import type { Db } from "../../lib/postgres/db";
+
+export interface RefusalsDeps {
+  db: Db;
+  clock?: Clock;
+  log?: Log;
+}
+
+/** Writes refused calls to the audit, gathered: a flood of them is one row with a count. */
+export interface Refusals {
+  note(refused: RefusedCall): void;
+  flush(): Promise<void>;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+interface Entry {
+  tenantId: string;
+  kind: string;
+  id: string;
+  method: string;
+  peer: string;
+  count: number;
+}
+
+const EVERY_MS = 5_000;
+/** Beyond so many kinds at once they are counted together: memory is not the caller's to fill. */
+const MAX_ENTRIES = 1_000;
+/** Refusals that have no tenant are the installation's. */
+const INSTALLATION = "";
+
+export function createRefusals({
+  db,
+  clock = systemClock,
+  log = silentLog,
+}: RefusalsDeps): Refusals {
+  let entries = new Map<string, Entry>();
+  const add = (entry: Entry) => {
+    const { tenantId, kind, id, method, peer } = entry;
+    const key = JSON.stringify([tenantId, kind, id, method, peer]);
+    const known = entries.get(key);
+    if (known) known.count += entry.count;
+    else entries.set(key, entry);
+  };
+  const flush = async () => {
+    if (entries.size === 0) return;
+    const batch = entries;
+    entries = new Map();
+    try {
+      await write(db, [...batch.values()]);
+    } catch (error) {
+      for (const entry of batch.values()) add(entry);
+      throw error;
+    }
+  };
+  return {
+    note({ method, peer, principal }) {
+      const isFull = entries.size >= MAX_ENTRIES;
+      const who = principal ?? { tenantId: INSTALLATION, kind: "unknown", id: "" };
+      add({
+        tenantId: who.tenantId,
+        kind: who.kind,
+        id: isFull ? "" : who.id,
+        method,
+        peer: isFull ? "" : addressOf(peer),
+        count: 1,
+      });
+    },
+    flush,
+    async run(signal) {
+      while (!signal.aborted) {
+        await clock.sleep(EVERY_MS, signal);
+        await flush().catch((error: unknown) => {
+          log.debug("refused calls could not be audited yet", { error });
+        });
+      }
+    },
+  };
+}
+
+/** Without the port, which differs with every connection. */
+function addressOf(peer: string): string {
+  return peer.replace(/:\d+$/, "");
+}
+
+async function write(db: Db, entries: readonly Entry[]): Promise<void> {
+  await db.query(
+    `insert into rotation.audit (tenant_id, actor_kind, actor_id, peer,
+       action, object_kind, object_id, outcome, detail)
+     select tenant_id, kind, id, peer, 'call', 'rpc', method, 'refused',
+       jsonb_build_object('count', count)
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+       as e(tenant_id, kind, id, method, peer, count)`,
+    [
+      entries.map(({ tenantId }) => tenantId),
+      entries.map(({ kind }) => kind),
+      entries.map(({ id }) => id),
+      entries.map(({ method }) => method),
+      entries.map(({ peer }) => peer),
+      entries.map(({ count }) => count),
+    ],
+  );
+}
