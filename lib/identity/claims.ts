@@ -72,11 +72,11 @@ export function issueServiceToken(
 }
 
 /** Turns a verified token into a principal; a VM also needs its proof's thumbprint to match. */
-export function toPrincipal(
+export async function toPrincipal(
   token: VerifiedToken,
   method: string,
-  verifyProof: () => string,
-): Principal {
+  verifyProof: () => Promise<string>,
+): Promise<Principal> {
   const { claims, subject, issuer, audience } = token;
   const tenantId = text(claims["ten"]);
   switch (claims["knd"]) {
@@ -97,7 +97,7 @@ export function toPrincipal(
     case "vm": {
       const keyThumbprint = text((claims["cnf"] as { jkt?: unknown } | undefined)?.jkt);
       if (issuer !== ISSUERS.vms || audience !== PRODUCT_AUDIENCE) throw unauthenticated();
-      if (verifyProof() !== keyThumbprint) throw unauthenticated();
+      if ((await verifyProof()) !== keyThumbprint) throw unauthenticated();
       return { kind: "vm", tenantId, id: subject, name: text(claims["nam"]), keyThumbprint };
     }
     case "service":

@@ -70,8 +70,8 @@ async function deliver(
 ): Promise<DeliveredEnvironment[]> {
   const results: DeliveredEnvironment[] = [];
   let bytes = 0;
-  for (const handle of handles) {
-    context.signal.throwIfAborted();
+  for (const [at, handle] of handles.entries()) {
+    if (at > 0) context.signal.throwIfAborted();
     const isFull = bytes > 0 && bytes + handle.sizeBytes + RESULT_OVERHEAD_BYTES > MAX_ANSWER_BYTES;
     const result = isFull ? deferred() : await openAndSeal(session, nonce, handle, context);
     const size = result.$case === "sealed" ? result.value.ciphertext.length : 0;

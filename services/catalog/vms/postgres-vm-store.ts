@@ -1,6 +1,7 @@
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransaction } from "../../../lib/postgres/transaction";
 import { type Caller, writeAudit } from "../audit";
+import { batched } from "../store/batched";
 import { joinVm } from "./postgres-join";
 import { keyFromRow, macFromRow, VM_COLUMNS, vmFromRow, type VmRow } from "./postgres-vm-row";
 import type { Vm } from "./vm";
@@ -18,6 +19,8 @@ export interface PostgresVmStoreDeps {
 
 /** The register in the schema `catalog`. */
 export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmStore {
+  // Asked in every fetch, of the database: what is saved is statements, not questions.
+  const hasRights = batched((claims: readonly Claim[]) => checkRights(pool, claims));
   return {
     issueJoinToken: async (caller, token) => {
       const makeMac = await macs.makerFor(caller.tenantId);
@@ -35,15 +38,7 @@ export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmSt
       return rowCount === 1;
     },
     auditRefusal: (vm, peer, action) => auditRefusal(pool, vm, peer, action),
-    hasRights: async (tenantId, vmId, keyThumbprint) => {
-      const { rowCount } = await pool.query(
-        `select from catalog.vms
-         where tenant_id = $1 and id = $2 and key_thumbprint = $3 and removed_at is null`,
-        [tenantId, vmId, keyThumbprint],
-        { name: "vm-has-rights" },
-      );
-      return rowCount === 1;
-    },
+    hasRights: (tenantId, vmId, keyThumbprint) => hasRights({ tenantId, vmId, keyThumbprint }),
     list: async (tenantId, { limit, after }, name) => {
       const { rows } = await pool.query<VmRow>(
         `select ${VM_COLUMNS} from catalog.vms
@@ -57,6 +52,32 @@ export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmSt
     remove: (caller, name) => withTransaction(pool, (tx) => removeVm(tx, caller, name)),
     listRemovals: (afterSequence) => listRemovals(pool, afterSequence),
   };
+}
+
+interface Claim {
+  tenantId: string;
+  vmId: string;
+  keyThumbprint: string;
+}
+
+async function checkRights(pool: Pool, claims: readonly Claim[]): Promise<boolean[]> {
+  const { rows } = await pool.query<{ claim: number }>(
+    `select claimed.claim
+     from unnest($1::text[], $2::text[], $3::text[], $4::int[])
+       as claimed (tenant_id, id, key_thumbprint, claim)
+     join catalog.vms v
+       on v.tenant_id = claimed.tenant_id and v.id = claimed.id
+       and v.key_thumbprint = claimed.key_thumbprint and v.removed_at is null`,
+    [
+      claims.map(({ tenantId }) => tenantId),
+      claims.map(({ vmId }) => vmId),
+      claims.map(({ keyThumbprint }) => keyThumbprint),
+      claims.map((_, claim) => claim),
+    ],
+    { name: "check-vm-rights" },
+  );
+  const found = new Set(rows.map(({ claim }) => claim));
+  return claims.map((_, claim) => found.has(claim));
 }
 
 async function findKey(pool: Pool, macs: VmMacs, vmId: string): Promise<KeyLookup> {
