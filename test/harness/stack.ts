@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { Client } from "pg";
 import { SecretDelivery, SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
@@ -43,6 +44,8 @@ export interface TestStack extends Stack {
   /** Rekeys an agent and resolves with the generations that were asked for, by path. */
   rekey(path: string, requestId?: string): Promise<Map<string, bigint>>;
   agent(path: string): Promise<Agent>;
+  /** Asks PostgreSQL itself, past the services. */
+  query<Row extends object>(text: string, params?: unknown[]): Promise<Row[]>;
   /** Waits until the service says that an agent stands on at least this generation. */
   applied(path: string, generation: bigint, timeoutMs?: number): Promise<void>;
 }
@@ -110,6 +113,15 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
     pidOf,
     freeze,
     agent,
+    async query<Row extends object>(text: string, params: unknown[] = []) {
+      const client = new Client({ connectionString: place.postgresUrl });
+      await client.connect();
+      try {
+        return (await client.query<Row>(text, params)).rows;
+      } finally {
+        await client.end();
+      }
+    },
     async kill(part) {
       const pid = pidOf(part);
       process.kill(pid, "SIGKILL");
