@@ -21,6 +21,10 @@ export interface TelemetryOptions {
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   if (options.endpoint === undefined) return { stop: () => Promise.resolve() };
   process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = options.endpoint;
+  process.env["OTEL_METRICS_EXPORTER"] ??= "otlp";
+  process.env["OTEL_LOGS_EXPORTER"] ??= "none";
+  // Soon enough to watch a rollout by it.
+  process.env["OTEL_BSP_SCHEDULE_DELAY"] ??= "500";
   const { NodeSDK } = await import("@opentelemetry/sdk-node");
   const sdk = new NodeSDK({
     serviceName: options.service,

@@ -1,6 +1,6 @@
-import { context, propagation } from "@opentelemetry/api";
 import { randomUUID } from "node:crypto";
 import type { LaunchableAgent } from "../agents/domain/agent";
+import { currentTraceparent } from "../../../lib/trace";
 
 /** Says that a VM should look: one row of the outbox, one event. */
 export interface Announcement {
@@ -39,10 +39,4 @@ export function announce(
     traceparent,
     agents: ofVm,
   }));
-}
-
-function currentTraceparent(): string {
-  const carrier: Record<string, string> = {};
-  propagation.inject(context.active(), carrier);
-  return carrier["traceparent"] ?? "";
 }

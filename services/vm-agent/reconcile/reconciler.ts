@@ -10,6 +10,7 @@ import type { Clock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import { backoffMs } from "../../../lib/retry";
+import { runUnder } from "../../../lib/trace";
 import { hasEnded } from "../processes/agent";
 import type { AgentLives } from "./agent-lives";
 import { reportEnd } from "./agent-reports";
@@ -17,6 +18,7 @@ import { DesiredState } from "./desired-state";
 import type { EnvironmentSource } from "./environment-source";
 import type { EnvWriter } from "./env-writer";
 import { planWork, type Fetch, type LocalAgent, type Plan } from "./plan";
+import { createSwapMetrics } from "./swap-metrics";
 import type { SwapPacer } from "./swap-pacer";
 
 export interface ReconcilerDeps {
@@ -42,6 +44,9 @@ export class Reconciler {
   readonly #desired = new DesiredState();
   readonly #failures = new Map<string, Ack>();
   readonly #ended = new Map<string, AgentReport>();
+  readonly #metrics = createSwapMetrics();
+  /** The call that changed the state last, and when that was heard. */
+  #news = { traceparent: "", atMs: 0 };
   #wake = new AbortController();
   #attempts = 0;
 
@@ -55,6 +60,7 @@ export class Reconciler {
   /** Takes a whole state or a delta and wakes the loop. */
   take(state: VmDesiredState): void {
     this.#desired.take(state);
+    this.#news = { traceparent: state.traceparent, atMs: this.deps.clock.monotonicMs() };
     this.wake();
   }
 
@@ -113,9 +119,9 @@ export class Reconciler {
     this.#reportUnstarted(plan);
     this.deps.lives.end(plan.end);
     const { now, laterMs } = this.#pace(plan.fetch);
-    if (now.length > 0) await this.#fetchAndSwap(now, signal);
+    if (now.length > 0) await this.#fetchAndSwapTraced(now, signal);
     for (const { agentId } of now) this.deps.writer.prune(agentId);
-    await this.#start(plan.start);
+    this.#start(plan.start);
     for (const agentId of plan.forget) this.#forget(agentId);
     return laterMs;
   }
@@ -143,6 +149,11 @@ export class Reconciler {
     return { now, laterMs };
   }
 
+  #fetchAndSwapTraced(wanted: readonly Fetch[], signal: AbortSignal): Promise<void> {
+    const span = { name: "fetch and swap", attributes: { "murmur.agents": wanted.length } };
+    return runUnder(this.#news.traceparent, span, () => this.#fetchAndSwap(wanted, signal));
+  }
+
   async #fetchAndSwap(wanted: readonly Fetch[], signal: AbortSignal): Promise<void> {
     const acks: Ack[] = [];
     for (const fetched of await this.deps.source.fetch(wanted, signal)) {
@@ -152,23 +163,25 @@ export class Reconciler {
       acks.push(ack);
       if (ack.outcome === AckOutcome.ACK_OUTCOME_FAILED) {
         this.#failures.set(ack.agentId, ack);
+        this.#metrics.failed();
         continue;
       }
+      this.#metrics.swapped(this.deps.clock.monotonicMs() - this.#news.atMs);
       this.#failures.delete(ack.agentId);
       this.deps.pacer.count(ack.agentId);
     }
     if (acks.length > 0) this.deps.send({ acks, agents: [] });
   }
 
-  async #start(agents: readonly DesiredAgent[]): Promise<void> {
-    const ready = agents.filter(({ agentId }) => this.deps.writer.appliedOf(agentId));
-    await Promise.all(
-      ready.map(async (agent) => {
-        const refusal = await this.deps.lives.start(agent);
-        if (refusal !== undefined)
-          this.#markEnded(agent.agentId, AgentPhase.AGENT_PHASE_FAILED, refusal);
-      }),
-    );
+  /** Starting may take seconds; nobody's swap waits for it. */
+  #start(agents: readonly DesiredAgent[]): void {
+    for (const agent of agents.filter(({ agentId }) => this.deps.writer.appliedOf(agentId))) {
+      void this.deps.lives.start(agent).then((refusal) => {
+        if (refusal === undefined) return;
+        this.#markEnded(agent.agentId, AgentPhase.AGENT_PHASE_FAILED, refusal);
+        this.wake();
+      });
+    }
   }
 
   #reportUnstarted({ lost, neverStarted }: Plan): void {
