@@ -1,0 +1,21 @@
+import type { Figure } from "./harness";
+
+export interface BenchOptions {
+  /** Of each figure; the worst counts. */
+  runs: number;
+  /** Rekeys of each run of S1, after the warm-up. */
+  rekeys: number;
+  /** Of the repository. */
+  root: string;
+  say: (line: string) => void;
+}
+
+/** What `npm run bench` can measure; each is loaded only when it is run. */
+export const BENCHES: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
+  s1: async (options) => (await import("./s1/s1-rekey")).benchS1(options, "stream"),
+  "s1-kafka": async (options) => (await import("./s1/s1-rekey")).benchS1(options, "kafka"),
+  s2: async (options) => (await import("./s2-writes")).benchS2(options),
+  s8: async (options) => (await import("./adapt")).benchS8(options),
+  s11: async (options) => (await import("./s11-openbao")).benchS11(options),
+  s12: async (options) => (await import("./adapt")).benchS12(options),
+};
