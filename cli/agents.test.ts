@@ -183,9 +183,9 @@ describe("agents of a real catalog and rotation", () => {
     expect(lines(await murmur("ls"))[1]).toBe("fix-auth  starting  build-1  0 of 1");
     expect(lines(await murmur("vm ls"))[1]).toMatch(/^build-1 .* 1 {7}1 \(1 agent\)$/);
     expect((await murmur("explain fix-auth")).code).toBe(0);
-    const rekey = await murmur("rekey --timeout 200ms fix-auth");
+    const rekey = await murmur("rekey --timeout 2s fix-auth");
     expect(rekey).toMatchObject({ code: 1, stdout: "" });
-    expect(rekey.stderr).toContain("1 of 1 agents has not acked within 200ms\n");
+    expect(rekey.stderr).toContain("1 of 1 agents has not acked within 2s\n");
     expect(await murmur("kill fix-auth")).toMatchObject({
       code: 0,
       stdout: 'Killed agent "fix-auth"\n',

@@ -25,6 +25,7 @@ export async function runCli(words: readonly string[], terminal: Terminal): Prom
   }
   let tried = "";
   const program = createProgram({
+    words,
     style: output.style,
     writeOut: (text) => terminal.stdout.write(text),
     writeErr: (text) => terminal.stderr.write(text),

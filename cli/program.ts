@@ -10,6 +10,8 @@ export type Action = (syntax: CommandSyntax, command: Command) => Promise<void>;
 
 export interface ProgramDeps {
   action: Action;
+  /** What was typed: only the commands that it can mean are made known to the parser. */
+  words: readonly string[];
   style: Style;
   writeOut: (text: string) => void;
   writeErr: (text: string) => void;
@@ -26,8 +28,9 @@ export class ParseFailure extends Error {
   }
 }
 
-/** All commands as one parser; it throws ParseFailure where commander would exit. */
-export function createProgram({ action, style, writeOut, writeErr }: ProgramDeps): Command {
+/** A parser of commands; it throws ParseFailure where commander would exit. */
+export function createProgram(deps: ProgramDeps): Command {
+  const { action, style, words, writeOut, writeErr } = deps;
   const program = new Command("murmur");
   program
     .exitOverride(failAt([]))
@@ -36,10 +39,16 @@ export function createProgram({ action, style, writeOut, writeErr }: ProgramDeps
     .version(VERSION, "--version", "print the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand(false);
-  for (const syntax of COMMAND_GROUPS.flatMap(({ commands }) => commands))
-    addCommand(program, syntax, action);
+  for (const syntax of commandsFor(words)) addCommand(program, syntax, action);
   program.helpInformation = () => rootHelp(COMMAND_GROUPS, style);
   return program;
+}
+
+/** Those that begin with the first word; all when none does, so that a slip can be put right. */
+function commandsFor(words: readonly string[]): readonly CommandSyntax[] {
+  const all = COMMAND_GROUPS.flatMap(({ commands }) => commands);
+  const meant = all.filter(({ path }) => path[0] === words[0]);
+  return meant.length > 0 ? meant : all;
 }
 
 function addCommand(program: Command, syntax: CommandSyntax, action: Action): void {

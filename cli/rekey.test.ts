@@ -56,7 +56,7 @@ describe("murmur rekey", () => {
   });
 
   it("names who has not acked in time, and why, and exits 1", async () => {
-    const run = murmur("rekey --timeout 700ms fix-auth");
+    const run = murmur("rekey --timeout 2s fix-auth");
     await watched();
     rotation.settle("fix-auth", APPLIED);
     rotation.settle("fix-auth/tests", { reason: 'VM "build-1" is offline' });
@@ -65,7 +65,7 @@ describe("murmur rekey", () => {
     expect(stderr.split("\n")).toEqual([
       "AGENT           VM       GENERATION  STATE    REASON",
       'fix-auth/tests  build-1  2           pending  VM "build-1" is offline',
-      "murmur: rekey fix-auth: 1 of 2 agents has not acked within 700ms",
+      "murmur: rekey fix-auth: 1 of 2 agents has not acked within 2s",
       "The rollout goes on. Use murmur rollouts rollout-1 to follow it, murmur explain to see why.",
       "",
     ]);

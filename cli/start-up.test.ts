@@ -45,7 +45,7 @@ describe("the compiled code that bin/murmur keeps", () => {
   it("crashes nothing when it is damaged: the bundle is compiled anew", () => {
     run();
     const cache = readFileSync(`${file}.cache`);
-    const zeroed = Buffer.from(cache).fill(0, cache.length / 2);
+    const zeroed = Buffer.from(cache).fill(0, Math.floor(cache.length / 2));
     for (const damaged of [zeroed, cache.subarray(0, -1), cache.subarray(0, 10), Buffer.alloc(0)]) {
       writeFileSync(`${file}.cache`, damaged);
       expect(run()).toEqual({ stdout: "one", isCached: false });

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ALIASES, ENTRY_POINTS } from "./entry-points.mjs";
+import { BUILD_OPTIONS, ENTRY_POINTS } from "./entry-points.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -41,7 +41,6 @@ async function bundle([name, source]) {
     sourcemap: "linked",
     sourcesContent: false,
     legalComments: "none",
-    alias: ALIASES[name] ?? {},
     external: [
       "koffi",
       "pg-native",
@@ -52,6 +51,7 @@ async function bundle([name, source]) {
     ],
     metafile: true,
     logLevel: "warning",
+    ...BUILD_OPTIONS[name],
   });
   noteInputs(name, Object.keys(metafile.inputs));
 }

@@ -10,8 +10,9 @@ export const ENTRY_POINTS = {
   bench: "bench/main.ts",
 };
 
-/** Bundle → modules that it gets in place of a package. */
-export const ALIASES = {
-  // The CLI has a client of its own: grpc-js takes longer to load than a command may take.
-  cli: { "@grpc/grpc-js": "./cli/grpc/instead-of-grpc-js.ts" },
+/** Bundle → what esbuild does otherwise for it. */
+export const BUILD_OPTIONS = {
+  // The CLI has a client of its own: grpc-js takes longer to load than a command may take. What is
+  // shorter is also read sooner.
+  cli: { alias: { "@grpc/grpc-js": "./cli/grpc/instead-of-grpc-js.ts" }, minify: true },
 };

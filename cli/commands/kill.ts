@@ -12,7 +12,8 @@ export const run: Run = async (context, call) => {
     output.json(agents.map(agentToJson));
     return;
   }
-  const children = agents.filter((agent) => agent.path !== path);
+  // On a VM a descendant may be named by the end of its path.
+  const children = agents.filter((agent) => !`/${agent.path}`.endsWith(`/${path}`));
   for (const child of children) output.note(`ending child ${printable(child.path)}`);
   output.line(`Killed agent "${path}"`);
 };

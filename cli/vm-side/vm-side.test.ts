@@ -93,6 +93,7 @@ describe("on a VM", () => {
     answer = result({ agents: [AGENT] });
     expect((await murmur("ls -q")).stdout).toBe("fix-auth/tests\n");
     expect((await murmur("kill fix-auth/tests")).stdout).toBe('Killed agent "fix-auth/tests"\n');
+    expect((await murmur("kill tests")).stderr).toBe("");
     answer = result({
       agent: AGENT,
       descendants: [],
@@ -100,10 +101,11 @@ describe("on a VM", () => {
       reported_at: new Date().toISOString(),
     });
     expect((await murmur("status fix-auth/tests")).stdout).toMatch(/generation {2}2\n[^]*7 .*make/);
-    expect(asked.map(({ method }) => method)).toEqual(["list", "kill", "status"]);
+    expect(asked.map(({ method }) => method)).toEqual(["list", "kill", "kill", "status"]);
     expect(asked.map(({ params }) => params)).toEqual([
       { include_ended: false },
       { path: "fix-auth/tests" },
+      { path: "tests" },
       { path: "fix-auth/tests" },
     ]);
   });
