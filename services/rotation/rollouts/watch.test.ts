@@ -1,5 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { RolloutState, type WatchRolloutResponse } from "../../../gen/murmur/rotation/v1/rollouts";
+import {
+  RolloutState,
+  TargetState,
+  type WatchRolloutResponse,
+} from "../../../gen/murmur/rotation/v1/rollouts";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -42,9 +46,27 @@ describe("watching and listing rollouts", () => {
     await done;
     expect(seen.at(-1)).toMatchObject({
       rollout: { state: RolloutState.ROLLOUT_STATE_COMPLETED, targetsApplied: 2 },
-      targets: [{ path: "parent" }],
     });
+    const last = seen.flatMap(({ targets }) => targets).at(-1);
+    expect(last).toMatchObject({ path: "parent", state: TargetState.TARGET_STATE_APPLIED });
     expect(seen.at(-1)?.rollout?.completedAt).toBeInstanceOf(Date);
+  });
+
+  it("always ends with the completed rollout, whenever the last ack comes in", async () => {
+    const agent = await fleet.spawn("often");
+    for (let generation = 2n; generation < 42n; generation++) {
+      const { rollout } = await fleet.rekey("often");
+      const { seen, done } = collect(rollout?.rolloutId ?? "");
+      await eventually(
+        () => {
+          expect(vm.desired.get(agent.agentId)?.generation).toBe(generation);
+        },
+        { everyMs: 1 },
+      );
+      vm.ack(agent.agentId);
+      await done;
+      expect(seen.at(-1)?.rollout?.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
+    }
   });
 
   it("of a rollout that is over shows it once and ends", async () => {

@@ -95,13 +95,14 @@ describe("what VMs say", () => {
 
     it("of an older start of the daemon is refused", async () => {
       const { machine } = await machineWithAgent();
-      await fleet.connect(machine, { incarnationNumber: 5n });
-      await eventually(async () => {
-        const late = await fleet.connect(machine, { incarnationNumber: 4n });
-        expect(await late.ended).toMatchObject({
-          code: "INVALID_ARGUMENT",
-          metadata: { field: "hello.incarnation_number" },
-        });
+      const newest = await fleet.connect(machine, { incarnationNumber: 5n });
+      await eventually(() => {
+        expect(newest.received.length).toBeGreaterThan(0);
+      });
+      const late = await fleet.connect(machine, { incarnationNumber: 4n });
+      expect(await late.ended).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        metadata: { field: "hello.incarnation_number" },
       });
     });
 

@@ -24,14 +24,17 @@ export async function* watchRollout(
   { signal, clock = systemClock }: { signal: AbortSignal; clock?: Clock },
 ): AsyncGenerator<WatchRolloutResponse> {
   const sent = new Map<string, string>();
-  let isFirst = true;
+  let shown = "";
   while (!signal.aborted) {
     const startMs = clock.monotonicMs();
-    const state = await readOrSkip(read, isFirst);
+    const state = await readOrSkip(read, shown === "");
     if (state) {
       const targets = state.targets.map(toTarget).filter((target) => isNews(sent, target));
-      if (isFirst || targets.length > 0) yield { rollout: toRollout(state.rollout), targets };
-      isFirst = false;
+      // Targets are read after their rollout: its end may be seen one round after theirs.
+      const summary = summaryOf(state.rollout);
+      if (summary !== shown || targets.length > 0)
+        yield { rollout: toRollout(state.rollout), targets };
+      shown = summary;
       if (!isOpen(state.rollout.counts)) return;
     }
     const readMs = clock.monotonicMs() - startMs;
@@ -48,6 +51,10 @@ async function readOrSkip<T>(read: () => Promise<T>, isFirst: boolean): Promise<
     if (isFirst || !isRetryable(error)) throw error;
     return undefined;
   }
+}
+
+function summaryOf({ counts, completedAt }: Rollout): string {
+  return JSON.stringify([counts, completedAt]);
 }
 
 function isNews(sent: Map<string, string>, target: TargetMessage): boolean {
