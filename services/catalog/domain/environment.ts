@@ -31,6 +31,25 @@ export type OpenRefusal = "not-available" | "tampered" | "away";
 export type OpenOutcome =
   { kind: "opened"; environment: OpenedEnvironment } | { kind: "refused"; refusal: OpenRefusal };
 
+/** The values of a set in one piece, in order. */
+export function packValues(variables: readonly EnvironmentVariable[]): Sensitive<Buffer> {
+  return sensitive(Buffer.concat(variables.map(({ value }) => value.expose())));
+}
+
+/** What `packValues` packed; the sizes say where a value ends. */
+export function unpackValues(
+  refs: readonly { name: string; asFile: boolean; sizeBytes: number }[],
+  packed: Sensitive<Buffer>,
+): EnvironmentVariable[] {
+  const bytes = packed.expose();
+  let end = 0;
+  return refs.map(({ name, asFile, sizeBytes }) => {
+    const start = end;
+    end += sizeBytes;
+    return { name, asFile, value: sensitive(bytes.subarray(start, end)) };
+  });
+}
+
 /** The digest of a set that fingerprints are made of (EnvironmentSet.fingerprint_key). */
 export function digestOf(variables: readonly EnvironmentVariable[]): Sensitive<Buffer> {
   const hash = createHash("sha256");

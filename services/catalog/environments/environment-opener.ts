@@ -10,7 +10,7 @@ import { WrappedKeyRefused } from "../keys/key-provider";
 import type { TenantKeys } from "../keys/tenant-keys";
 import type { FoundGeneration, GenerationStore } from "../store/generation-store";
 import { DataKeyNeeded, type OpenKeys, withOpenKeys } from "./open-keys";
-import { openSet, type SealedValues } from "./sealed-values";
+import type { OpenSets } from "./open-sets";
 import type { SetContent, SetContents } from "./set-contents";
 
 /** Which generation. */
@@ -45,7 +45,7 @@ export interface EnvironmentOpenerDeps {
   pool: Pool;
   store: GenerationStore;
   sets: SetContents;
-  values: SealedValues;
+  openSets: OpenSets;
   keys: TenantKeys;
 }
 
@@ -96,14 +96,14 @@ async function open(deps: EnvironmentOpenerDeps, found: Found): Promise<OpenOutc
 }
 
 async function openContent(
-  { pool, values }: EnvironmentOpenerDeps,
+  { pool, openSets }: EnvironmentOpenerDeps,
   { tenantId, row }: Found,
   { refs }: SetContent,
   keys: OpenKeys,
 ): Promise<OpenOutcome> {
   const { agentId, generation, unsetNames, floor } = row;
-  const sealed = await values.load(pool, tenantId, refs);
-  const variables = openSet({ tenantId, agentId, refs, sealed, keys });
+  const set = { tenantId, agentId, setId: row.setId.toString("hex"), refs };
+  const variables = await openSets.open(pool, set, keys);
   if (!variables) return refuse("not-available");
   const subkey = keys.need(row.dataKeyId).subkey("fingerprint");
   const fingerprintKey = fingerprintKeyOf(subkey, agentId, generation);

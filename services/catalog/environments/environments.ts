@@ -6,13 +6,15 @@ import { createPostgresSnapshotStore } from "../store/postgres-snapshot-store";
 import { createPostgresSpawnSecretStore } from "../store/postgres-spawn-secret-store";
 import { createPostgresVersionStore } from "../store/postgres-version-store";
 import { createEnvironmentOpener, type EnvironmentOpener } from "./environment-opener";
+import { createOpenSets } from "./open-sets";
 import { createSealedValues, type SealedValues } from "./sealed-values";
 import { createSetContents } from "./set-contents";
 import { createSetDigests } from "./set-digests";
 import { createSnapshots, type TakeSnapshots } from "./snapshots";
 import { createSpawnSecrets, type StoreSpawnSecrets } from "./spawn-secrets";
 
-const CACHE_BYTES = 64 * 1024 * 1024;
+const VALUES_CACHE_BYTES = 32 * 1024 * 1024;
+const SETS_CACHE_BYTES = 32 * 1024 * 1024;
 
 /** Everything that has to do with agents' environments. */
 export interface Environments {
@@ -30,7 +32,8 @@ export interface EnvironmentsDeps {
 
 /** Builds the parts that share one memory of sealed values. */
 export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Environments {
-  const values = createSealedValues(createPostgresVersionStore(), CACHE_BYTES);
+  const values = createSealedValues(createPostgresVersionStore(), VALUES_CACHE_BYTES);
+  const openSets = createOpenSets(values, SETS_CACHE_BYTES);
   const generations = createPostgresGenerationStore(pool);
   const sets = createSetContents(pool, generations);
   return {
@@ -39,7 +42,7 @@ export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Env
       pool,
       store: createPostgresSnapshotStore(),
       keys,
-      digests: createSetDigests(values),
+      digests: createSetDigests(openSets),
     }),
     storeSpawnSecrets: createSpawnSecrets({
       pool,
@@ -47,6 +50,6 @@ export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Env
       keys,
       clock,
     }),
-    opener: createEnvironmentOpener({ pool, store: generations, sets, values, keys }),
+    opener: createEnvironmentOpener({ pool, store: generations, sets, openSets, keys }),
   };
 }

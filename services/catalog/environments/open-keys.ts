@@ -14,6 +14,8 @@ export class DataKeyNeeded extends Error {
  * second connection, and neither is to be waited for while rows are locked.
  */
 export interface OpenKeys {
+  /** The tenant's current key. */
+  readonly current: DataKey;
   /** Throws DataKeyNeeded: the caller opens the key outside and starts again. */
   need(keyId: string): DataKey;
 }
@@ -22,11 +24,12 @@ export interface OpenKeys {
 export async function withOpenKeys<T>(
   keys: TenantKeys,
   tenantId: string,
-  work: (open: OpenKeys, currentKeyId: string) => Promise<T>,
+  work: (open: OpenKeys) => Promise<T>,
 ): Promise<T> {
   const current = await keys.current(tenantId);
   const known = new Map([[current.id, current]]);
   const open: OpenKeys = {
+    current,
     need(keyId) {
       const key = known.get(keyId);
       if (!key) throw new DataKeyNeeded(keyId);
@@ -35,7 +38,7 @@ export async function withOpenKeys<T>(
   };
   for (;;) {
     try {
-      return await work(open, current.id);
+      return await work(open);
     } catch (error) {
       if (!(error instanceof DataKeyNeeded) || known.has(error.keyId)) throw error;
       const key = await keys.find(tenantId, error.keyId);

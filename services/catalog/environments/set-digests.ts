@@ -2,10 +2,9 @@ import type { Tx } from "../../../lib/postgres/db";
 import type { Sensitive } from "../../../lib/sensitive";
 import { EnvelopeBroken } from "../domain/envelope";
 import { digestOf } from "../domain/environment";
-import type { SecretRef } from "../domain/environment-set";
 import type { ComposedSet } from "./compose-snapshot";
 import type { OpenKeys } from "./open-keys";
-import { openSet, type OpenSetInput, type SealedValues } from "./sealed-values";
+import type { OpenSets, SetToOpen } from "./open-sets";
 import { tampered } from "./snapshot-errors";
 
 /** A set and an agent that is to have it. */
@@ -27,23 +26,20 @@ export interface SetDigests {
 const MAX_REMEMBERED = 10_000;
 
 /** SetDigests that remembers: a set never changes under its id. */
-export function createSetDigests(values: SealedValues): SetDigests {
+export function createSetDigests(openSets: OpenSets): SetDigests {
   const remembered = new Map<string, Sensitive<Buffer>>();
   return {
     async of(tx, { tenantId, keys }, sets) {
       const result = new Map<string, Sensitive<Buffer>>();
-      const unknown = new Map<string, SetOfAgent>();
-      for (const one of sets) {
-        const { hexId } = one.set;
-        const digest = remembered.get(`${tenantId}\0${hexId}`);
-        if (digest) result.set(hexId, digest);
-        else unknown.set(hexId, one);
+      const unknown = new Map<string, SetToOpen>();
+      for (const { agent, set } of sets) {
+        const digest = remembered.get(`${tenantId}\0${set.hexId}`);
+        if (digest) result.set(set.hexId, digest);
+        else unknown.set(set.hexId, toSet(tenantId, agent, set));
       }
-      const refs = distinctRefs([...unknown.values()]);
-      const sealed = await values.load(tx, tenantId, refs);
-      for (const [hexId, { agent, set }] of unknown) {
-        const { agentId } = agent;
-        const digest = digestOrTampered({ tenantId, agentId, refs: set.refs, sealed, keys });
+      if (unknown.size > 1) await openSets.prefetch(tx, tenantId, [...unknown.values()]);
+      for (const [hexId, set] of unknown) {
+        const digest = await digestOrTampered(openSets, tx, set, keys);
         if (remembered.size >= MAX_REMEMBERED) remembered.clear();
         remembered.set(`${tenantId}\0${hexId}`, digest);
         result.set(hexId, digest);
@@ -53,19 +49,23 @@ export function createSetDigests(values: SealedValues): SetDigests {
   };
 }
 
-function digestOrTampered(input: OpenSetInput): Sensitive<Buffer> {
+function toSet(tenantId: string, { agentId }: { agentId: string }, set: ComposedSet): SetToOpen {
+  return { tenantId, agentId, setId: set.hexId, refs: set.refs };
+}
+
+async function digestOrTampered(
+  openSets: OpenSets,
+  tx: Tx,
+  set: SetToOpen,
+  keys: OpenKeys,
+): Promise<Sensitive<Buffer>> {
   try {
-    const variables = openSet(input);
+    const variables = await openSets.open(tx, set, keys);
     if (variables) return digestOf(variables);
   } catch (error) {
-    if (error instanceof EnvelopeBroken) throw tampered(input.agentId, error);
+    if (error instanceof EnvelopeBroken) throw tampered(set.agentId, error);
     throw error;
   }
   // A current secret points to a version that is not there.
-  throw tampered(input.agentId);
-}
-
-function distinctRefs(sets: readonly SetOfAgent[]): SecretRef[] {
-  const refs = sets.flatMap(({ set }) => set.refs);
-  return [...new Map(refs.map((ref) => [ref.versionId, ref])).values()];
+  throw tampered(set.agentId);
 }

@@ -8,6 +8,7 @@ import { createPostgresKeyStore } from "../store/postgres-key-store";
 import { createPostgresSnapshotStore } from "../store/postgres-snapshot-store";
 import { createPostgresVersionStore } from "../store/postgres-version-store";
 import type { SnapshotFacts, SnapshotStore } from "../store/snapshot-store";
+import { createOpenSets } from "./open-sets";
 import { createSealedValues } from "./sealed-values";
 import { createSetDigests } from "./set-digests";
 import { createSnapshots } from "./snapshots";
@@ -60,7 +61,12 @@ async function regressions(
     cacheMs: 60_000,
   });
   const values = createSealedValues(createPostgresVersionStore(), 1_000_000);
-  const take = createSnapshots({ pool, store, keys, digests: createSetDigests(values) });
+  const take = createSnapshots({
+    pool,
+    store,
+    keys,
+    digests: createSetDigests(createOpenSets(values, 1_000_000)),
+  });
   const caller = { tenantId: tenant.id, kind: "service", id: "rotation", peer: "" } as const;
   const agents = Array.from({ length: AGENTS }, () => ({
     ...tenant.agent(),

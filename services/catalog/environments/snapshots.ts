@@ -47,7 +47,6 @@ interface Attempt {
   agents: readonly AgentToSnapshot[];
   requestId: string;
   keys: OpenKeys;
-  keyId: string;
 }
 
 /** The call was made before: its transaction is rolled back, and the answer given again. */
@@ -92,9 +91,9 @@ async function takeUntilFirst(
 ): Promise<StoredSnapshot[]> {
   for (let tries = 1; ; tries++) {
     try {
-      return await withOpenKeys(deps.keys, caller.tenantId, (keys, keyId) =>
+      return await withOpenKeys(deps.keys, caller.tenantId, (keys) =>
         withTransactionRetry(deps.pool, (tx) =>
-          take(deps, { tx, caller, agents, requestId, keys, keyId }),
+          take(deps, { tx, caller, agents, requestId, keys }),
         ),
       );
     } catch (error) {
@@ -105,7 +104,7 @@ async function takeUntilFirst(
 
 /** The lock comes first, what is pinned is read in a later statement (SnapshotStore says why). */
 async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapshot[]> {
-  const { tx, caller, agents, requestId, keys, keyId } = attempt;
+  const { tx, caller, agents, requestId, keys } = attempt;
   const { tenantId } = caller;
   const agentIds = agents.map(({ agentId }) => agentId);
   const locked = await deps.store.lock(tx, tenantId, agentIds);
@@ -127,7 +126,7 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
     ...composer.compose(agent, rollbacks.get(agent.agentId)),
   }));
   const digests = await deps.digests.of(tx, { tenantId, keys }, composed);
-  const key = keys.need(keyId);
+  const key = keys.current;
   const fresh = toGenerations({ tenantId, key, locked, sets: facts.sets, digests }, composed);
   await store(deps.store, attempt, fresh);
   return fresh.snapshots;
@@ -135,13 +134,13 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
 
 async function store(
   snapshots: SnapshotStore,
-  { tx, caller, agents, requestId, keys, keyId }: Attempt,
+  { tx, caller, agents, requestId, keys }: Attempt,
   fresh: FreshGenerations,
 ): Promise<void> {
-  const bodyHash = bodyHashOf(keys.need(keyId), agents);
+  const bodyHash = bodyHashOf(keys.current, agents);
   const answer = fresh.snapshots;
   await snapshots.write(tx, caller, {
-    dataKeyId: keyId,
+    dataKeyId: keys.current.id,
     generations: fresh.generations,
     sets: fresh.sets,
     request: requestId === "" ? undefined : { actor: caller.id, id: requestId, bodyHash, answer },

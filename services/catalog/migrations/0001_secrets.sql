@@ -105,7 +105,8 @@ create table agents (
   primary key (tenant_id, agent_id)
 ) with (fillfactor = 80);
 create index agents_lease on agents (lease_expires_at) where lease_expires_at is not null;
-create index agents_workspace on agents (tenant_id, workspace) where ended_at is null;
+-- Not by tenant first: before the first analyze it would be taken for look-ups by the agent's id.
+create index agents_workspace on agents (workspace, tenant_id) where ended_at is null;
 
 -- Sets of secret versions, by the SHA-256 of what they hold: agents with one content share one row.
 create table environment_sets (

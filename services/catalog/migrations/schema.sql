@@ -17,7 +17,7 @@ create table catalog.agents (
   constraint agents_pkey PRIMARY KEY (tenant_id, agent_id)
 );
 CREATE INDEX agents_lease ON catalog.agents USING btree (lease_expires_at) WHERE (lease_expires_at IS NOT NULL);
-CREATE INDEX agents_workspace ON catalog.agents USING btree (tenant_id, workspace) WHERE (ended_at IS NULL);
+CREATE INDEX agents_workspace ON catalog.agents USING btree (workspace, tenant_id) WHERE (ended_at IS NULL);
 
 create table catalog.audit (
   id bigint generated always as identity not null,

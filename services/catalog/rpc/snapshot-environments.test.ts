@@ -134,6 +134,18 @@ describe("SnapshotEnvironments", () => {
     expect(await acme.values(agents[999]!, 1n)).toEqual({ A: "1" });
   });
 
+  it("makes sets of their own for many agents at once, each with its own secret", async () => {
+    const agents = Array.from({ length: 50 }, () => acme.agent());
+    for (const { agentId } of agents) {
+      const secrets = [{ name: "ONLY", plaintextValue: Buffer.from(agentId) }];
+      await acme.owner.environments.storeSpawnSecrets({ agentId, secrets });
+    }
+    await take(agents);
+    for (const agent of [agents[0]!, agents[49]!])
+      expect(await acme.values(agent, 1n)).toEqual({ ONLY: agent.agentId });
+    expect(await count("environment_sets where tenant_id = $1")).toBe(50);
+  });
+
   it("records each generation by who asked for it", async () => {
     const agent = acme.agent();
     await take(agent);

@@ -4,7 +4,8 @@ import type { ReleaseStore } from "./release-store";
 /**
  * Rows are locked in the order of their ids, as snapshots do. What is released is removed at once:
  * it is a range of the primary key. $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 agent ids,
- * $6 floors, $7 confirmed, $8 ended.
+ * $6 floors, $7 confirmed, $8 ended. The ids are said again wherever a table is read: the planner
+ * cannot guess how few they are.
  */
 const RELEASE = `
 with wanted as materialized (
@@ -21,15 +22,16 @@ with wanted as materialized (
       else a.ended_at end,
     updated_at = clock_timestamp()
   from locked join wanted w using (agent_id)
-  where a.tenant_id = $1 and a.agent_id = locked.agent_id
+  where a.tenant_id = $1 and a.agent_id = any($5) and a.agent_id = locked.agent_id
   returning a.agent_id, a.floor, a.ended_at is not null as has_ended, w.has_ended as ends_now
 ), pruned as (
   delete from catalog.generations g using released r
-  where g.tenant_id = $1 and g.agent_id = r.agent_id
+  where g.tenant_id = $1 and g.agent_id = any($5) and g.agent_id = r.agent_id
     and (r.has_ended or g.generation < r.floor)
 ), forgotten as (
   delete from catalog.secret_versions v using released r
-  where r.has_ended and v.tenant_id = $1 and v.kind = 'spawn' and v.owner = r.agent_id::text
+  where r.has_ended and v.tenant_id = $1 and v.kind = 'spawn' and v.owner = any($5::text[])
+    and v.owner = r.agent_id::text
 )
 insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
   outcome)

@@ -1,19 +1,10 @@
 import type { Db } from "../../../lib/postgres/db";
 import { isUniqueViolation } from "../../../lib/postgres/errors";
 import type { Caller } from "../audit";
-import type { Secret } from "../domain/secret";
 import type { DeleteOutcome, SealedWrite, SecretStore, WriteOutcome } from "./secret-store";
+import { createBatchedWrites } from "./batched-secret-writes";
+import { SECRET_COLUMNS, secretFromRow, type SecretRow } from "./secret-row";
 import { DELETE_SECRET, WRITE_SECRET } from "./secret-statements";
-
-interface SecretRow {
-  name: string;
-  version: bigint;
-  description: string | null;
-  as_file: boolean;
-  created_at: Date;
-  updated_at: Date;
-  updated_by: string;
-}
 
 /** A secret as it is kept in the answer of a request. */
 interface SecretAnswer extends Omit<SecretRow, "version" | "created_at" | "updated_at"> {
@@ -35,31 +26,30 @@ interface StateRow {
   as_file: boolean;
 }
 
-const COLUMNS = "name, version, description, as_file, created_at, updated_at, updated_by";
 const SET_SECRET = "SetSecret";
 
 /** SecretStore in PostgreSQL. */
 export function createPostgresSecretStore(db: Db): SecretStore {
   return {
-    write: (caller, write) => writeSecret(db, caller, write),
+    write: createBatchedWrites(db, (caller, write) => writeSecret(db, caller, write)),
     delete: (caller, name, expectedVersion) => deleteSecret(db, caller, name, expectedVersion),
     async find(tenantId, name) {
       const { rows } = await db.query<SecretRow>(
-        `select ${COLUMNS} from catalog.secrets
+        `select ${SECRET_COLUMNS} from catalog.secrets
          where tenant_id = $1 and name = $2 and not is_deleted`,
         [tenantId, name],
         { name: "find-secret" },
       );
-      return rows[0] && fromRow(rows[0]);
+      return rows[0] && secretFromRow(rows[0]);
     },
     async list(tenantId, { after, limit }) {
       const { rows } = await db.query<SecretRow>(
-        `select ${COLUMNS} from catalog.secrets
+        `select ${SECRET_COLUMNS} from catalog.secrets
          where tenant_id = $1 and name > $2 and not is_deleted
          order by name limit $3`,
         [tenantId, after ?? "", limit + 1],
       );
-      return rows.map(fromRow);
+      return rows.map(secretFromRow);
     },
     async history(tenantId, name, { before, limit }) {
       const { rows } = await db.query<{
@@ -94,7 +84,7 @@ async function writeSecret(db: Db, caller: Caller, write: SealedWrite): Promise<
     const { rows } = await db.query<SecretRow>(WRITE_SECRET, toParams(caller, write), {
       name: "write-secret",
     });
-    if (rows[0]) return { kind: "written", secret: fromRow(rows[0]) };
+    if (rows[0]) return { kind: "written", secret: secretFromRow(rows[0]) };
   } catch (error) {
     if (isUniqueViolation(error, "secrets_variable")) return { kind: "variable-taken" };
     if (!isUniqueViolation(error, "requests_pkey")) throw error;
@@ -109,7 +99,7 @@ async function explainRefusal(db: Db, caller: Caller, write: SealedWrite): Promi
     const done = await findRequest(db, caller, request.id);
     if (done?.is_live) {
       const { data_key_id: dataKeyId, body_hash: bodyHash, answer } = done;
-      return { kind: "repeated", dataKeyId, bodyHash, secret: fromRow(fromAnswer(answer)) };
+      return { kind: "repeated", dataKeyId, bodyHash, secret: secretFromRow(fromAnswer(answer)) };
     }
     if (done) {
       await forgetRequest(db, caller, request.id);
@@ -187,17 +177,5 @@ function fromAnswer(answer: SecretAnswer): SecretRow {
     version: BigInt(answer.version),
     created_at: new Date(answer.created_at),
     updated_at: new Date(answer.updated_at),
-  };
-}
-
-function fromRow(row: SecretRow): Secret {
-  return {
-    name: row.name,
-    version: row.version,
-    description: row.description ?? undefined,
-    delivery: row.as_file ? "file" : "environment",
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    updatedBy: row.updated_by,
   };
 }

@@ -146,6 +146,7 @@ async function write(tx: Tx, caller: Caller, snapshot: NewSnapshot): Promise<voi
       request?.id ?? null,
       request?.bodyHash ?? null,
       request ? JSON.stringify(request.answer) : null,
+      snapshot.generations.map(({ agentId }) => agentId),
     ],
     { name: "write-snapshot" },
   );

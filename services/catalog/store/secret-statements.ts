@@ -54,6 +54,74 @@ with written as (
 )
 select * from written`;
 
+/** How writes of one statement treat what they do not name. */
+export interface WriteVariant {
+  /** The writes have no description, and keep the one there is. */
+  keepsDescription: boolean;
+  /** The writes have no delivery, and keep the one there is. */
+  keepsDelivery: boolean;
+}
+
+/**
+ * WRITE_SECRET for many writes at a time, of different secrets and without conditions: each costs a
+ * third. Rows are locked in the order of their names, so that two such statements cannot lock each
+ * other out. The parameters are arrays: $1 tenants, $2 actor kinds, $3 actors, $4 peers, $5 names,
+ * $6 version ids, $7 data key ids, $8 sealed, $9 sizes, $10 as files, $11 descriptions, $12 request
+ * ids, $13 hashes of the requests' bodies.
+ */
+export function writeSecrets({ keepsDescription, keepsDelivery }: WriteVariant): string {
+  const description = keepsDescription
+    ? "case when s.is_deleted then null else s.description end"
+    : "excluded.description";
+  const asFile = keepsDelivery ? "not s.is_deleted and s.as_file" : "excluded.as_file";
+  return `
+with wanted as materialized (
+  select *, clock_timestamp() as at from unnest($1::text[], $2::text[], $3::text[], $4::text[],
+    $5::text[], $6::uuid[], $7::uuid[], $8::bytea[], $9::integer[], $10::boolean[], $11::text[],
+    $12::text[], $13::bytea[])
+    as wanted (tenant_id, actor_kind, actor_id, peer, name, version_id, data_key_id, sealed,
+      size_bytes, as_file, description, request_id, body_hash)
+), written as (
+  insert into catalog.secrets as s (tenant_id, name, version, version_id, size_bytes, as_file,
+    description, created_at, updated_at, updated_by)
+  select tenant_id, name, 1, version_id, size_bytes, coalesce(as_file, false),
+    nullif(description, ''), at, at, actor_id
+  from wanted order by tenant_id collate "C", name collate "C"
+  on conflict (tenant_id, name) do update set
+    version = s.version + 1,
+    version_id = excluded.version_id,
+    size_bytes = excluded.size_bytes,
+    as_file = ${asFile},
+    description = ${description},
+    is_deleted = false,
+    created_at = case when s.is_deleted then excluded.created_at else s.created_at end,
+    updated_at = excluded.updated_at,
+    updated_by = excluded.updated_by
+  returning tenant_id, name, version, description, as_file, created_at, updated_at, updated_by,
+    version_id
+), versions as (
+  insert into catalog.secret_versions (tenant_id, id, kind, owner, name, version, data_key_id,
+    sealed, size_bytes, as_file, written_at, written_by)
+  select s.tenant_id, s.version_id, 'tenant', '', s.name, s.version, w.data_key_id, w.sealed,
+    w.size_bytes, s.as_file, s.updated_at, s.updated_by
+  from written s join wanted w using (version_id)
+), audited as (
+  insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
+    outcome, detail)
+  select s.tenant_id, w.actor_kind, w.actor_id, w.peer, 'secret.set', 'secret', s.name, 'ok',
+    jsonb_build_object('version', s.version)
+  from written s join wanted w using (version_id)
+), answered as (
+  insert into catalog.requests (tenant_id, method, actor, request_id, data_key_id, body_hash,
+    answer, expires_at)
+  select s.tenant_id, 'SetSecret', w.actor_id, w.request_id, w.data_key_id, w.body_hash,
+    to_jsonb(s) || jsonb_build_object('version', s.version::text),
+    clock_timestamp() + interval '10 minutes'
+  from written s join wanted w using (version_id) where w.request_id is not null
+)
+select * from written`;
+}
+
 /** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 expected version. */
 export const DELETE_SECRET = `
 with gone as (

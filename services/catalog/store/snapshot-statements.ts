@@ -50,7 +50,7 @@ from unnest($2::uuid[], $3::bigint[]) as wanted (agent_id, generation)
 join catalog.generations g using (agent_id, generation)
 join catalog.agents a on a.tenant_id = g.tenant_id and a.agent_id = g.agent_id
 join catalog.environment_sets s on s.tenant_id = g.tenant_id and s.set_id = g.set_id
-where g.tenant_id = $1`;
+where g.tenant_id = $1 and g.agent_id = any($2::uuid[])`;
 
 /** $1 tenant, $2 version ids. */
 export const READ_DEAD_VERSIONS = `
@@ -62,7 +62,8 @@ where v.tenant_id = $1 and v.id = any($2::uuid[])
 
 /**
  * $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 data key id, $6 sets, $7 generations, $8 audit,
- * $9 request id, $10 hash of its body, $11 its answer.
+ * $9 request id, $10 hash of its body, $11 its answer, $12 agent ids (the planner cannot guess how
+ * few they are, and would read every agent of the tenant).
  */
 export const WRITE_SNAPSHOT = `
 with fresh as materialized (
@@ -104,6 +105,7 @@ with fresh as materialized (
     delivered_names = fresh.delivered_names,
     lease_expires_at = null,
     updated_at = clock_timestamp()
-  from fresh where a.tenant_id = $1 and a.agent_id = fresh.agent_id
+  from fresh
+  where a.tenant_id = $1 and a.agent_id = fresh.agent_id and a.agent_id = any($12::uuid[])
 )
 select $9 is null or exists (select from answered) as is_answered`;

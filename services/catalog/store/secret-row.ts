@@ -1,0 +1,27 @@
+import type { Secret } from "../domain/secret";
+
+/** A row of catalog.secrets. */
+export interface SecretRow {
+  name: string;
+  version: bigint;
+  description: string | null;
+  as_file: boolean;
+  created_at: Date;
+  updated_at: Date;
+  updated_by: string;
+}
+
+export const SECRET_COLUMNS =
+  "name, version, description, as_file, created_at, updated_at, updated_by";
+
+export function secretFromRow(row: SecretRow): Secret {
+  return {
+    name: row.name,
+    version: row.version,
+    description: row.description ?? undefined,
+    delivery: row.as_file ? "file" : "environment",
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    updatedBy: row.updated_by,
+  };
+}
