@@ -3,11 +3,11 @@ import { unauthenticated } from "../lib/errors";
 import { type CommandContext } from "./command";
 import { findLocalConfig, type LocalConfig, readLocalConfig } from "./config/local-config";
 import { findWorkspace, requireWorkspace } from "./config/workspace";
-import { type ServiceAddress } from "./connect";
 import { LocalError } from "./errors";
 import { isAddress } from "./input/address";
 import { type Output } from "./output/output";
 import { type Terminal } from "./terminal";
+import { traceParent } from "./trace-parent";
 
 /** A command's context, and the end of what was opened through it. */
 export interface OwnedContext {
@@ -23,6 +23,7 @@ export function createContext(terminal: Terminal, output: Output): OwnedContext 
     return thing;
   };
   const { env, cwd } = terminal;
+  const traceparent = traceParent(env);
   let local: Promise<LocalConfig> | undefined;
   const config = async () => (local ??= readLocalConfig(findLocalConfig(env, cwd)));
   return {
@@ -34,12 +35,12 @@ export function createContext(terminal: Terminal, output: Output): OwnedContext 
       requireWorkspace: async (flag) => requireWorkspace(flag, await config(), cwd),
       findWorkspace: async (flag) => findWorkspace(flag, await config(), cwd),
       catalog: async () => {
-        const to = addressOf(await config(), "catalog");
+        const to = { ...addressOf(await config(), "catalog"), traceparent };
         const { connectCatalog } = await import("./connect-catalog.js");
         return keep(connectCatalog(to));
       },
       rotation: async () => {
-        const to = addressOf(await config(), "rotation");
+        const to = { ...addressOf(await config(), "rotation"), traceparent };
         const { connectRotation } = await import("./connect-rotation.js");
         return keep(connectRotation(to));
       },
@@ -50,7 +51,7 @@ export function createContext(terminal: Terminal, output: Output): OwnedContext 
   };
 }
 
-function addressOf(config: LocalConfig, service: "catalog" | "rotation"): ServiceAddress {
+function addressOf(config: LocalConfig, service: "catalog" | "rotation") {
   if (config.path === undefined) throw unauthenticated();
   const address = config[service];
   if (address === undefined)

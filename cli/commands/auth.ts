@@ -4,13 +4,9 @@ import { type GetIdentityResponse, roleToJSON } from "../../gen/murmur/rotation/
 import { unauthenticated } from "../../lib/errors";
 import { sensitive, type Sensitive } from "../../lib/sensitive";
 import { type CommandContext, type Invocation, type Run } from "../command";
-import {
-  findLocalConfig,
-  LOCAL_CONFIG,
-  type LocalConfig,
-  readLocalConfig,
-} from "../config/local-config";
+import { findLocalConfig, LOCAL_CONFIG, readLocalConfig } from "../config/local-config";
 import { writeLocalConfig } from "../config/write-local-config";
+import { type ServiceAddress } from "../connect";
 import { connectRotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { isAddress } from "../input/address";
@@ -20,16 +16,19 @@ import { isTokenLike } from "../input/token";
 import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 import { patient } from "../patient";
+import { traceParent } from "../trace-parent";
 
 export const run: Run = async (context, call) => {
   for (const option of ["catalog", "rotation"]) checkAddress(option, call.text(option));
   const path = pathToWrite(context);
   const config = await readLocalConfig(existsSync(path) ? path : undefined);
-  const rotation = call.text("rotation") ?? config.rotation;
-  if (rotation === undefined)
+  const address = call.text("rotation") ?? config.rotation;
+  if (address === undefined)
     throw new UsageError("rotation's address is not known", "Give --rotation HOST:PORT.");
-  const token = call.flag("renew") ? await renew(config, rotation) : await readToken(context, call);
-  const identity = await verify(config, rotation, token);
+  const traceparent = traceParent(context.terminal.env);
+  const present = { address, token: config.token, caFile: config.caFile, traceparent };
+  const token = call.flag("renew") ? await renew(present) : await readToken(context, call);
+  const identity = await verify({ ...present, token });
   const wanted = call.text("tenant");
   if (wanted !== undefined && wanted !== identity.tenantId)
     throw new LocalError(`the token is for tenant "${identity.tenantId}", not "${wanted}"`);
@@ -77,9 +76,9 @@ function readTokenFile(path: string): Buffer {
   }
 }
 
-async function renew(config: LocalConfig, rotation: string): Promise<Sensitive<string>> {
-  if (!config.token) throw unauthenticated();
-  const { identity, close } = connect(config, rotation, config.token);
+async function renew(to: ServiceAddress): Promise<Sensitive<string>> {
+  if (!to.token) throw unauthenticated();
+  const { identity, close } = connectRotation(to);
   try {
     return sensitive((await patient(() => identity.renewIdentityToken({}))).token);
   } finally {
@@ -87,21 +86,13 @@ async function renew(config: LocalConfig, rotation: string): Promise<Sensitive<s
   }
 }
 
-async function verify(
-  config: LocalConfig,
-  rotation: string,
-  token: Sensitive<string>,
-): Promise<GetIdentityResponse> {
-  const { identity, close } = connect(config, rotation, token);
+async function verify(to: ServiceAddress): Promise<GetIdentityResponse> {
+  const { identity, close } = connectRotation(to);
   try {
     return await patient(() => identity.getIdentity({}));
   } finally {
     close();
   }
-}
-
-function connect({ caFile }: LocalConfig, address: string, token: Sensitive<string>) {
-  return connectRotation({ address, token, caFile });
 }
 
 function report(

@@ -46,6 +46,7 @@ export async function buildTestCli(): Promise<TestCli> {
     platform: "node",
     target: "node20",
     format: "cjs",
+    minify: true,
     alias: { "@grpc/grpc-js": join(__dirname, "../../cli/grpc/instead-of-grpc-js.ts") },
     logLevel: "error",
   });
