@@ -1,8 +1,34 @@
 import { startStack } from "../dev/stack/stack";
 import type { BenchOptions } from "./benches";
+import { withCatalogDatabase } from "./catalog-database";
 import { type Figure, toFigure } from "./harness";
 import { measureS12 } from "./s12-cli";
+import { measureS3 } from "./s3-fetch";
 import { measureS8 } from "./s8-swap";
+
+/** S3: environment fetches a second, and how long one takes. */
+export async function benchS3({ runs }: BenchOptions): Promise<Figure[]> {
+  const result = await withCatalogDatabase((url) => measureS3({ url, runs }));
+  const { p50Us, payloadBytes } = result;
+  const parts = `echo ${p50Us.echo} + select ${p50Us.select} + seal ${p50Us.seal} + 200 µs`;
+  return [
+    toFigure(
+      {
+        ...{ id: "S3", name: "environment fetches of 20 secrets", unit: "1/s" },
+        mark: { atLeast: 0.4 },
+        notes: [`${payloadBytes.request} bytes asked, ${payloadBytes.response} answered`],
+      },
+      result.runs,
+    ),
+    toFigure(
+      {
+        ...{ id: "S3", name: "one fetch, p50", unit: "µs", mark: { atMost: 1 } },
+        notes: [`yardstick = ${parts}`],
+      },
+      [{ ours: p50Us.fetch, yardstick: p50Us.allowed }],
+    ),
+  ];
+}
 
 /** S8: the swap for 100 agents on one VM. */
 export function benchS8({ runs }: BenchOptions): Promise<Figure[]> {
