@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +29,12 @@ export async function spawnWatchedTree(
   const observations = mkdtempSync(join(tmpdir(), "murmur-observations-"));
   const isOn = (seen: Sighting[], value: string) =>
     seen.every(({ fingerprint }) => fingerprint === fingerprintOf(`tok-${value}`));
+  const programs = expectedPrograms().join();
+  const isComplete = (seen: Sighting[]) =>
+    seen
+      .map(({ program: name }) => name)
+      .sort()
+      .join() === programs;
   const program = join(place.root, "dev", "tour", "programs", "agent.sh");
   const command = ["bash", program, observations, join(place.root, "bin", "murmur")];
   await murmur.run(["spawn", "--vm", vms[0]!.name, slug, "--", ...command]);
@@ -52,8 +59,8 @@ export async function spawnWatchedTree(
   };
 }
 
-/** The agent's own shell and its bash child, the child agent's bash, and Node. */
-function isComplete(seen: Sighting[]): boolean {
-  const programs = seen.map(({ program }) => program);
-  return programs.filter((name) => name === "bash").length === 3 && programs.includes("node");
+/** The agent's own shell and its bash child, the child agent's bash, Node, and Python if there. */
+function expectedPrograms(): string[] {
+  const { status } = spawnSync("python3", ["--version"], { stdio: "ignore" });
+  return ["bash", "bash", "bash", "node", ...(status === 0 ? ["python"] : [])];
 }
