@@ -61,8 +61,11 @@ describe("a topic on a living Kafka", () => {
   test("making a topic twice leaves it as it is", async () => {
     await ensureTopic({ brokers, clientId: "test" }, { topic, partitions: 5 });
     const kafka = await createKafkaClient({ brokers, clientId: "test" });
-    const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
-    expect(offsets).toHaveLength(3);
+    // A new topic's partitions get their leaders a moment after it is made.
+    await eventually(async () => {
+      const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
+      expect(offsets).toHaveLength(3);
+    });
   });
 
   test("a message arrives with its key, bytes and headers", async () => {
