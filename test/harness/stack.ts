@@ -176,8 +176,9 @@ export async function setSecret(
   { secrets }: Pick<StackClients, "secrets">,
   name: string,
   value: string,
+  timeoutMs?: number,
 ): Promise<void> {
-  await secrets.setSecret({
+  const request = {
     name,
     plaintextValue: Buffer.from(value),
     description: undefined,
@@ -185,7 +186,8 @@ export async function setSecret(
     expectedVersion: undefined,
     delivery: SecretDelivery.SECRET_DELIVERY_UNSPECIFIED,
     requestId: "",
-  });
+  };
+  await secrets.setSecret(request, timeoutMs === undefined ? {} : { timeoutMs });
 }
 
 /** A random text that no other set holds, as long as the readers expect it. */
