@@ -8,7 +8,7 @@ export const REPLICAS = ["r1", "r2"];
 export const VMS = ["v1", "v2", "v3"];
 export const SECRETS = ["ALPHA", "BETA", "GAMMA"];
 const MOST_AGENTS = 8;
-const MOST_REQUESTS = 14;
+const MOST_REQUESTS = 12;
 
 interface Request {
   message: Happening;

@@ -139,7 +139,7 @@ export const defects: readonly Defect[] = [
     trap: "snapshots kept or pruned",
     mistake: "the floor passes an agent of which nothing is known to be applied",
     breaks: /was removed and is needed/,
-    from: 4323,
+    from: 6614,
     reduce: withRules({
       releaseFloor: ({ desired, applied, rollbackSources }) =>
         desired === undefined
@@ -190,6 +190,7 @@ export const defects: readonly Defect[] = [
     trap: "reboot",
     mistake: "a complete state that was overtaken by a change ends agents that it does not list",
     breaks: /removed the files/,
+    from: 3454,
     reduce: withRules({
       agentsToForget: (known, { complete, agentIds }) =>
         complete ? known.filter((id) => !agentIds.includes(id)) : [],

@@ -1,6 +1,6 @@
 import { REPLICAS, VMS } from "./client";
 import { unrest } from "./rest-invariants";
-import { advanceTransaction } from "./schedule";
+import { advance } from "./schedule";
 import type { Simulation } from "./simulation";
 import { Violation } from "./violation";
 
@@ -50,9 +50,13 @@ function settle(simulation: Simulation): void {
       idle = 0;
       continue;
     }
+    // Those that have their locks first: the others may wait for them.
+    const open = simulation.world.catalog.transactions;
+    const locked = open.filter(({ stepsDone }) => stepsDone > 0);
+    const next = simulation.random.pick(locked.length > 0 ? locked : open);
     // Transactions that wait for each other would go on for ever without getting anywhere.
-    if (simulation.world.catalog.transactions.length === 0 || idle > 60) return;
-    advanceTransaction(simulation);
+    if (next === undefined || idle > 40) return;
+    advance(simulation, next);
     idle += 1;
   }
 }

@@ -43,14 +43,14 @@ function deliverSomething(simulation: Simulation): void {
   simulation.deliver(message);
 }
 
-export function advanceTransaction(simulation: Simulation): void {
-  const open = simulation.world.catalog.transactions;
-  const transaction = simulation.random.pick(open);
-  if (transaction === undefined) {
-    deliverSomething(simulation);
-    return;
-  }
-  const { requestId } = transaction;
+function advanceTransaction(simulation: Simulation): void {
+  const transaction = simulation.random.pick(simulation.world.catalog.transactions);
+  if (transaction === undefined) deliverSomething(simulation);
+  else advance(simulation, transaction);
+}
+
+/** One open transaction of the catalog gets on by a step, if no other holds what it waits for. */
+export function advance(simulation: Simulation, { requestId }: { requestId: string }): void {
   const locks = 1 + simulation.random.below(6);
   simulation.apply({ to: "catalog", message: { kind: "advance", requestId, locks } });
 }
