@@ -4,6 +4,7 @@ import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environme
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
+import { createRefusals } from "../../lib/audit/refusals";
 import { type Clock, systemClock } from "../../lib/clock";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
@@ -12,6 +13,7 @@ import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
+import { createDeliverySessions } from "./domain/delivery-session";
 import { cleanUp } from "./environments/clean-up";
 import { createEnvironments } from "./environments/environments";
 import { withKeyCheck } from "./keys/key-check";
@@ -61,12 +63,18 @@ const MAX_TIMEOUT_MS = 30_000;
 /** Builds the catalog: secrets, workspaces, environments, and the register of VMs. */
 export function createCatalog(deps: CatalogDeps): Catalog {
   const { pool, keySet, signingKey, clock = systemClock, log = silentLog } = deps;
+  const sessions = createDeliverySessions(clock);
+  const { findProofKey } = sessions;
+  const refusals = createRefusals({ db: pool, schema: "catalog", clock, log });
   const server = createGrpcServer({
-    authenticate: createAuthenticator({ keySet, service: "catalog", clock }),
+    authenticate: createAuthenticator({ keySet, service: "catalog", findProofKey, clock }),
     access: CATALOG_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,
     maxTimeoutMs: MAX_TIMEOUT_MS,
+    onRefused: (refused) => {
+      refusals.note(refused);
+    },
     ...(deps.tls && { tls: deps.tls }),
   });
   const keyStore = createPostgresKeyStore(pool);
@@ -93,7 +101,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(
     DeliveryServiceService,
-    createDeliveryService({ store: vms, environments: opener, signingKey, clock }),
+    createDeliveryService({ store: vms, environments: opener, signingKey, sessions }),
   );
   return {
     server,
@@ -102,6 +110,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       await Promise.all([
         watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
         cleanUp({ store: createPostgresExpiryStore(pool), clock, log }, signal),
+        refusals.run(signal),
       ]);
     },
   };

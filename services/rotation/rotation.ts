@@ -4,6 +4,7 @@ import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
+import { createRefusals } from "../../lib/audit/refusals";
 import { type Clock, systemClock } from "../../lib/clock";
 import { unavailable } from "../../lib/errors";
 import type { Channel } from "../../lib/grpc/client";
@@ -28,7 +29,6 @@ import { createVmStreams } from "./announce/vm-streams";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
-import { createRefusals } from "./refusals";
 import { createReleases } from "./releases/releases";
 import { createRemovedVms } from "./removed-vms/removed-vms";
 import { createRolloutSignals } from "./rollouts/rollout-signals";
@@ -64,7 +64,7 @@ const MAX_TIMEOUT_MS = 30_000;
 /** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
 export function createRotation(deps: RotationDeps): Rotation {
   const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
-  const refusals = createRefusals({ db: pool, clock, log });
+  const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
   const server = createGrpcServer({
     authenticate: createAuthenticator({ keySet: deps.keySet, service: "rotation", clock }),
     access: ROTATION_ACCESS,

@@ -1,10 +1,12 @@
-import { type Clock, systemClock } from "../../lib/clock";
-import type { RefusedCall } from "../../lib/grpc/run-call";
-import { type Log, silentLog } from "../../lib/log";
-import type { Db } from "../../lib/postgres/db";
+import { type Clock, systemClock } from "../clock";
+import type { RefusedCall } from "../grpc/run-call";
+import { type Log, silentLog } from "../log";
+import type { Db } from "../postgres/db";
 
 export interface RefusalsDeps {
   db: Db;
+  /** Whose table `audit` they go to. */
+  schema: "catalog" | "rotation";
   clock?: Clock;
   log?: Log;
 }
@@ -33,6 +35,7 @@ const INSTALLATION = "";
 
 export function createRefusals({
   db,
+  schema,
   clock = systemClock,
   log = silentLog,
 }: RefusalsDeps): Refusals {
@@ -49,7 +52,7 @@ export function createRefusals({
     const batch = entries;
     entries = new Map();
     try {
-      await write(db, [...batch.values()]);
+      await write(db, schema, [...batch.values()]);
     } catch (error) {
       for (const entry of batch.values()) add(entry);
       throw error;
@@ -85,9 +88,13 @@ function addressOf(peer: string): string {
   return peer.replace(/:\d+$/, "");
 }
 
-async function write(db: Db, entries: readonly Entry[]): Promise<void> {
+async function write(
+  db: Db,
+  schema: RefusalsDeps["schema"],
+  entries: readonly Entry[],
+): Promise<void> {
   await db.query(
-    `insert into rotation.audit (tenant_id, actor_kind, actor_id, peer,
+    `insert into ${schema}.audit (tenant_id, actor_kind, actor_id, peer,
        action, object_kind, object_id, outcome, detail)
      select tenant_id, kind, id, peer, 'call', 'rpc', method, 'refused',
        jsonb_build_object('count', count)
