@@ -4,10 +4,16 @@ import { EnvironmentServiceService } from "../gen/murmur/catalog/v1/environments
 import { SecretDelivery, SecretServiceService } from "../gen/murmur/catalog/v1/secrets";
 import { VmServiceService } from "../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../gen/murmur/catalog/v1/workspaces";
+import { systemClock } from "../lib/clock";
 import { createClient, openChannel, withCredentials, type ClientOf } from "../lib/grpc/client";
 import { issueDeveloperToken } from "../lib/identity/claims";
-import { bearerCredentials, serviceCredentials, vmCredentials } from "../lib/identity/credentials";
-import { generateAgreementKey } from "../lib/identity/key-agreement";
+import {
+  bearerCredentials,
+  serviceCredentials,
+  sessionCredentials,
+  vmCredentials,
+} from "../lib/identity/credentials";
+import { decapsulateKey, generateAgreementKey } from "../lib/identity/key-agreement";
 import { keySetOf } from "../lib/identity/key-set";
 import { joinMessage, sessionRequestMessage } from "../lib/identity/signed-messages";
 import { generateSigningKey, rawPublicKey, toPublicKey } from "../lib/identity/signing-key";
@@ -98,9 +104,15 @@ async function joinVm(channel: Channel, asOwner: Channel) {
   });
   const asVm = vmCredentials(identity, () => Promise.resolve(sensitive(vmToken)));
   const delivery = createClient(DeliveryServiceService, withCredentials(channel, asVm));
-  const { publicKey: hpkePublicKey } = await generateAgreementKey();
-  const request = { vmId, incarnation: randomBytes(16), hpkePublicKey };
-  const signature = sign(null, sessionRequestMessage(request), identity.privateKey);
-  const { sessionId } = await delivery.openDeliverySession({ ...request, signature });
-  return { vmId, sessionId, delivery, prove: asVm };
+  const own = await generateAgreementKey();
+  const request = { vmId, incarnation: randomBytes(16), hpkePublicKey: own.publicKey };
+  const info = sessionRequestMessage(request);
+  const signature = sign(null, info, identity.privateKey);
+  const opened = await delivery.openDeliverySession({ ...request, signature });
+  const { sessionId } = opened;
+  const { proofKey } = await decapsulateKey(own, opened.encapsulatedKey, info);
+  const session = { id: sessionId, proofKey };
+  const currentToken = () => Promise.resolve(sensitive(vmToken));
+  const prove = sessionCredentials(session, currentToken, systemClock);
+  return { vmId, sessionId, delivery, prove };
 }

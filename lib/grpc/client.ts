@@ -31,6 +31,8 @@ export interface Channel {
 export interface CallControl {
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** In place of the channel's, for one unary call. */
+  credentials?: Credentials;
 }
 
 /** A conversation as the client sees it. */
@@ -103,7 +105,7 @@ async function unary(
   control: CallControl,
 ): Promise<unknown> {
   const options = callOptions(control.timeoutMs ?? channel.options.timeoutMs ?? 10_000);
-  const metadata = await callMetadata(channel, method);
+  const metadata = await callMetadata(channel, method, control.credentials);
   if (control.signal?.aborted) throw cancelled();
   return new Promise((resolve, reject) => {
     const call = channel.client.makeUnaryRequest(
@@ -197,9 +199,13 @@ function callOptions(timeoutMs: number | undefined): CallOptions {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
 }
 
-async function callMetadata(channel: Channel, method: MethodDefinition): Promise<Metadata> {
+async function callMetadata(
+  channel: Channel,
+  method: MethodDefinition,
+  credentials = channel.options.credentials,
+): Promise<Metadata> {
   const metadata = new Metadata();
-  const values = (await channel.options.credentials?.(method.path)) ?? {};
+  const values = (await credentials?.(method.path)) ?? {};
   for (const [key, value] of Object.entries(values)) metadata.set(key, value);
   propagation.inject(otelContext.active(), metadata, {
     set: (carrier, key, value) => {

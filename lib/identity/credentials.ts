@@ -3,7 +3,9 @@ import { type Clock, systemClock } from "../clock";
 import type { Credentials } from "../grpc/client";
 import type { Sensitive } from "../sensitive";
 import { issueServiceToken } from "./claims";
+import type { SharedKey } from "./key-agreement";
 import { createProof, PROOF_METADATA_KEY } from "./proof";
+import { createSessionProof } from "./session-proof";
 import type { SigningKey } from "./signing-key";
 
 const SERVICE_TTL_SECONDS = 60;
@@ -23,6 +25,18 @@ export function vmCredentials(
   return async (method) => ({
     authorization: `Bearer ${(await currentToken()).expose()}`,
     [PROOF_METADATA_KEY]: createProof(identity, method, clock),
+  });
+}
+
+/** Credentials of a VM for calls under a delivery session: a proof by the session costs less. */
+export function sessionCredentials(
+  session: { id: string; proofKey: SharedKey },
+  currentToken: () => Promise<Sensitive<string>>,
+  clock: Clock,
+): Credentials {
+  return async (method) => ({
+    authorization: `Bearer ${(await currentToken()).expose()}`,
+    [PROOF_METADATA_KEY]: createSessionProof(session, method, clock),
   });
 }
 

@@ -2,13 +2,16 @@ import { randomBytes, sign, verify, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { type Clock, systemClock } from "../clock";
 import { unauthenticated } from "../errors";
+import { createReplayGuard } from "./replay-guard";
 import { publicKeyFromRaw, rawPublicKey, thumbprint } from "./signing-key";
 
 /** Metadata key of the proof that goes with a VM token, in the manner of DPoP (RFC 9449). */
 export const PROOF_METADATA_KEY = "murmur-proof";
 
 const VERSION = "v1";
-const WINDOW_MS = 60_000;
+export const PROOF_WINDOW_MS = 60_000;
+/** Of 16 bytes in base64url. */
+export const NONCE_LENGTH = 22;
 /** On the thread pool: a signature costs as much as the rest of a small call. */
 const verifyAside = promisify(verify);
 
@@ -33,35 +36,32 @@ export interface ProofVerifier {
   verify(proof: string, method: string): Promise<string>;
 }
 
-/**
- * Verifies proofs within one minute of this machine's clock and refuses a second use. The memory of
- * used nonces is bounded by the window: two generations of it are kept and swapped.
- */
+/** Verifies proofs within one minute of this machine's clock and refuses a second use. */
 export function createProofVerifier(clock: Clock = systemClock): ProofVerifier {
-  let current = new Set<string>();
-  let previous = new Set<string>();
-  let swappedMs = clock.monotonicMs();
+  const replays = createReplayGuard(2 * PROOF_WINDOW_MS, clock);
   const keys = new Map<string, { key: KeyObject; thumbprint: string }>();
   return {
     async verify(proof, method) {
       const [version, raw = "", timeMs = "", nonce = "", signature = ""] = proof.split(".");
-      if (version !== VERSION || nonce.length !== 22) throw unauthenticated();
-      if (!(Math.abs(clock.now().getTime() - Number(timeMs)) <= WINDOW_MS)) throw unauthenticated();
+      if (version !== VERSION || nonce.length !== NONCE_LENGTH) throw unauthenticated();
+      if (!isInWindow(timeMs, clock)) throw unauthenticated();
       const known = keys.get(raw) ?? parseKey(raw);
       const signed = Buffer.from(signature, "base64url");
       const signedText = message(method, timeMs, nonce);
       if (!(await verifyAside(null, signedText, known.key, signed))) throw unauthenticated();
-      // From here to the end without waiting: a proof that is sent twice at a time counts once.
-      if (clock.monotonicMs() - swappedMs > 2 * WINDOW_MS) {
-        [previous, current, swappedMs] = [current, new Set(), clock.monotonicMs()];
-      }
-      if (current.has(nonce) || previous.has(nonce)) throw unauthenticated();
-      current.add(nonce);
+      // After the wait: a proof that is sent twice at a time counts once.
+      if (!replays.isFirst(nonce)) throw unauthenticated();
       if (keys.size >= 10_000) keys.clear();
       keys.set(raw, known);
       return known.thumbprint;
     },
   };
+}
+
+/** Whether a proof's time is within one minute of this machine's. */
+export function isInWindow(timeMs: string, clock: Clock): boolean {
+  // Written so that a time that is no number is refused, too.
+  return Math.abs(clock.now().getTime() - Number(timeMs)) <= PROOF_WINDOW_MS;
 }
 
 function parseKey(raw: string): { key: KeyObject; thumbprint: string } {

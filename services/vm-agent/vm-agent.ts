@@ -94,7 +94,6 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
       client: createClient(DeliveryServiceService, catalog),
       identity,
       incarnation: incarnation.id,
-      clock,
       log,
     }),
     envFiles,

@@ -1,6 +1,11 @@
 import { createCipheriv, randomUUID } from "node:crypto";
 import type { Clock } from "../../../lib/clock";
-import { encapsulateKey, type SharedKey } from "../../../lib/identity/key-agreement";
+import {
+  type AgreedKeys,
+  encapsulateKey,
+  type SharedKey,
+} from "../../../lib/identity/key-agreement";
+import type { FindProofKey } from "../../../lib/identity/session-proof";
 import {
   environmentAssociatedData,
   sessionRequestMessage,
@@ -48,10 +53,14 @@ export interface DeliverySessions {
   ): Promise<{ session: DeliverySession; encapsulatedKey: Buffer; expiresAt: Date }>;
   /** The owner's session of this id; undefined for another's, an ended or an unknown one. */
   find(owner: SessionOwner, sessionId: string): DeliverySession | undefined;
+  /** By what a session's calls are proven, and the identity key that signed for it. */
+  findProofKey: FindProofKey;
 }
 
 interface Entry {
   session: DeliverySession;
+  vmKey: string;
+  proofKey: SharedKey;
   keyThumbprint: string;
   endsMs: number;
   isSpent(): boolean;
@@ -60,29 +69,39 @@ interface Entry {
 /** Sessions live in the memory of one replica: they end with it, and the VM opens another. */
 export function createDeliverySessions(clock: Clock): DeliverySessions {
   const byVm = new Map<string, Entry>();
+  const byId = new Map<string, Entry>();
+  const end = (entry: Entry | undefined) => {
+    if (!entry) return;
+    byVm.delete(entry.vmKey);
+    byId.delete(entry.session.id);
+  };
+  const living = (entry: Entry | undefined) => {
+    if (!entry || (clock.monotonicMs() < entry.endsMs && !entry.isSpent())) return entry;
+    end(entry);
+    return undefined;
+  };
   return {
     async open(owner, request) {
       const agreed = await encapsulateKey(request.hpkePublicKey, sessionRequestMessage(request));
-      const entry = createEntry(owner, agreed.key, clock.monotonicMs() + LIFE_MS);
+      const entry = createEntry(owner, agreed.keys, clock.monotonicMs() + LIFE_MS);
       // Set anew, so that the map's order is the order of openings.
-      byVm.delete(vmKey(owner));
-      if (byVm.size >= MAX_SESSIONS) byVm.delete(byVm.keys().next().value ?? "");
-      byVm.set(vmKey(owner), entry);
+      end(byVm.get(entry.vmKey));
+      if (byVm.size >= MAX_SESSIONS) end(byVm.values().next().value);
+      byVm.set(entry.vmKey, entry);
+      byId.set(entry.session.id, entry);
       const expiresAt = new Date(clock.now().getTime() + LIFE_MS);
       return { session: entry.session, encapsulatedKey: agreed.encapsulatedKey, expiresAt };
     },
     find(owner, sessionId) {
-      const entry = byVm.get(vmKey(owner));
-      if (entry?.session.id !== sessionId || entry.keyThumbprint !== owner.keyThumbprint)
-        return undefined;
-      if (clock.monotonicMs() < entry.endsMs && !entry.isSpent()) return entry.session;
-      byVm.delete(vmKey(owner));
-      return undefined;
+      const entry = living(byId.get(sessionId));
+      const isTheirs = entry?.vmKey === vmKey(owner) && entry.keyThumbprint === owner.keyThumbprint;
+      return isTheirs ? entry.session : undefined;
     },
+    findProofKey: (sessionId) => living(byId.get(sessionId)),
   };
 }
 
-function createEntry(owner: SessionOwner, key: SharedKey, endsMs: number): Entry {
+function createEntry(owner: SessionOwner, keys: AgreedKeys, endsMs: number): Entry {
   let seals = 0;
   const session: DeliverySession = {
     id: randomUUID(),
@@ -93,14 +112,18 @@ function createEntry(owner: SessionOwner, key: SharedKey, endsMs: number): Entry
       iv.writeUInt32BE(seals++, IV_BYTES - 4);
       const { tenantId, vmId } = owner;
       const bound = environmentAssociatedData({ tenantId, vmId, agentId, generation, nonce });
-      const cipher = createCipheriv("aes-256-gcm", key.expose(), iv).setAAD(bound);
+      const cipher = createCipheriv("aes-256-gcm", keys.sealKey.expose(), iv).setAAD(bound);
       const body = [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()];
       return { iv, ciphertext: Buffer.concat(body) };
     },
   };
   // One call seals at most 500 sets.
   const isSpent = () => seals > MAX_SEALS - 1000;
-  return { session, keyThumbprint: owner.keyThumbprint, endsMs, isSpent };
+  const { keyThumbprint } = owner;
+  return {
+    ...{ session, vmKey: vmKey(owner), proofKey: keys.proofKey },
+    ...{ keyThumbprint, endsMs, isSpent },
+  };
 }
 
 function vmKey({ tenantId, vmId }: SessionOwner): string {

@@ -5,9 +5,9 @@ import {
   type FetchEnvironmentsRequest,
   type FetchEnvironmentsResponse,
 } from "../../../gen/murmur/catalog/v1/delivery";
-import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { failedPrecondition, invalid, unauthenticated } from "../../../lib/errors";
+import { invalid, unauthenticated } from "../../../lib/errors";
 import type { CallContext, UnaryHandler } from "../../../lib/grpc/context";
+import { deliverySessionUnknown } from "../../../lib/identity/session-proof";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { DeliverySession, DeliverySessions } from "../domain/delivery-session";
 import type { OpenedEnvironment, OpenRefusal } from "../domain/environment";
@@ -44,7 +44,7 @@ export function fetchEnvironments(
     checkRequest(request);
     const owner = vmCaller(context);
     const session = deps.sessions.find(owner, request.sessionId);
-    if (!session) throw sessionUnknown();
+    if (!session) throw deliverySessionUnknown();
     const [hasRights, handles] = await Promise.all([
       deps.store.hasRights(owner.tenantId, owner.vmId, owner.keyThumbprint),
       deps.environments.find(owner.tenantId, owner.vmId, request.environments),
@@ -123,11 +123,4 @@ function encode(environment: OpenedEnvironment): Uint8Array {
     unsetNames: [...environment.unsetNames],
     fingerprintKey: fingerprintKey.expose(),
   }).finish();
-}
-
-function sessionUnknown() {
-  return failedPrecondition(
-    ErrorReason.ERROR_REASON_DELIVERY_SESSION_UNKNOWN,
-    "no such delivery session on this replica: open one and ask again",
-  );
 }

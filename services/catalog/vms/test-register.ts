@@ -25,6 +25,7 @@ import { type Log, silentLog } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
 import { sensitive } from "../../../lib/sensitive";
 import type { EnvironmentOpener } from "../environments/environment-opener";
+import { createDeliverySessions } from "../domain/delivery-session";
 import { createDataKey, type DataKey } from "../domain/data-key";
 import { toSecretKey } from "../domain/envelope";
 import type { TenantKeys } from "../keys/tenant-keys";
@@ -78,8 +79,10 @@ export async function startTestRegister(options: TestRegisterOptions) {
   const { pool, clock = systemClock, log = silentLog } = options;
   const keys: RegisterKeys = options.keys ?? createRegisterKeys();
   const { catalog: signingKey, rotation, keySet } = keys;
+  const sessions = createDeliverySessions(clock);
+  const { findProofKey } = sessions;
   const server = createGrpcServer({
-    authenticate: createAuthenticator({ keySet, service: "catalog", clock }),
+    authenticate: createAuthenticator({ keySet, service: "catalog", findProofKey, clock }),
     access: CATALOG_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,
@@ -91,7 +94,7 @@ export async function startTestRegister(options: TestRegisterOptions) {
   server.add(VmServiceService, createVmService({ store, signingKey, keySet, clock }));
   server.add(
     DeliveryServiceService,
-    createDeliveryService({ store, environments, signingKey, clock }),
+    createDeliveryService({ store, environments, signingKey, sessions }),
   );
   const address = `127.0.0.1:${await server.listen("127.0.0.1:0")}`;
   const channels: Channel[] = [];

@@ -42,6 +42,8 @@ export class CatalogNotTrusted extends Error {
 /** A key that this incarnation shares with one replica of the catalog. */
 export interface DeliverySession {
   readonly id: string;
+  /** Proves calls under this session. */
+  readonly proofKey: SharedKey;
   isOver(): boolean;
   /** Opens what was sealed for exactly this; undefined for anything else. */
   open(sealed: SealedEnvironment, binding: EnvironmentBinding): Buffer | undefined;
@@ -49,12 +51,11 @@ export interface DeliverySession {
 
 export interface OpenSessionDeps {
   client: DeliveryClient;
-  identity: { key: IdentityKey; state: VmState };
+  identity: { readonly key: IdentityKey; readonly state: VmState; readonly clock: Clock };
   /** In memory only, one per incarnation of the daemon. */
   agreementKey: AgreementKey;
   /** 16 bytes. */
   incarnation: Buffer;
-  clock: Clock;
 }
 
 /**
@@ -65,7 +66,8 @@ export async function openSession(
   deps: OpenSessionDeps,
   signal: AbortSignal,
 ): Promise<DeliverySession> {
-  const { client, identity, agreementKey, incarnation, clock } = deps;
+  const { client, identity, agreementKey, incarnation } = deps;
+  const { clock } = identity;
   const { vmId, deliveryPublicKeys } = identity.state;
   const wanted = { vmId, incarnation, hpkePublicKey: agreementKey.publicKey };
   const message = sessionRequestMessage(wanted);
@@ -75,14 +77,15 @@ export async function openSession(
     { timeoutMs: TIMEOUT_MS, signal },
   );
   if (!isSignedByCatalog(wanted, answer, deliveryPublicKeys)) throw new CatalogNotTrusted();
-  const key = await decapsulateKey(agreementKey, answer.encapsulatedKey, message);
+  const keys = await decapsulateKey(agreementKey, answer.encapsulatedKey, message);
   // Its own clock tells how long; the catalog answers "unknown" if it sees that otherwise.
   const lifeMs = (answer.expiresAt?.getTime() ?? 0) - clock.now().getTime() - MARGIN_MS;
   const endsMs = clock.monotonicMs() + Math.max(lifeMs, MARGIN_MS);
   return {
     id: answer.sessionId,
+    proofKey: keys.proofKey,
     isOver: () => clock.monotonicMs() >= endsMs,
-    open: (sealed, binding) => unseal(key, sealed, binding),
+    open: (sealed, binding) => unseal(keys.sealKey, sealed, binding),
   };
 }
 

@@ -15,6 +15,8 @@ import {
   sessionRequestMessage,
 } from "../../../lib/identity/signed-messages";
 import { thumbprint } from "../../../lib/identity/signing-key";
+import { sensitive } from "../../../lib/sensitive";
+import { createServerClock } from "../identity/server-clock";
 import { createDeliverySessions } from "../../catalog/domain/delivery-session";
 import { createTestEnvironments, type TestEnvironment } from "../../catalog/vms/test-environments";
 import {
@@ -56,15 +58,15 @@ async function createVm(name: string, tenantId = "acme", from = register) {
   };
   let refusals = 0;
   const identity = {
-    ...{ key, state },
+    ...{ key, state, clock: createServerClock(systemClock) },
+    currentToken: () => Promise.resolve(sensitive(joined.vmToken)),
     refused: () => {
       refusals++;
     },
   };
   const deliveryFrom = (via: DeliveryClient) =>
     createDelivery({
-      ...{ client: via, identity, incarnation: randomBytes(16) },
-      ...{ clock: systemClock, log: silentLog },
+      ...{ client: via, identity, incarnation: randomBytes(16), log: silentLog },
     });
   const add = (more: Partial<TestEnvironment> = {}) => {
     const bound = { tenantId, vmId: joined.vmId, agentId: randomUUID(), generation: 1n };
@@ -454,7 +456,11 @@ describe("seal and open", () => {
       owner,
       request,
     );
-    const key = await decapsulateKey(own, encapsulatedKey, sessionRequestMessage(request));
+    const { sealKey: key } = await decapsulateKey(
+      own,
+      encapsulatedKey,
+      sessionRequestMessage(request),
+    );
     type Binding = Parameters<typeof environmentAssociatedData>[0];
     const open = (sealed: { iv: Buffer; ciphertext: Buffer }, binding: Binding) => {
       const decipher = createDecipheriv("aes-256-gcm", key.expose(), sealed.iv);
@@ -493,17 +499,17 @@ describe("seal and open", () => {
 
   it("agree on no key when the request was not the VM's", async () => {
     const own = await generateAgreementKey();
-    const { encapsulatedKey, key } = await encapsulateKey(own.publicKey, Buffer.from("info"));
-    const same = await decapsulateKey(own, encapsulatedKey, Buffer.from("info"));
+    const info = Buffer.from("info");
+    const { encapsulatedKey, keys: agreed } = await encapsulateKey(own.publicKey, info);
+    const same = await decapsulateKey(own, encapsulatedKey, info);
     const other = await decapsulateKey(own, encapsulatedKey, Buffer.from("other"));
-    const stranger = await decapsulateKey(
-      await generateAgreementKey(),
-      encapsulatedKey,
-      Buffer.from("info"),
-    );
-    expect(same.expose()).toEqual(key.expose());
-    expect(other.expose()).not.toEqual(key.expose());
-    expect(stranger.expose()).not.toEqual(key.expose());
+    const stranger = await decapsulateKey(await generateAgreementKey(), encapsulatedKey, info);
+    for (const name of ["sealKey", "proofKey"] as const) {
+      expect(same[name].expose()).toEqual(agreed[name].expose());
+      expect(other[name].expose()).not.toEqual(agreed[name].expose());
+      expect(stranger[name].expose()).not.toEqual(agreed[name].expose());
+    }
+    expect(agreed.sealKey.expose()).not.toEqual(agreed.proofKey.expose());
     for (const length of [0, 31, 33]) {
       await expect(decapsulateKey(own, Buffer.alloc(length, 9), Buffer.alloc(0))).rejects.toThrow();
       await expect(encapsulateKey(Buffer.alloc(length, 9), Buffer.alloc(0))).rejects.toThrow();

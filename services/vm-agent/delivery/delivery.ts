@@ -5,13 +5,12 @@ import {
   type FetchEnvironmentsResponse,
 } from "../../../gen/murmur/catalog/v1/delivery";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import type { Clock } from "../../../lib/clock";
 import { isAppError, unavailable } from "../../../lib/errors";
+import { sessionCredentials } from "../../../lib/identity/credentials";
 import { type AgreementKey, generateAgreementKey } from "../../../lib/identity/key-agreement";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { Log } from "../../../lib/log";
-import type { IdentityKey } from "../identity/identity-key";
-import type { VmState } from "../identity/vm-state";
+import type { VmIdentity } from "../identity/vm-identity";
 import type { EnvironmentSource, FetchedEnvironment } from "../reconcile/environment-source";
 import {
   CatalogNotTrusted,
@@ -30,11 +29,9 @@ export interface DeliveryDeps {
   /** Over a channel with this VM's credentials. */
   client: DeliveryClient;
   /** Read anew at each use: keys that are pinned change. */
-  identity: { readonly key: IdentityKey; readonly state: VmState; refused(): void };
+  identity: Pick<VmIdentity, "key" | "state" | "clock" | "currentToken" | "refused">;
   /** Random id of this daemon's incarnation, 16 bytes. */
   incarnation: Buffer;
-  /** The catalog's time (`VmIdentity.clock`). */
-  clock: Clock;
   log: Log;
 }
 
@@ -139,14 +136,17 @@ async function fetchOnce(
   { currentSession, signal }: Call,
 ): Promise<{ results: FetchedEnvironment[]; deferred: Ref[] }> {
   const session = await currentSession(signal);
+  const { identity } = deps;
+  const currentToken = () => identity.currentToken();
+  const credentials = sessionCredentials(session, currentToken, identity.clock);
   const nonce = randomBytes(NONCE_BYTES);
   const response = await deps.client.fetchEnvironments(
     { sessionId: session.id, nonce, environments: [...batch] },
-    { timeoutMs: TIMEOUT_MS, signal },
+    { timeoutMs: TIMEOUT_MS, signal, credentials },
   );
   const results: FetchedEnvironment[] = [];
   const deferred: Ref[] = [];
-  const { tenantId, vmId } = deps.identity.state;
+  const { tenantId, vmId } = identity.state;
   for (const [ref, delivered] of inOrder(batch, response)) {
     if (isDeferred(delivered)) deferred.push(ref);
     else results.push(openResult(deps, session, delivered, { tenantId, vmId, nonce, ...ref }));

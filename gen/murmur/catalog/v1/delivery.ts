@@ -157,7 +157,10 @@ export interface EnvironmentSet {
   generation: bigint;
   /** Sorted by name; MURMUR_* are added by the VM. */
   variables: EnvironmentVariable[];
-  /** Every name that an earlier generation of this agent had and this one has not, sorted. */
+  /**
+   * Every variable (NAME, or NAME_FILE of a secret that was a file) that an earlier generation of
+   * this agent had and this one has not, sorted.
+   */
   unsetNames: string[];
   /**
    * 32 bytes. fingerprint = HMAC-SHA-256(fingerprint_key, agent_id NUL generation NUL digest),
@@ -1232,7 +1235,7 @@ export const DeliveryServiceService = {
    * Delivers generations of this VM's own agents. Each result stands alone: one that cannot be
    * delivered does not hold up the others. An answer holds at most 3 MiB: what does not fit is
    * marked `deferred` and asked for again.
-   * Callers: a VM, with a proof by its identity key.
+   * Callers: a VM, with a proof by its session or by its identity key.
    * Retry: safe.
    * Reasons: DELIVERY_SESSION_UNKNOWN (open one and ask again), INVALID_FIELD, DEPENDENCY_AWAY.
    */
@@ -1262,7 +1265,7 @@ export interface DeliveryServiceServer extends UntypedServiceImplementation {
    * Delivers generations of this VM's own agents. Each result stands alone: one that cannot be
    * delivered does not hold up the others. An answer holds at most 3 MiB: what does not fit is
    * marked `deferred` and asked for again.
-   * Callers: a VM, with a proof by its identity key.
+   * Callers: a VM, with a proof by its session or by its identity key.
    * Retry: safe.
    * Reasons: DELIVERY_SESSION_UNKNOWN (open one and ask again), INVALID_FIELD, DEPENDENCY_AWAY.
    */
@@ -1296,7 +1299,7 @@ export interface DeliveryServiceClient extends Client {
    * Delivers generations of this VM's own agents. Each result stands alone: one that cannot be
    * delivered does not hold up the others. An answer holds at most 3 MiB: what does not fit is
    * marked `deferred` and asked for again.
-   * Callers: a VM, with a proof by its identity key.
+   * Callers: a VM, with a proof by its session or by its identity key.
    * Retry: safe.
    * Reasons: DELIVERY_SESSION_UNKNOWN (open one and ask again), INVALID_FIELD, DEPENDENCY_AWAY.
    */

@@ -1160,8 +1160,9 @@ export const EnvironmentServiceService = {
    * version than an earlier one, except for a rollback.
    * Callers: the rotation service.
    * Retry: safe with the same `request_id` for 1 hour.
-   * Reasons: WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE, VALUE_NOT_ENVIRONMENT, VM_REMOVED,
-   * NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
+   * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
+   * DEPENDENCY_AWAY.
    */
   snapshotEnvironments: {
     path: "/murmur.catalog.v1.EnvironmentService/SnapshotEnvironments" as const,
@@ -1210,8 +1211,9 @@ export interface EnvironmentServiceServer extends UntypedServiceImplementation {
    * version than an earlier one, except for a rollback.
    * Callers: the rotation service.
    * Retry: safe with the same `request_id` for 1 hour.
-   * Reasons: WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE, VALUE_NOT_ENVIRONMENT, VM_REMOVED,
-   * NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
+   * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
+   * DEPENDENCY_AWAY.
    */
   snapshotEnvironments: handleUnaryCall<SnapshotEnvironmentsRequest, SnapshotEnvironmentsResponse>;
   /**
@@ -1254,8 +1256,9 @@ export interface EnvironmentServiceClient extends Client {
    * version than an earlier one, except for a rollback.
    * Callers: the rotation service.
    * Retry: safe with the same `request_id` for 1 hour.
-   * Reasons: WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE, VALUE_NOT_ENVIRONMENT, VM_REMOVED,
-   * NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
+   * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
+   * DEPENDENCY_AWAY.
    */
   snapshotEnvironments(
     request: SnapshotEnvironmentsRequest,

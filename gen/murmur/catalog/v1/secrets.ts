@@ -1438,7 +1438,8 @@ export const SecretServiceService = {
    * they have until a spawn or a rekey.
    * Callers: developers with the role admin or owner.
    * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version.
-   * Reasons: INVALID_FIELD, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, VALUE_NOT_ENVIRONMENT, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED,
+   * DEPENDENCY_AWAY.
    */
   setSecret: {
     path: "/murmur.catalog.v1.SecretService/SetSecret" as const,
@@ -1520,7 +1521,8 @@ export interface SecretServiceServer extends UntypedServiceImplementation {
    * they have until a spawn or a rekey.
    * Callers: developers with the role admin or owner.
    * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version.
-   * Reasons: INVALID_FIELD, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, VALUE_NOT_ENVIRONMENT, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED,
+   * DEPENDENCY_AWAY.
    */
   setSecret: handleUnaryCall<SetSecretRequest, SetSecretResponse>;
   /**
@@ -1559,7 +1561,8 @@ export interface SecretServiceClient extends Client {
    * they have until a spawn or a rekey.
    * Callers: developers with the role admin or owner.
    * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version.
-   * Reasons: INVALID_FIELD, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * Reasons: INVALID_FIELD, VALUE_NOT_ENVIRONMENT, SECRET_VERSION_CONFLICT, REQUEST_ID_REUSED,
+   * DEPENDENCY_AWAY.
    */
   setSecret(
     request: SetSecretRequest,

@@ -1098,7 +1098,7 @@ export const WorkspaceServiceService = {
     responseDeserialize: (value: Buffer): ListWorkspacesResponse => ListWorkspacesResponse.decode(value),
   },
   /**
-   * Deletes a workspace. Agents that live in it keep their sets, but cannot be rekeyed.
+   * Deletes a workspace in which no agent lives: one that did could not be rekeyed any more.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
    * Reasons: WORKSPACE_NOT_FOUND, WORKSPACE_IN_USE.
@@ -1139,7 +1139,7 @@ export interface WorkspaceServiceServer extends UntypedServiceImplementation {
    */
   listWorkspaces: handleUnaryCall<ListWorkspacesRequest, ListWorkspacesResponse>;
   /**
-   * Deletes a workspace. Agents that live in it keep their sets, but cannot be rekeyed.
+   * Deletes a workspace in which no agent lives: one that did could not be rekeyed any more.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
    * Reasons: WORKSPACE_NOT_FOUND, WORKSPACE_IN_USE.
@@ -1212,7 +1212,7 @@ export interface WorkspaceServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListWorkspacesResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Deletes a workspace. Agents that live in it keep their sets, but cannot be rekeyed.
+   * Deletes a workspace in which no agent lives: one that did could not be rekeyed any more.
    * Callers: developers with the role admin or owner.
    * Retry: a second call answers NOT_FOUND.
    * Reasons: WORKSPACE_NOT_FOUND, WORKSPACE_IN_USE.

@@ -1,4 +1,4 @@
-import type { Clock } from "../../../lib/clock";
+import type { Clock } from "../clock";
 
 /** Remembers what was seen for at least a window, in memory that the window bounds. */
 export interface ReplayGuard {
