@@ -1,0 +1,78 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+/** Every form in which a value may lie around, as text: as it is, hexadecimal, base64 at any offset, bytes. */
+export function formsOf(mark: string): string[] {
+  const bytes = Buffer.from(mark);
+  const hex = bytes.toString("hex");
+  const base64 = [0, 1, 2].flatMap((offset) => {
+    const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString("base64");
+    // Whatever stands before and behind the mark changes the ends only.
+    const inner = text.slice(offset === 0 ? 0 : 4, -4);
+    return [inner, inner.replaceAll("+", "-").replaceAll("/", "_")];
+  });
+  // As JSON and as the console show the bytes of a Buffer.
+  const lists = [[...bytes].join(), hex.match(/../g)?.join(" ") ?? hex];
+  return [...new Set([mark, hex, hex.toUpperCase(), ...lists, ...base64])];
+}
+
+/** Looks for marks in files, with grep: it shares no code with what it searches. */
+export class LeakSearch {
+  readonly #sinceSeconds = Math.floor(Date.now() / 1000) - 1;
+
+  /** `patterns` is a file of this test that is written here and left out of every search. */
+  constructor(
+    readonly forms: readonly string[],
+    private readonly patterns: string,
+  ) {
+    writeFileSync(patterns, forms.map((form) => `${form}\n`).join(""), { mode: 0o600 });
+  }
+
+  /** Files below a directory that hold a mark. */
+  inDirectory(directory: string): Promise<string[]> {
+    return this.#grep("grep", ["-rlaF", "--devices=skip", "-f", this.patterns, directory]);
+  }
+
+  /** Files below a directory that were written since this search was made and hold a mark. */
+  inNewFiles(directory: string): Promise<string[]> {
+    const grep = ["grep", "-laF", "--devices=skip", "-f", this.patterns, "{}", "+"];
+    const files = ["-xdev", "-type", "f", "-newermt", `@${this.#sinceSeconds}`];
+    return this.#grep("find", [directory, ...files, "!", "-path", this.patterns, "-exec", ...grep]);
+  }
+
+  isIn(text: string): boolean {
+    return this.forms.some((form) => text.includes(form));
+  }
+
+  /** Processes whose environment or command line holds a mark, agents' own ones left out. */
+  inProcesses(): string[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.flatMap((pid) => {
+      const command = readProc(pid, "cmdline");
+      const environment = readProc(pid, "environ");
+      const isAgents = environment.includes("\0MURMUR_AGENT=");
+      const isFound = this.isIn(command) || (!isAgents && this.isIn(environment));
+      return isFound ? [command.replaceAll("\0", " ")] : [];
+    });
+  }
+
+  async #grep(command: string, args: string[]): Promise<string[]> {
+    const options = { maxBuffer: 64 * 1024 * 1024 };
+    // Ends with 1 when nothing was found, and with 2 when a file went away meanwhile.
+    const { stdout } = await promisify(execFile)(command, args, options).catch(
+      (error: unknown) => error as { stdout: string },
+    );
+    return stdout.split("\n").filter((path) => path !== "" && path !== this.patterns);
+  }
+}
+
+/** Latin-1 keeps every byte; "" for a process that is gone or not ours to look at. */
+function readProc(pid: string, file: string): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/${file}`, "latin1");
+    return file === "environ" ? `\0${text}` : text;
+  } catch {
+    return "";
+  }
+}
