@@ -29,20 +29,30 @@ const EVERY_MS = 1_000;
 /** Longer than a spawn that is still on its way takes. */
 const STUCK_AFTER_MS = 15_000;
 const BATCH = 50;
+/** An agent that cannot be given a generation is looked at again after this long. */
+const REFUSED_PAUSE_MS = 30_000;
 /** What a VM says when the catalog has no such generation for it. */
 const REFUSED_REASON = "fetch: the generation is not available";
 
 export function createMissingGenerations(deps: MissingGenerationsDeps): MissingGenerations {
   const { clock = systemClock, log = silentLog } = deps;
+  const pausedUntilMs = new Map<string, number>();
+  const give = async (agent: Agent, requestId: string) => {
+    const nowMs = clock.monotonicMs();
+    if ((pausedUntilMs.get(agent.id) ?? 0) > nowMs) return;
+    pausedUntilMs.delete(agent.id);
+    const outcome = await giveOrEnd(deps, agent, requestId, log);
+    if (outcome === "refused") pausedUntilMs.set(agent.id, nowMs + REFUSED_PAUSE_MS);
+  };
   const giveOnce = async () => {
     const before = new Date(clock.now().getTime() - STUCK_AFTER_MS);
     const stuck = await deps.agents.findWithoutGeneration(before, BATCH);
-    for (const agent of stuck) await give(deps, agent, `${agent.id}:spawn`, log);
+    for (const agent of stuck) await give(agent, `${agent.id}:spawn`);
     const refused = await deps.agents.findRefused(REFUSED_REASON, BATCH);
     const gone = refused.filter(({ desired, failure }) =>
       needsNewSnapshot(generationOrNone(desired), failure?.generation ?? 0n),
     );
-    for (const agent of gone) await give(deps, agent, goneRequestId(agent), log);
+    for (const agent of gone) await give(agent, goneRequestId(agent));
     return stuck.length + gone.length;
   };
   return {
@@ -67,24 +77,26 @@ function goneRequestId({ id, desired, failure }: Agent): string {
   return `${id}:gone:${desired}:${failure?.at.getTime() ?? 0}`;
 }
 
-async function give(
+async function giveOrEnd(
   deps: MissingGenerationsDeps,
   agent: Agent,
   requestId: string,
   log: Log,
-): Promise<void> {
+): Promise<"given" | "later" | "refused"> {
   const { tenantId, id } = agent;
   try {
     await giveGeneration(deps, agent, requestId);
     log.info("agent was given a missing generation", { tenantId, agentId: id });
+    return "given";
   } catch (error) {
-    if (isRetryable(error)) return; // The next round tries again.
+    if (isRetryable(error)) return "later";
     log.warn("agent cannot be given an environment", { tenantId, agentId: id, error });
-    if (agent.desired > 0n) return; // It lives on with the set that it has.
+    if (agent.desired > 0n) return "refused"; // It lives on with the set that it has.
     const value = isAppError(error) ? error.message : "its environment could not be made";
     const exit = { kind: "unknown" as const, value };
     await withTransactionRetry(deps.pool, (tx) =>
       deps.writer.end(tx, [{ tenantId, id, phase: "failed", exit }]),
     );
+    return "refused";
   }
 }
