@@ -149,6 +149,25 @@ describe("spawn", () => {
     expect(seen.targets.get("open/late")?.state).toBe(TargetState.TARGET_STATE_APPLIED);
   });
 
+  it("adds an agent to what is open above it although a rekey gave it its first generation", async () => {
+    const parent = await fleet.spawn("above");
+    const { rollout } = await fleet.rekey("above");
+    let rekeyed: Promise<unknown> | undefined;
+    fleet.catalog.beforeSnapshot = async ({ requestId }) => {
+      if (!requestId.endsWith(":spawn")) return;
+      rekeyed = fleet.rekey("above/below");
+      await rekeyed;
+      throw unavailable("key provider is away");
+    };
+    const spawned = fleet.spawn("below", { parentAgentId: parent.agentId });
+    await expect(spawned).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    fleet.catalog.beforeSnapshot = () => undefined;
+    const { targets } = await fleet.owner.rollouts.getRollout({
+      rolloutId: rollout?.rolloutId ?? "",
+    });
+    expect(targets.map(({ path }) => path)).toEqual(["above", "above/below"]);
+  });
+
   it("misses no agent that is spawned while its parent is rekeyed", async () => {
     const parent = await fleet.spawn("during");
     const spawns: Promise<unknown>[] = [];

@@ -12,8 +12,8 @@ import { assertManages } from "../agents/domain/authority";
 import type { AgentStore, AgentTree, AgentWriter } from "../agents/store/agent-store";
 import { writeAudit, type Caller } from "../audit";
 import type { CatalogClient } from "../catalog/catalog-client";
-import { rekeyScope } from "../protocol";
-import { hasLiving, planRekey, type Snapshot } from "./domain/plan-rekey";
+import { joinsOpenRollouts, rekeyScope } from "../protocol";
+import { hasLiving, planRekey, type RekeyPlan, type Snapshot } from "./domain/plan-rekey";
 import { missingNamesWarnings } from "./domain/warnings";
 import type { NewRollout, RolloutStore } from "./store/rollout-store";
 
@@ -21,7 +21,7 @@ export interface RekeyDeps {
   pool: Pool;
   agents: Pick<AgentStore, "findTree">;
   writer: Pick<AgentWriter, "lockTree" | "lockSubtree">;
-  rollouts: Pick<RolloutStore, "requestHash" | "open">;
+  rollouts: Pick<RolloutStore, "requestHash" | "open" | "lockOpenOf" | "recordGeneration">;
   catalog: Pick<CatalogClient, "snapshot">;
   announcer: Pick<Announcer, "record" | "deliver">;
   /** Carries out removals of VMs that the catalog knows of and this service does not yet. */
@@ -162,6 +162,7 @@ async function open(
   if (!root || !hasLiving(root, locked)) throw agentEnded(agent.path, root ?? agent);
   const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])));
   if (!(await rollouts.open(tx, rollout, plan))) return undefined;
+  await joinAbove(rollouts, tx, plan, snapshots);
   await writeAudit(tx, caller, [
     {
       action: "agent.rekey",
@@ -172,4 +173,22 @@ async function open(
     },
   ]);
   return announcer.record(tx, rollout.id, plan.raised);
+}
+
+/** A first generation lets its agent join what is open above it, whoever asked for it. */
+async function joinAbove(
+  rollouts: Pick<RolloutStore, "lockOpenOf" | "recordGeneration">,
+  tx: Tx,
+  { targets }: RekeyPlan,
+  snapshots: readonly Snapshot[],
+): Promise<void> {
+  for (const target of targets) {
+    const { agent, state } = target;
+    const snapshot = snapshots.find(({ agentId }) => agentId === agent.id);
+    if (agent.desired > 0n || state === "skipped" || !snapshot) continue;
+    const joined = joinsOpenRollouts(agent, await rollouts.lockOpenOf(tx, agent));
+    if (joined.length === 0) continue;
+    const rolloutIds = joined.map(({ id }) => id);
+    await rollouts.recordGeneration(tx, { target, snapshot, rolloutIds });
+  }
 }
