@@ -25,7 +25,7 @@ export interface RotationConfig {
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 /** The topic of CredentialsRotated (docs/events.md). */
-export const DEFAULT_TOPIC = "murmur.credentials-rotated.v1";
+const DEFAULT_TOPIC = "murmur.credentials-rotated.v1";
 
 /** Rotation's configuration; throws one ConfigError that lists everything that is wrong. */
 export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {

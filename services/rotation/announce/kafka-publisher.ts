@@ -87,7 +87,7 @@ export function createKafkaPublisher(
 }
 
 /** CloudEvents in Kafka's binary mode; ids and numbers only, no name and no reason. */
-export function toMessage(topic: string, { row, at }: OutboxEntry<OutboxRow>): OutgoingMessage {
+function toMessage(topic: string, { row, at }: OutboxEntry<OutboxRow>): OutgoingMessage {
   const { eventId, rotationId, tenantId, vmId, targets, traceparent } = toAnnouncement(row);
   const event = { eventId, rotationId, tenantId, vmId, targets: [...targets], time: at };
   return {

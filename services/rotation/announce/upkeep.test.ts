@@ -1,0 +1,25 @@
+import { createTestDatabase } from "../../../test/harness/postgres";
+import { removeOld } from "./upkeep";
+
+it("removes old announcements, but none that Kafka has not had", async () => {
+  const database = await createTestDatabase("rotation");
+  const { pool } = database;
+  try {
+    await pool.query(
+      `insert into rotation.outbox (at, event_id, rotation_id, tenant_id, vm_id, targets, traceparent)
+       select now() - age * interval '1 hour', gen_random_uuid(), 'r', 't1', 'vm', '[]', ''
+       from generate_series(0, 2500) as age`,
+    );
+    const left = async () => {
+      const { rows } = await pool.query<{ n: bigint }>("select count(*) as n from rotation.outbox");
+      return rows[0]?.n;
+    };
+    const { signal } = new AbortController();
+    await removeOld({ db: pool, hasPublisher: true }, signal);
+    expect(await left()).toBe(2501n);
+    await removeOld({ db: pool, hasPublisher: false }, signal);
+    expect(await left()).toBe(1n);
+  } finally {
+    await database.drop();
+  }
+});
