@@ -23,6 +23,8 @@ export interface GenerationRef {
 export interface EnvironmentHandle extends GenerationRef {
   /** Bytes of names and values together; 0 when it will be refused. */
   sizeBytes: number;
+  /** The key that the VM holds, read in the same statement; absent for what will be refused. */
+  vmKeyThumbprint?: string | undefined;
   /** Decrypts it; never throws for a refusal. */
   open(): Promise<OpenOutcome>;
 }
@@ -63,6 +65,7 @@ export function createEnvironmentOpener(deps: EnvironmentOpenerDeps): Environmen
           agentId,
           generation,
           sizeBytes: content?.sizeBytes ?? 0,
+          vmKeyThumbprint: row?.vmKeyThumbprint,
           open: () =>
             row ? open(deps, { tenantId, vmId, row, content }) : refuse("not-available"),
         };

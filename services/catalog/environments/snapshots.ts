@@ -1,12 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
-import { type FieldViolation, invalid, invalidFields } from "../../../lib/errors";
+import { invalidFields } from "../../../lib/errors";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Caller } from "../audit";
-import { agentIdFault } from "../domain/agent-id";
 import type { DataKey } from "../domain/data-key";
 import { macOf } from "../domain/envelope";
-import { requestIdFault } from "../domain/secret";
 import type { TenantKeys } from "../keys/tenant-keys";
 import { requestIdReused } from "../secrets/secret-errors";
 import { RequestRepeated } from "../store/postgres-snapshot-store";
@@ -17,8 +15,8 @@ import { toGenerations, type FreshGenerations } from "./fresh-generations";
 import { type OpenKeys, withOpenKeys } from "./open-keys";
 import { resolveRollbacks } from "./resolve-rollbacks";
 import { agentEnded } from "./snapshot-errors";
+import { snapshotFaults } from "./snapshot-faults";
 
-const MAX_AGENTS = 1_000;
 /** How often a call is done again that another one with its request id outran. */
 const MAX_TRIES = 3;
 
@@ -169,33 +167,6 @@ function bodyHashOf(key: DataKey, agents: readonly AgentToSnapshot[]): Buffer {
     ...[agentId, workspace, vmId, String(rollbackTo ?? "")],
   ]);
   return macOf(key.subkey("request-hash"), ["snapshot-environments", ...parts]);
-}
-
-function snapshotFaults(agents: readonly AgentToSnapshot[], requestId: string): FieldViolation[] {
-  if (agents.length === 0 || agents.length > MAX_AGENTS)
-    throw invalid("agents", `agents must be from 1 to ${MAX_AGENTS}`);
-  const seen = new Set<string>();
-  const faults: [string, string | undefined][] = agents.flatMap((agent, index) => {
-    const { agentId, rollbackTo, vmId } = agent;
-    const isRepeated = seen.has(agentId);
-    seen.add(agentId);
-    const at = `agents[${index}]`;
-    return [
-      [`${at}.agent_id`, agentIdFault(agentId)],
-      [`${at}.agent_id`, isRepeated ? "agent_id is named twice" : undefined],
-      [`${at}.vm_id`, vmId === "" || vmId.includes("\0") ? "vm_id is required" : undefined],
-      [`${at}.workspace`, agent.workspace === "" ? "workspace is required" : undefined],
-      [`${at}.workspace`, agent.workspace.includes("\0") ? "workspace is no name" : undefined],
-      [
-        `${at}.rollback_to_generation`,
-        rollbackTo !== undefined && rollbackTo < 1n ? "generations start at 1" : undefined,
-      ],
-    ];
-  });
-  faults.push(["request_id", requestIdFault(requestId)]);
-  return faults.flatMap(([field, text]) =>
-    text === undefined ? [] : [{ field, description: text }],
-  );
 }
 
 function fromStored(stored: StoredSnapshot): Snapshot {

@@ -10,6 +10,8 @@ export interface FoundGeneration {
   dataKeyId: string;
   mac: Buffer;
   floor: bigint;
+  /** Thumbprint of the key that its VM holds now; undefined when the VM's rights have ended. */
+  vmKeyThumbprint: string | undefined;
 }
 
 /** Generations on their way to VMs. */

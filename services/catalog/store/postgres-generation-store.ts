@@ -18,6 +18,7 @@ interface GenerationRow {
   data_key_id: string;
   mac: Buffer;
   floor: bigint;
+  key_thumbprint: string | null;
 }
 
 /** GenerationStore in PostgreSQL. */
@@ -49,16 +50,26 @@ async function findGenerations(
     refs.map((ref) => ({ ...who, ...ref, question })),
   );
   const { rows } = await db.query<GenerationRow>(
+    // By a limit, each join stays a look-up by key: free to choose, the planner reads all agents of
+    // all tenants when it has no statistics yet. By the inner selects it does not see how many are
+    // asked for, and so keeps one plan: to plan takes longer than to look up.
     `select wanted.question, g.agent_id, g.generation, g.set_id, g.unset_names, g.data_key_id,
-       g.mac, a.floor
-     from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::int[])
+       g.mac, a.floor, v.key_thumbprint
+     from unnest((select $1::text[]), (select $2::text[]), (select $3::uuid[]),
+         (select $4::bigint[]), (select $5::int[]))
        as wanted (tenant_id, vm_id, agent_id, generation, question)
-     join catalog.generations g
-       on g.tenant_id = wanted.tenant_id and g.agent_id = wanted.agent_id
-       and g.generation = wanted.generation and g.vm_id = wanted.vm_id
-     join catalog.agents a
-       on a.tenant_id = wanted.tenant_id and a.agent_id = wanted.agent_id
-       and a.ended_at is null and a.floor <= wanted.generation`,
+     cross join lateral (
+       select * from catalog.generations
+       where tenant_id = wanted.tenant_id and agent_id = wanted.agent_id
+         and generation = wanted.generation and vm_id = wanted.vm_id limit 1) g
+     cross join lateral (
+       select floor from catalog.agents
+       where tenant_id = wanted.tenant_id and agent_id = wanted.agent_id
+         and ended_at is null and floor <= wanted.generation limit 1) a
+     left join lateral (
+       select key_thumbprint from catalog.vms
+       where tenant_id = wanted.tenant_id and id = wanted.vm_id
+         and removed_at is null limit 1) v on true`,
     [
       wanted.map(({ tenantId }) => tenantId),
       wanted.map(({ vmId }) => vmId),
@@ -82,5 +93,6 @@ function fromRow(row: GenerationRow): FoundGeneration {
     dataKeyId: row.data_key_id,
     mac: row.mac,
     floor: row.floor,
+    vmKeyThumbprint: row.key_thumbprint ?? undefined,
   };
 }
