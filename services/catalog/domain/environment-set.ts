@@ -14,10 +14,10 @@ export interface SecretRef {
 }
 
 /** What an exec takes: a larger environment makes every one of the agent fail. */
-export const MAX_ENVIRONMENT_BYTES = 512 * 1024;
+const MAX_ENVIRONMENT_BYTES = 512 * 1024;
 export const MAX_NAMES = 1_000;
 /** With the files: what fits in one answer to a VM. */
-export const MAX_SET_BYTES = 2 * 1024 * 1024;
+const MAX_SET_BYTES = 2 * 1024 * 1024;
 /** The path of a file-delivered secret is the VM's; this is room enough for it. */
 const PATH_BYTES = 256;
 const SHOWN_LARGEST = 5;

@@ -4,7 +4,7 @@ import { quoted } from "../../../lib/quoted";
 import type { Sensitive } from "../../../lib/sensitive";
 import { nameFault, programStartFault, type SecretScope } from "./secret-name";
 
-export const MAX_VALUE_BYTES = 64 * 1024;
+const MAX_VALUE_BYTES = 64 * 1024;
 const MAX_DESCRIPTION_BYTES = 1024;
 const MAX_REQUEST_ID_BYTES = 128;
 

@@ -16,7 +16,7 @@ export class WrongKeyProvider extends Error {
  * one nothing could be read, and what it wrote could not be read by the others. A new database is
  * bound to the provider that comes first. Throws UNAVAILABLE when the provider is away.
  */
-export async function checkKeyProvider(store: KeyStore, provider: KeyProvider): Promise<void> {
+async function checkKeyProvider(store: KeyStore, provider: KeyProvider): Promise<void> {
   const check = (await store.findCheck()) ?? (await store.insertCheck(await makeCheck(provider)));
   if (check.provider !== provider.name)
     throw new WrongKeyProvider(

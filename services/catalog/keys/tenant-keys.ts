@@ -6,8 +6,6 @@ import { toSecretKey } from "../domain/envelope";
 import type { KeyStore, StoredDataKey } from "../store/key-store";
 import { WrappedKeyRefused, type KeyProvider } from "./key-provider";
 
-export type { DataKey } from "../domain/data-key";
-
 /**
  * The data keys of tenants. Open keys are remembered for a bounded time, so that a key provider
  * that is away does not stop what needs no new key. Throws UNAVAILABLE when it is needed and away,
