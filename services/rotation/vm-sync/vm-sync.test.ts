@@ -50,6 +50,25 @@ describe("what VMs say", () => {
       });
     });
 
+    it("may be said again on a stream: the whole state is sent anew, and the stream goes on", async () => {
+      const { machine, agentId, path } = await machineWithAgent();
+      const vm = await fleet.connect(machine, { isObedient: true });
+      const wholeStates = () =>
+        vm.received.filter(({ message }) => message?.$case === "desired" && message.value.complete)
+          .length;
+      for (let count = 1; count <= 3; count++) {
+        await eventually(() => {
+          expect(wholeStates()).toBe(count);
+        });
+        vm.sendHello();
+      }
+      const rolloutId = await rekey(path);
+      expect((await fleet.settled(rolloutId)).rollout.state).toBe(
+        RolloutState.ROLLOUT_STATE_COMPLETED,
+      );
+      expect(vm.applied.get(agentId)?.generation).toBe(2n);
+    });
+
     it("replaces what was believed: a reboot takes the applied generation away", async () => {
       const { machine, agentId, path } = await machineWithAgent();
       const before = await fleet.connect(machine, { isObedient: true });
@@ -370,7 +389,13 @@ describe("what VMs say", () => {
       vm.report(agentId, AgentPhase.AGENT_PHASE_COMPLETED, { how: { $case: "code", value: 0 } });
       vm.report(agentId, AgentPhase.AGENT_PHASE_RUNNING);
       vm.sendHello();
-      await vm.ended;
+      // What was said before the second hello is taken in when that one is answered.
+      await eventually(() => {
+        const whole = vm.received.filter(
+          ({ message }) => message?.$case === "desired" && message.value.complete,
+        );
+        expect(whole).toHaveLength(2);
+      });
       expect(await get(path)).toMatchObject({ phase: AgentPhase.AGENT_PHASE_COMPLETED });
     });
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type {
   VmHello as HelloMessage,
+  VmUpdate,
   WatchVmRequest,
   WatchVmResponse,
 } from "../../../../gen/murmur/rotation/v1/vm_sync";
@@ -31,7 +32,7 @@ const HELLO_TIMEOUT_MS = 10_000;
 
 /**
  * The standing conversation with one VM: hello, then register → read → send, then what it says for
- * as long as the stream lives. Ends when the VM does, when the stream is closed from this side, or
+ * as long as the stream lives; another hello of the same life asks for the whole state again. Ends when the VM does, when the stream is closed from this side, or
  * with the failure of taking in what it said: it comes back and says hello again.
  */
 export async function watchVm(
@@ -45,15 +46,30 @@ export async function watchVm(
   const hello = parseHello(message, vm);
   if (deps.tail.isBehind()) throw replicaBehind();
   const streamId = randomUUID();
-  await deps.intake.hello(hello, { replicaId: deps.replicaId, streamId });
+  const connection = { replicaId: deps.replicaId, streamId };
+  await deps.intake.hello(hello, connection);
   const ref = { tenantId: vm.tenantId, vmId: vm.id };
   const stream = deps.streams.register(ref, (response) => conversation.send(response));
-  try {
-    const reports = parseReports(message.agents, hello.from);
+  const takeHello = async (said: HelloMessage) => {
+    const reports = parseReports(said.agents, hello.from);
     await deps.intake.update({ applied: [], failed: [], reports });
     await sendWholeState(deps, ref, stream);
+  };
+  const takeHelloAgain = async (said: HelloMessage) => {
+    const again = parseHello(said, vm);
+    if (!isSameLife(again, hello))
+      throw invalid("hello", "hello must be of the life that opened the stream");
+    await deps.intake.hello(again, connection);
+    stream.hold();
+    await takeHello(said);
+  };
+  try {
+    await takeHello(message);
     await Promise.race([
-      listen(deps.intake, requests, hello),
+      listen(requests, {
+        hello: takeHelloAgain,
+        update: (said) => deps.intake.update(parseUpdate(said, hello.from)),
+      }),
       stream.closed,
       rejectWhenAborted(context.signal),
     ]);
@@ -66,15 +82,20 @@ export async function watchVm(
   }
 }
 
+function isSameLife({ from: one }: VmHello, { from: other }: VmHello): boolean {
+  const isSameName = one.incarnationName === other.incarnationName;
+  return isSameName && one.incarnation === other.incarnation && one.bootId === other.bootId;
+}
+
 async function listen(
-  intake: Intake,
   requests: AsyncIterator<WatchVmRequest>,
-  { from }: VmHello,
+  take: { hello(said: HelloMessage): Promise<void>; update(said: VmUpdate): Promise<void> },
 ): Promise<void> {
   for (let next = await requests.next(); !next.done; next = await requests.next()) {
     const { message } = next.value;
-    if (message?.$case !== "update") throw invalid("message", "update is required after hello");
-    await intake.update(parseUpdate(message.value, from));
+    if (message?.$case === "hello") await take.hello(message.value);
+    else if (message?.$case === "update") await take.update(message.value);
+    else throw invalid("message", "hello or update is required");
   }
 }
 
