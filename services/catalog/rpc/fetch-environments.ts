@@ -9,7 +9,7 @@ import { invalid, unauthenticated } from "../../../lib/errors";
 import type { CallContext, UnaryHandler } from "../../../lib/grpc/context";
 import { deliverySessionUnknown } from "../../../lib/identity/session-proof";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
-import type { DeliverySession, DeliverySessions } from "../domain/delivery-session";
+import type { DeliverySession, DeliverySessions, SessionOwner } from "../domain/delivery-session";
 import type { OpenedEnvironment, OpenRefusal } from "../domain/environment";
 import type { EnvironmentHandle, EnvironmentOpener } from "../environments/environment-opener";
 import type { VmStore } from "../vms/vm-store";
@@ -34,8 +34,8 @@ export interface FetchEnvironmentsDeps {
 
 /**
  * Delivers generations to the VM that they are bound to, sealed under its session. Its rights are
- * read from the database in every call, beside the look-up: a removal counts from its commit, on
- * every replica, without anything to be told or to grow stale.
+ * read from the database in every call, with what is looked up: a removal counts from its commit,
+ * on every replica, without anything to be told or to grow stale.
  */
 export function fetchEnvironments(
   deps: FetchEnvironmentsDeps,
@@ -45,14 +45,22 @@ export function fetchEnvironments(
     const owner = vmCaller(context);
     const session = deps.sessions.find(owner, request.sessionId);
     if (!session) throw deliverySessionUnknown();
-    const [hasRights, handles] = await Promise.all([
-      deps.store.hasRights(owner.tenantId, owner.vmId, owner.keyThumbprint),
-      deps.environments.find(owner.tenantId, owner.vmId, request.environments),
-    ]);
-    if (!hasRights) throw unauthenticated();
+    const handles = await deps.environments.find(owner.tenantId, owner.vmId, request.environments);
+    await checkRights(deps.store, owner, handles);
     const environments = await deliver(session, request.nonce, handles, context);
     return { environments };
   };
+}
+
+/** What was found tells the VM's key; only a VM for which nothing was found is asked for again. */
+async function checkRights(
+  store: Pick<VmStore, "hasRights">,
+  { tenantId, vmId, keyThumbprint }: SessionOwner,
+  handles: readonly EnvironmentHandle[],
+): Promise<void> {
+  const isShown = handles.some((handle) => handle.vmKeyThumbprint === keyThumbprint);
+  if (isShown || (await store.hasRights(tenantId, vmId, keyThumbprint))) return;
+  throw unauthenticated();
 }
 
 function checkRequest({ nonce, environments }: FetchEnvironmentsRequest): void {

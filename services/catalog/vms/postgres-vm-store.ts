@@ -63,11 +63,12 @@ interface Claim {
 async function checkRights(pool: Pool, claims: readonly Claim[]): Promise<boolean[]> {
   const { rows } = await pool.query<{ claim: number }>(
     `select claimed.claim
-     from unnest($1::text[], $2::text[], $3::text[], $4::int[])
+     from unnest((select $1::text[]), (select $2::text[]), (select $3::text[]), (select $4::int[]))
        as claimed (tenant_id, id, key_thumbprint, claim)
-     join catalog.vms v
-       on v.tenant_id = claimed.tenant_id and v.id = claimed.id
-       and v.key_thumbprint = claimed.key_thumbprint and v.removed_at is null`,
+     cross join lateral (
+       select from catalog.vms
+       where tenant_id = claimed.tenant_id and id = claimed.id
+         and key_thumbprint = claimed.key_thumbprint and removed_at is null limit 1) v`,
     [
       claims.map(({ tenantId }) => tenantId),
       claims.map(({ vmId }) => vmId),
