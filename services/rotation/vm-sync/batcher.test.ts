@@ -1,3 +1,4 @@
+import { unavailable } from "../../../lib/errors";
 import { createBatcher } from "./batcher";
 
 describe("a batcher", () => {
@@ -30,5 +31,32 @@ describe("a batcher", () => {
     );
     const outcomes = await Promise.allSettled([13, 1].map((item) => batcher.submit([item])));
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+  });
+
+  const gathered = (failure: (item: number) => unknown) => {
+    const batches: number[][] = [];
+    const batcher = createBatcher<number>((items) => {
+      batches.push(items);
+      const error = items.map(failure).find((it) => it !== undefined);
+      return error === undefined ? Promise.resolve() : Promise.reject(error);
+    }, 100);
+    return {
+      batches,
+      settled: Promise.allSettled([1, 2, 13, 4].map((it) => batcher.submit([it]))),
+    };
+  };
+
+  it("lets one bad item fail its own sender only", async () => {
+    const { settled } = gathered((item) => (item === 13 ? new Error("no") : undefined));
+    const outcomes = (await settled).map(({ status }) => status);
+    expect(outcomes).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+  });
+
+  it("does not try one by one what may be tried again", async () => {
+    const away = (item: number) => (item === 13 ? unavailable("away") : undefined);
+    const { batches, settled } = gathered(away);
+    const outcomes = (await settled).map(({ status }) => status);
+    expect(outcomes).toEqual(["fulfilled", "rejected", "rejected", "rejected"]);
+    expect(batches).toEqual([[1], [2, 13, 4]]);
   });
 });

@@ -96,9 +96,12 @@ function checkId(field: string, text: string): void {
     throw invalid(field, `${field} must have 1 to ${MAX_ID_LENGTH} characters`);
 }
 
+/** Half of a character, as a cut leaves it: no JSON that PostgreSQL takes has one. */
+const LONE_SURROGATE = /\p{Surrogate}/gu;
+
 /** PostgreSQL stores no NUL, and a text from a machine has no right to be long. */
 function toText(text: string): string {
-  return text.slice(0, MAX_TEXT).replaceAll("\0", "");
+  return text.slice(0, MAX_TEXT).replaceAll("\0", "").replace(LONE_SURROGATE, "\uFFFD");
 }
 
 function toExit({ how }: ExitMessage): ExitStatus | undefined {
