@@ -14,6 +14,7 @@ import {
   environmentAssociatedData,
   sessionRequestMessage,
 } from "../../../lib/identity/signed-messages";
+import { sessionCredentials } from "../../../lib/identity/credentials";
 import { thumbprint } from "../../../lib/identity/signing-key";
 import { sensitive } from "../../../lib/sensitive";
 import { createServerClock } from "../identity/server-clock";
@@ -209,6 +210,13 @@ describe("nothing is got by a VM that", () => {
     await expect(asThief.fetch([ref], never)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
     await vm.fetch([ref], never);
     const request = { nonce: randomBytes(16), environments: [ref], sessionId: randomUUID() };
+    // Nor with all that goes over the wire in the clear: token, session and a proof of its own.
+    const guess = { id: randomUUID(), proofKey: sensitive(randomBytes(32)) };
+    const token = () => Promise.resolve(sensitive(vm.joined.vmToken));
+    const credentials = sessionCredentials(guess, token, systemClock);
+    await expect(stolen.fetchEnvironments(request, { credentials })).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+    });
     await expect(vm.client.fetchEnvironments(request)).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
     });
@@ -332,22 +340,17 @@ describe("bad input", () => {
 describe("whoever stands between", () => {
   it("cannot answer in the catalog's place", async () => {
     const vm = await createVm("between-1");
-    const impostor = await startTestRegister({
-      pool: database.pool,
-      keys: { ...keys, ...createRegisterKeys() },
-    });
-    const fakeSigner = impostor.keys.catalog;
+    const { privateKey } = createRegisterKeys().catalog;
     const forge = vm.deliveryFrom({
       ...vm.client,
       openDeliverySession: async (...args) => {
         const answer = await vm.client.openDeliverySession(...args);
-        return { ...answer, signature: sign(null, Buffer.from("x"), fakeSigner.privateKey) };
+        return { ...answer, signature: sign(null, Buffer.from("x"), privateKey) };
       },
     });
     const ref = vm.add({ variables: [variable("A", "1")] });
     await expect(forge.fetch([ref], never)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     expect(vm.refusalCount()).toBe(1);
-    await impostor.stop();
   });
 
   it("changes no byte of an answer, nor gives one for another, without being noticed", async () => {
