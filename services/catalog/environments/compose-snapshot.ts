@@ -14,6 +14,8 @@ import { environmentTooLarge, vmRemoved, type NamedAgent } from "./snapshot-erro
 export interface AgentToSnapshot extends NamedAgent {
   workspace: string;
   vmId: string;
+  /** Who spawned the root of its tree, `provider/username`. */
+  developer: string;
   /** When set, the new generation takes the pins of this earlier one. */
   rollbackTo: bigint | undefined;
 }

@@ -59,6 +59,15 @@ export function generationNotAvailable(
   );
 }
 
+/** Spawn-time secrets wait that the agent's spawner did not store: nothing is made of them. */
+export function foreignSpawnSecrets({ agentId, path }: NamedAgent): AppError {
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_TAMPERED,
+    `spawn-time secrets of agent ${quoted(path)} were stored by somebody else`,
+    { agent_id: agentId },
+  );
+}
+
 /** The database was changed by other hands: nothing is made of it. */
 export function tampered(agentId: string, cause?: unknown): AppError {
   return new AppError({

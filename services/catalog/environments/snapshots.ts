@@ -8,13 +8,18 @@ import { macOf } from "../domain/envelope";
 import type { TenantKeys } from "../keys/tenant-keys";
 import { requestIdReused } from "../secrets/secret-errors";
 import { RequestRepeated } from "../store/postgres-snapshot-store";
-import type { EarlierAnswer, SnapshotStore, StoredSnapshot } from "../store/snapshot-store";
+import type {
+  EarlierAnswer,
+  LeaseOwner,
+  SnapshotStore,
+  StoredSnapshot,
+} from "../store/snapshot-store";
 import { createComposer, type AgentToSnapshot } from "./compose-snapshot";
 import type { SetDigests } from "./set-digests";
 import { toGenerations, type FreshGenerations } from "./fresh-generations";
 import { type OpenKeys, withOpenKeys } from "./open-keys";
 import { resolveRollbacks } from "./resolve-rollbacks";
-import { agentEnded } from "./snapshot-errors";
+import { agentEnded, foreignSpawnSecrets } from "./snapshot-errors";
 import { snapshotFaults } from "./snapshot-faults";
 
 /** How often a call is done again that another one with its request id outran. */
@@ -117,6 +122,8 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
   if (facts.earlier) throw new DoneBefore(facts.earlier);
   const ended = agents.find(({ agentId }) => locked.get(agentId)?.hasEnded);
   if (ended) throw agentEnded(ended);
+  const planted = agents.find((agent) => isForeign(locked.get(agent.agentId)?.leaseOwner, agent));
+  if (planted) throw foreignSpawnSecrets(planted);
   const rollbacks = await resolveRollbacks(deps.store, { tx, tenantId, agents, locked, keys });
   const composer = createComposer(facts);
   const composed = agents.map((agent) => ({
@@ -128,6 +135,12 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
   const fresh = toGenerations({ tenantId, key, locked, sets: facts.sets, digests }, composed);
   await store(deps.store, attempt, fresh);
   return fresh.snapshots;
+}
+
+/** A developer's secrets are for that developer's agents, a VM's for the agents on it. */
+function isForeign(owner: LeaseOwner | undefined, { developer, vmId }: AgentToSnapshot): boolean {
+  if (!owner) return false;
+  return owner.id !== (owner.kind === "vm" ? vmId : developer);
 }
 
 async function store(
@@ -163,8 +176,8 @@ async function checkSameBody(
 }
 
 function bodyHashOf(key: DataKey, agents: readonly AgentToSnapshot[]): Buffer {
-  const parts = agents.flatMap(({ agentId, workspace, vmId, rollbackTo }) => [
-    ...[agentId, workspace, vmId, String(rollbackTo ?? "")],
+  const parts = agents.flatMap(({ agentId, workspace, vmId, developer, rollbackTo }) => [
+    ...[agentId, workspace, vmId, developer, String(rollbackTo ?? "")],
   ]);
   return macOf(key.subkey("request-hash"), ["snapshot-environments", ...parts]);
 }

@@ -7,6 +7,7 @@ import {
   type AppError,
   type FieldViolation,
 } from "../../../lib/errors";
+import { quoted } from "../../../lib/quoted";
 import type { Pool } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Sensitive } from "../../../lib/sensitive";
@@ -52,7 +53,8 @@ export function createSpawnSecrets(deps: SpawnSecretsDeps): StoreSpawnSecrets {
     const lease = await withTransactionRetry(pool, (tx) =>
       store.replace(tx, caller, agentId, { dataKeyId: key.id, sealed }),
     );
-    if (!lease) throw agentExists(agentId);
+    if (lease === "spawned") throw agentExists(agentId);
+    if (lease === "stored-by-another") throw storedByAnother(agentId);
     return lease;
   };
 }
@@ -91,6 +93,14 @@ function agentExists(agentId: string): AppError {
   return alreadyExists(
     ErrorReason.ERROR_REASON_AGENT_EXISTS,
     "the agent was spawned already: spawn-time secrets come before",
+    { agent_id: agentId },
+  );
+}
+
+function storedByAnother(agentId: string): AppError {
+  return alreadyExists(
+    ErrorReason.ERROR_REASON_AGENT_EXISTS,
+    `spawn-time secrets of agent ${quoted(agentId)} were stored by somebody else`,
     { agent_id: agentId },
   );
 }

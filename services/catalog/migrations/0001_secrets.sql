@@ -100,6 +100,9 @@ create table agents (
   delivered_names  jsonb not null default '[]',
   -- Until when spawn-time secrets wait for the first snapshot.
   lease_expires_at timestamptz,
+  -- Who stored them: nobody else may replace them, and no other's agent gets them.
+  lease_owner_kind text,
+  lease_owner_id   text collate "C",
   ended_at         timestamptz,
   updated_at       timestamptz not null default clock_timestamp(),
   primary key (tenant_id, agent_id)

@@ -12,6 +12,8 @@ create table catalog.agents (
   vm_id text collate "C",
   delivered_names jsonb default '[]'::jsonb not null,
   lease_expires_at timestamp with time zone,
+  lease_owner_kind text,
+  lease_owner_id text collate "C",
   ended_at timestamp with time zone,
   updated_at timestamp with time zone default clock_timestamp() not null,
   constraint agents_pkey PRIMARY KEY (tenant_id, agent_id)

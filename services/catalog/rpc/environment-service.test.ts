@@ -90,11 +90,49 @@ describe("StoreSpawnSecrets", () => {
 
   it("may be called by a VM, for a child that it is about to spawn", async () => {
     const vm = catalog.clients(acme.vm.credentials);
-    const agent = acme.agent();
+    const agent = acme.agent({ developer: "github/bob" });
     const secrets = [{ name: "A", plaintextValue: Buffer.from("by the VM") }];
     await vm.environments.storeSpawnSecrets({ agentId: agent.agentId, secrets });
     await acme.snapshot(agent);
     expect(await acme.values(agent, 1n)).toEqual({ A: "by the VM" });
+  });
+
+  it("lets nobody else replace what somebody stored, neither a developer nor a VM", async () => {
+    const bob = { tenantId: acme.id, id: "github/bob", role: "member" } as const;
+    const clients = [catalog.developer(bob), acme.vm.credentials].map((who) =>
+      catalog.clients(who),
+    );
+    const agent = acme.agent();
+    const { agentId } = agent;
+    await store(agentId, { A: "mine" });
+    const secrets = [{ name: "A", plaintextValue: Buffer.from("theirs") }];
+    for (const { environments } of clients)
+      await expect(environments.storeSpawnSecrets({ agentId, secrets })).rejects.toMatchObject({
+        code: "ALREADY_EXISTS",
+        reason: ErrorReason.ERROR_REASON_AGENT_EXISTS,
+        message: `spawn-time secrets of agent "${agentId}" were stored by somebody else`,
+      });
+    await acme.snapshot(agent);
+    expect(await acme.values(agent, 1n)).toEqual({ A: "mine" });
+  });
+
+  it.each([
+    ["a developer, for another's agent", "developer", { developer: "github/bob" }],
+    ["a VM, for an agent elsewhere", "vm", { vmId: "other" }],
+  ] as const)("gives an agent nothing that was stored by %s", async (_who, kind, wish) => {
+    const other = await catalog.joinVm(acme.id, "vm-2");
+    const agent = acme.agent("vmId" in wish ? { vmId: other.id } : wish);
+    const { agentId } = agent;
+    const secrets = [{ name: "A", plaintextValue: Buffer.from("planted") }];
+    const storer = kind === "vm" ? catalog.clients(acme.vm.credentials) : acme.owner;
+    await storer.environments.storeSpawnSecrets({ agentId, secrets });
+    const path = "parent/child";
+    await expect(acme.snapshot({ ...agent, path })).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: ErrorReason.ERROR_REASON_TAMPERED,
+      message: 'spawn-time secrets of agent "parent/child" were stored by somebody else',
+    });
+    expect(await count("generations where true")).toBe(0);
   });
 
   it("keeps values sealed, and names in the audit", async () => {

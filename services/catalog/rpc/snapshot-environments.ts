@@ -11,11 +11,8 @@ export function snapshotEnvironments(
   take: TakeSnapshots,
 ): UnaryHandler<SnapshotEnvironmentsRequest, SnapshotEnvironmentsResponse> {
   return async ({ agents, requestId }, context) => {
-    const wanted = agents.map(({ agentId, workspace, vmId, path, rollbackToGeneration }) => ({
-      agentId,
-      workspace,
-      vmId,
-      path,
+    const wanted = agents.map(({ rollbackToGeneration, ...agent }) => ({
+      ...agent,
       rollbackTo: rollbackToGeneration,
     }));
     const snapshots = await take(callerOf(context), wanted, requestId);

@@ -9,6 +9,7 @@ import {
   WRITE_SNAPSHOT,
 } from "./snapshot-statements";
 import type {
+  LeaseOwner,
   LockedAgent,
   NewSnapshot,
   SnapshotFacts,
@@ -48,6 +49,8 @@ async function lock(tx: Tx, tenantId: string, agentIds: readonly string[]) {
     set_id: Buffer | null;
     delivered_names: string[];
     has_ended: boolean;
+    lease_owner_kind: LeaseOwner["kind"] | null;
+    lease_owner_id: string | null;
   }>(LOCK_AGENTS, [tenantId, [...agentIds].sort()], { name: "lock-agents" });
   return new Map(
     rows.map((row): [string, LockedAgent] => [
@@ -59,9 +62,14 @@ async function lock(tx: Tx, tenantId: string, agentIds: readonly string[]) {
         setId: row.set_id ?? undefined,
         deliveredNames: row.delivered_names,
         hasEnded: row.has_ended,
+        leaseOwner: toLeaseOwner(row.lease_owner_kind, row.lease_owner_id),
       },
     ]),
   );
+}
+
+function toLeaseOwner(kind: LeaseOwner["kind"] | null, id: string | null): LeaseOwner | undefined {
+  return kind === null || id === null ? undefined : { kind, id };
 }
 
 async function read(tx: Tx, query: SnapshotQuery): Promise<SnapshotFacts> {

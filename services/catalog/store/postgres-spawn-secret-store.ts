@@ -1,22 +1,14 @@
-import { writeAudit } from "../audit";
-import type { SpawnSecretStore } from "./spawn-secret-store";
+import type { Tx } from "../../../lib/postgres/db";
+import { writeAudit, type Caller } from "../audit";
+import type { NotReplaced, SpawnSecretStore } from "./spawn-secret-store";
 
 /** SpawnSecretStore in PostgreSQL. */
 export function createPostgresSpawnSecretStore(): SpawnSecretStore {
   return {
     async replace(tx, caller, agentId, { dataKeyId, sealed }) {
       const { tenantId } = caller;
-      const { rows } = await tx.query<{ lease_expires_at: Date }>(
-        `insert into catalog.agents as a (tenant_id, agent_id, lease_expires_at)
-         values ($1, $2, clock_timestamp() + interval '10 minutes')
-         on conflict (tenant_id, agent_id) do update
-           set lease_expires_at = excluded.lease_expires_at, updated_at = clock_timestamp()
-           where a.generation = 0 and a.ended_at is null
-         returning lease_expires_at`,
-        [tenantId, agentId],
-      );
-      const lease = rows[0]?.lease_expires_at;
-      if (!lease) return undefined;
+      const lease = await takeLease(tx, caller, agentId);
+      if (!lease) return whyNot(tx, tenantId, agentId);
       await tx.query(
         `delete from catalog.secret_versions
          where tenant_id = $1 and kind = 'spawn' and owner = $2`,
@@ -49,4 +41,30 @@ export function createPostgresSpawnSecretStore(): SpawnSecretStore {
       return lease;
     },
   };
+}
+
+/** Begins or prolongs the lease of the one who holds it; undefined when the caller may not. */
+async function takeLease(tx: Tx, caller: Caller, agentId: string): Promise<Date | undefined> {
+  const { rows } = await tx.query<{ lease_expires_at: Date }>(
+    `insert into catalog.agents as a (tenant_id, agent_id, lease_expires_at, lease_owner_kind,
+       lease_owner_id)
+     values ($1, $2, clock_timestamp() + interval '10 minutes', $3, $4)
+     on conflict (tenant_id, agent_id) do update
+       set lease_expires_at = excluded.lease_expires_at, updated_at = clock_timestamp()
+       where a.generation = 0 and a.ended_at is null
+         and a.lease_owner_kind = excluded.lease_owner_kind
+         and a.lease_owner_id = excluded.lease_owner_id
+     returning lease_expires_at`,
+    [caller.tenantId, agentId, caller.kind, caller.id],
+  );
+  return rows[0]?.lease_expires_at;
+}
+
+async function whyNot(tx: Tx, tenantId: string, agentId: string): Promise<NotReplaced> {
+  const { rows } = await tx.query(
+    `select from catalog.agents
+     where tenant_id = $1 and agent_id = $2 and generation = 0 and ended_at is null`,
+    [tenantId, agentId],
+  );
+  return rows.length > 0 ? "stored-by-another" : "spawned";
 }

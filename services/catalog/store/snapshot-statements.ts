@@ -10,7 +10,8 @@ insert into catalog.agents as a (tenant_id, agent_id, generation)
 select $1, agent_id, 1 from guard, unnest($2::uuid[]) as agent_id
 order by agent_id
 on conflict (tenant_id, agent_id) do update set generation = a.generation + 1
-returning agent_id, generation, floor, set_id, delivered_names, ended_at is not null as has_ended`;
+returning agent_id, generation, floor, set_id, delivered_names, ended_at is not null as has_ended,
+  lease_owner_kind, lease_owner_id`;
 
 /** $1 tenant, $2 workspaces, $3 agent ids, $4 VM ids, $5 set ids, $6 actor, $7 request id. */
 export const READ_FACTS = `
@@ -104,6 +105,8 @@ with fresh as materialized (
     vm_id = fresh.vm_id,
     delivered_names = fresh.delivered_names,
     lease_expires_at = null,
+    lease_owner_kind = null,
+    lease_owner_id = null,
     updated_at = clock_timestamp()
   from fresh
   where a.tenant_id = $1 and a.agent_id = fresh.agent_id and a.agent_id = any($12::uuid[])

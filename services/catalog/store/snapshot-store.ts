@@ -13,7 +13,12 @@ export interface LockedAgent {
   /** Names of variables that any generation had. */
   deliveredNames: readonly string[];
   hasEnded: boolean;
+  /** Who stored the spawn-time secrets that wait for its first snapshot; undefined when none do. */
+  leaseOwner: LeaseOwner | undefined;
 }
+
+/** The caller who stored spawn-time secrets. */
+export type LeaseOwner = Pick<Caller, "kind" | "id">;
 
 /** What is to be read for a snapshot. */
 export interface SnapshotQuery {

@@ -9,16 +9,19 @@ export interface SealedSpawnSecret {
   sizeBytes: number;
 }
 
+/** Why spawn-time secrets were not replaced. */
+export type NotReplaced = "spawned" | "stored-by-another";
+
 /** Spawn-time secrets, which wait for their agent's first snapshot. */
 export interface SpawnSecretStore {
   /**
-   * Replaces what waits for an agent. Returns when the lease ends; undefined when the agent has a
-   * generation, or is over: then nothing is done.
+   * Replaces what waits for an agent. Returns when the lease ends. Does nothing when the agent has a
+   * generation or is over (`spawned`), or when another caller's secrets wait (`stored-by-another`).
    */
   replace(
     tx: Tx,
     caller: Caller,
     agentId: string,
     secrets: { dataKeyId: string; sealed: readonly SealedSpawnSecret[] },
-  ): Promise<Date | undefined>;
+  ): Promise<Date | NotReplaced>;
 }

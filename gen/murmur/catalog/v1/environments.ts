@@ -1139,6 +1139,8 @@ export const EnvironmentServiceService = {
   /**
    * Keeps the values of `murmur spawn -e NAME=VALUE` for one agent that is about to be spawned
    * under this id. They are leased for 10 minutes, until the agent's first snapshot confirms them.
+   * Who stored them alone may replace them; only that developer's agents, or those on that VM, get
+   * them: a snapshot of another agent is refused as TAMPERED.
    * Callers: developers; a VM for a child that it is about to spawn.
    * Retry: safe, the values are replaced until the agent's first snapshot.
    * Reasons: INVALID_FIELD, AGENT_EXISTS.
@@ -1200,6 +1202,8 @@ export interface EnvironmentServiceServer extends UntypedServiceImplementation {
   /**
    * Keeps the values of `murmur spawn -e NAME=VALUE` for one agent that is about to be spawned
    * under this id. They are leased for 10 minutes, until the agent's first snapshot confirms them.
+   * Who stored them alone may replace them; only that developer's agents, or those on that VM, get
+   * them: a snapshot of another agent is refused as TAMPERED.
    * Callers: developers; a VM for a child that it is about to spawn.
    * Retry: safe, the values are replaced until the agent's first snapshot.
    * Reasons: INVALID_FIELD, AGENT_EXISTS.
@@ -1231,6 +1235,8 @@ export interface EnvironmentServiceClient extends Client {
   /**
    * Keeps the values of `murmur spawn -e NAME=VALUE` for one agent that is about to be spawned
    * under this id. They are leased for 10 minutes, until the agent's first snapshot confirms them.
+   * Who stored them alone may replace them; only that developer's agents, or those on that VM, get
+   * them: a snapshot of another agent is refused as TAMPERED.
    * Callers: developers; a VM for a child that it is about to spawn.
    * Retry: safe, the values are replaced until the agent's first snapshot.
    * Reasons: INVALID_FIELD, AGENT_EXISTS.
