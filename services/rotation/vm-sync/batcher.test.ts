@@ -33,7 +33,7 @@ describe("a batcher", () => {
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
   });
 
-  const gathered = (failure: (item: number) => unknown) => {
+  const gathered = (failure: (item: number) => Error | undefined) => {
     const batches: number[][] = [];
     const batcher = createBatcher<number>((items) => {
       batches.push(items);
