@@ -20,7 +20,7 @@ export function stackFileOf(dataDir: string): string {
 }
 
 /** Puts the file in place whole: readers see the old one or the new one. */
-export function writeStackFile(dataDir: string, content: StackFile & { stack_pid: number }): void {
+export function writeStackFile(dataDir: string, content: StackFile): void {
   const file = stackFileOf(dataDir);
   const temporary = `${file}.${randomBytes(6).toString("hex")}`;
   writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flag: "wx" });
@@ -31,18 +31,6 @@ export function removeStackFile(dataDir: string): void {
   rmSync(stackFileOf(dataDir), { force: true });
 }
 
-/** The pid of the stack that runs on this directory; undefined for none or for a stale file. */
-export function findRunningStack(dataDir: string): number | undefined {
-  const pid = readPid(stackFileOf(dataDir));
-  if (pid === undefined || pid === process.pid) return undefined;
-  try {
-    process.kill(pid, 0);
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("start.js") ? pid : undefined;
-  } catch {
-    return undefined; // No such process, or not ours: the file is stale.
-  }
-}
-
 /** Run directories of a stack that was not stopped in order: they still hold env files. */
 export function staleRunDirs(dataDir: string): string[] {
   try {
@@ -50,14 +38,5 @@ export function staleRunDirs(dataDir: string): string[] {
     return vms.map(({ run_dir: runDir }) => dirname(runDir));
   } catch {
     return []; // Absent or garbled.
-  }
-}
-
-function readPid(file: string): number | undefined {
-  try {
-    const { stack_pid: pid } = JSON.parse(readFileSync(file, "utf8")) as { stack_pid?: unknown };
-    return typeof pid === "number" ? pid : undefined;
-  } catch {
-    return undefined; // Absent or garbled: nobody's.
   }
 }

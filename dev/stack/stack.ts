@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "../parts/free-port";
@@ -7,14 +7,15 @@ import { type OpenBaoPart, startOpenBao } from "../parts/openbao";
 import type { Part } from "../parts/part";
 import { type PostgresPart, startPostgres } from "../parts/postgres";
 import { repositoryRoot } from "../parts/tools";
+import { emptyDataDirectory, holdDataDirectory, requireFreePort } from "./data-directory";
 import { endAgents, killLeftovers } from "./end-agents";
 import { type Identities, makeIdentities } from "./identities";
 import { keepRunning, type KeptPart } from "./keep-running";
 import { Murmur } from "./murmur";
-import { type StackOptions, UsageError } from "./options";
+import type { StackOptions } from "./options";
 import { writePrivate } from "./private-file";
 import { type Place, startCatalog, startRotation, startVmAgent, updateSchemas } from "./services";
-import { findRunningStack, removeStackFile, staleRunDirs, writeStackFile } from "./stack-file";
+import { removeStackFile, staleRunDirs, writeStackFile } from "./stack-file";
 
 /** Tells the person in front of the terminal what goes on. */
 export type Say = (line: string) => void;
@@ -127,12 +128,12 @@ class Starting {
       ? mkdtempSync(join(tmpdir(), "murmur-demo-"))
       : resolve(options.dataDir ?? "");
     if (!isThrowAway) {
-      const running = findRunningStack(dataDir);
-      if (running !== undefined)
-        throw new UsageError(`a stack (pid ${running}) runs on ${dataDir} already`);
-      if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
-      mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+      const lock = await holdDataDirectory(dataDir);
+      this.#closers.push(() => {
+        lock.release();
+      });
       this.#staleRunDirs = staleRunDirs(dataDir);
+      if (options.fresh) emptyDataDirectory(dataDir);
       removeStackFile(dataDir);
       this.#closers.push(() => {
         removeStackFile(dataDir);
@@ -146,8 +147,11 @@ class Starting {
     this.#closers.push(() => {
       removeRunDir(runDir);
     });
-    const port = (offset: number) =>
-      options.firstPort === 0 ? freePort() : Promise.resolve(options.firstPort + offset);
+    const port = async (offset: number) => {
+      if (options.firstPort === 0) return freePort();
+      await requireFreePort(options.firstPort + offset);
+      return options.firstPort + offset;
+    };
     return {
       root: repositoryRoot(),
       dataDir,
@@ -239,7 +243,6 @@ class Starting {
       config: configFile,
       vms: this.#vms.map(({ id, socket, runDir }) => ({ id, socket, run_dir: runDir })),
       pids: { ...this.#pids },
-      stack_pid: process.pid,
     });
   }
 }
