@@ -76,7 +76,23 @@ describe("a set of the catalog", () => {
     await expect(delivery.fetch([ref], never)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
   });
 
-  it("is not for a machine whose key was planted under the VM's id", async () => {
+  it("is not for a machine whose name and id another one has taken over", async () => {
+    await tenant.set("ONE", "1");
+    const before = await startVm("from-6");
+    const agent = tenant.agent({ vmId: before.identity.state.vmId });
+    const { snapshots } = await tenant.snapshot(agent);
+    const ref = { agentId: agent.agentId, generation: snapshots[0]!.generation };
+    expect((await before.delivery.fetch([ref], never))[0]).toHaveProperty("set");
+    const heir = await startVm("from-6");
+    expect(heir.identity.state.vmId).toBe(before.identity.state.vmId);
+    // The session and the token are still the ones of a minute ago; the key is not.
+    await expect(before.delivery.fetch([ref], never)).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+    });
+    expect((await heir.delivery.fetch([ref], never))[0]).toHaveProperty("set");
+  });
+
+  it("is not for a machine to whose id its row was moved", async () => {
     await tenant.set("ONE", "1");
     const { identity } = await startVm("from-4");
     const thief = await startVm("from-5");
