@@ -20,6 +20,7 @@ import { withKeyCheck } from "./keys/key-check";
 import type { KeyProvider } from "./keys/key-provider";
 import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
+import { createDeliverAhead } from "./rpc/deliver-ahead";
 import { createDeliveryService } from "./rpc/delivery-service";
 import { createEnvironmentService } from "./rpc/environment-service";
 import { createSecretService } from "./rpc/secret-service";
@@ -92,17 +93,17 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const workspaces = createWorkspaces(createPostgresWorkspaceStore(pool));
   const releases = createPostgresReleaseStore(pool);
 
+  const delivery = { store: vms, environments: opener, sessions };
+  const deliverAhead = createDeliverAhead(delivery);
+
   server.add(SecretServiceService, createSecretService(secrets));
   server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
   server.add(
     EnvironmentServiceService,
-    createEnvironmentService({ takeSnapshots, storeSpawnSecrets, releases }),
+    createEnvironmentService({ takeSnapshots, deliverAhead, storeSpawnSecrets, releases }),
   );
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
-  server.add(
-    DeliveryServiceService,
-    createDeliveryService({ store: vms, environments: opener, signingKey, sessions }),
-  );
+  server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));
   return {
     server,
     checkKeys: () => provider.check(),

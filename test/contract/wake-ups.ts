@@ -81,6 +81,7 @@ export function wakeUpsContract(name: string, makeRig: () => Promise<WakeUpsRig>
         }),
         failures: () => failures,
         onDesired: (desired) => seen.push(desired),
+        onComing: () => undefined,
       };
       wakeUps = await rig.open({ port, listener });
       stopping = new AbortController();

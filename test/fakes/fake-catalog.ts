@@ -198,6 +198,7 @@ function snapshot(
       changedNames: [],
       missingNames: fake.missingNames,
       notRolledBackNames: [],
+      sealedAhead: Buffer.from(`sealed ${agentId} ${generation}`),
     };
   });
   state.answers.set(requestKey, made);

@@ -53,9 +53,13 @@ export interface DeliverySessions {
   ): Promise<{ session: DeliverySession; encapsulatedKey: Buffer; expiresAt: Date }>;
   /** The owner's session of this id; undefined for another's, an ended or an unknown one. */
   find(owner: SessionOwner, sessionId: string): DeliverySession | undefined;
+  /** The session that a VM has with this replica, and the identity key that signed for it. */
+  current(vm: Vm): { session: DeliverySession; keyThumbprint: string } | undefined;
   /** By what a session's calls are proven, and the identity key that signed for it. */
   findProofKey: FindProofKey;
 }
+
+type Vm = Omit<SessionOwner, "keyThumbprint">;
 
 interface Entry {
   session: DeliverySession;
@@ -97,6 +101,7 @@ export function createDeliverySessions(clock: Clock): DeliverySessions {
       const isTheirs = entry?.vmKey === vmKey(owner) && entry.keyThumbprint === owner.keyThumbprint;
       return isTheirs ? entry.session : undefined;
     },
+    current: (vm) => living(byVm.get(vmKey(vm))),
     findProofKey: (sessionId) => living(byId.get(sessionId)),
   };
 }
@@ -126,6 +131,6 @@ function createEntry(owner: SessionOwner, keys: AgreedKeys, endsMs: number): Ent
   };
 }
 
-function vmKey({ tenantId, vmId }: SessionOwner): string {
+function vmKey({ tenantId, vmId }: Vm): string {
   return `${tenantId}\0${vmId}`;
 }

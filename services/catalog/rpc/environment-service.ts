@@ -3,12 +3,14 @@ import type { HandlersOf } from "../../../lib/grpc/definition";
 import type { TakeSnapshots } from "../environments/snapshots";
 import type { StoreSpawnSecrets } from "../environments/spawn-secrets";
 import type { ReleaseStore } from "../store/release-store";
+import type { DeliverAhead } from "./deliver-ahead";
 import { releaseGenerations } from "./release-generations";
 import { snapshotEnvironments } from "./snapshot-environments";
 import { storeSpawnSecrets } from "./store-spawn-secrets";
 
 export interface EnvironmentServiceDeps {
   takeSnapshots: TakeSnapshots;
+  deliverAhead: DeliverAhead;
   storeSpawnSecrets: StoreSpawnSecrets;
   releases: ReleaseStore;
 }
@@ -19,7 +21,7 @@ export function createEnvironmentService(
 ): HandlersOf<typeof EnvironmentServiceService> {
   return {
     storeSpawnSecrets: storeSpawnSecrets(deps.storeSpawnSecrets),
-    snapshotEnvironments: snapshotEnvironments(deps.takeSnapshots),
+    snapshotEnvironments: snapshotEnvironments(deps),
     releaseGenerations: releaseGenerations(deps.releases),
   };
 }

@@ -1,7 +1,6 @@
 import {
   type DeliveredEnvironment,
   DeliveryRefusal,
-  EnvironmentSet,
   type FetchEnvironmentsRequest,
   type FetchEnvironmentsResponse,
 } from "../../../gen/murmur/catalog/v1/delivery";
@@ -10,9 +9,10 @@ import type { CallContext, UnaryHandler } from "../../../lib/grpc/context";
 import { deliverySessionUnknown } from "../../../lib/identity/session-proof";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { DeliverySession, DeliverySessions, SessionOwner } from "../domain/delivery-session";
-import type { OpenedEnvironment, OpenRefusal } from "../domain/environment";
+import type { OpenRefusal } from "../domain/environment";
 import type { EnvironmentHandle, EnvironmentOpener } from "../environments/environment-opener";
 import type { VmStore } from "../vms/vm-store";
+import { sealOpened } from "./seal-opened";
 import { vmCaller } from "./vm-caller";
 
 const MAX_ENVIRONMENTS = 500;
@@ -112,23 +112,5 @@ async function openAndSeal(
     else log.warn("environment not delivered", fields);
     return { $case: "refusal", value: REFUSALS[outcome.refusal] };
   }
-  const plaintext = encode(outcome.environment);
-  const sealed = session.seal({ agentId, generation, nonce }, plaintext);
-  plaintext.fill(0);
-  return { $case: "sealed", value: sealed };
-}
-
-/** The only place where a whole set is in the clear; the caller wipes it. */
-function encode(environment: OpenedEnvironment): Uint8Array {
-  const { agentId, generation, floor, fingerprintKey } = environment;
-  return EnvironmentSet.encode({
-    agentId,
-    generation,
-    floor,
-    variables: environment.variables.map(({ name, value, asFile }) => {
-      return { name, value: value.expose(), asFile };
-    }),
-    unsetNames: [...environment.unsetNames],
-    fingerprintKey: fingerprintKey.expose(),
-  }).finish();
+  return { $case: "sealed", value: sealOpened(session, nonce, outcome.environment) };
 }

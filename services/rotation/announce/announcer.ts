@@ -4,8 +4,23 @@ import { announce, type LocalAnnouncement } from "./announcement";
 import { appendToOutbox } from "./outbox";
 import type { VmStreams } from "./vm-streams";
 
+/** A generation that exists, and whose agent is about to be told to take it. */
+export interface Coming {
+  tenantId: string;
+  vmId: string;
+  agentId: string;
+  generation: bigint;
+  /** What the catalog sealed for the VM; may be empty. */
+  sealedAhead: Buffer;
+}
+
 /** Tells VMs of changes of their desired state: durably, and at once where they are connected here. */
 export interface Announcer {
+  /**
+   * Call it before the transaction of a change: the VMs of this replica get what they will need
+   * while it runs, and have it when it commits. If it never does, they drop it.
+   */
+  foretell(coming: readonly Coming[]): void;
   /** Writes the announcements in the transaction that makes the change. */
   record(
     tx: Tx,
@@ -30,6 +45,16 @@ const MAX_REMEMBERED = 10_000;
 export function createAnnouncer({ streams, nudge }: AnnouncerDeps): Announcer {
   const delivered = new Set<string>();
   return {
+    foretell(coming) {
+      const byVm = new Map<string, Coming[]>();
+      for (const one of coming) {
+        const key = `${one.tenantId}/${one.vmId}`;
+        const ofVm = byVm.get(key);
+        if (ofVm) ofVm.push(one);
+        else byVm.set(key, [one]);
+      }
+      for (const ofVm of byVm.values()) if (ofVm[0]) streams.foretell(ofVm[0], ofVm);
+    },
     async record(tx, rotationId, agents) {
       const announcements = announce(rotationId, agents);
       await appendToOutbox(tx, announcements);

@@ -20,6 +20,10 @@ function agent(id: string, change: Partial<LaunchableAgent> = {}): LaunchableAge
 /** What was sent, as short words: `all a1 b2`, `some a3`, `beat`. */
 function words(sent: readonly WatchVmResponse[]): string[] {
   return sent.map(({ message }) => {
+    if (message?.$case === "coming")
+      return ["soon", ...message.value.agents.map((it) => `${it.agentId}${it.generation}`)].join(
+        " ",
+      );
     if (message?.$case !== "desired") return "beat";
     const agents = message.value.agents.map((it) => `${it.agentId}${it.generation}`);
     return [message.value.complete ? "all" : "some", ...agents].join(" ");
@@ -53,6 +57,15 @@ describe("a VM's stream", () => {
     stream.begin([agent("a", { revision: 3n, desired: 3n })]);
     stream.heartbeat(0);
     await eventually(() => expect(words(sent)).toEqual(["all a3", "beat"]));
+  });
+
+  it("says what may come before what changed, and neither before the whole state", async () => {
+    const { stream, sent } = open();
+    stream.foretell([{ agentId: "a", generation: 2n, sealedAhead: Buffer.from("sealed") }]);
+    stream.offer([agent("a", { desired: 2n, revision: 2n })], "");
+    expect(sent).toEqual([]);
+    stream.begin([agent("a")]);
+    await eventually(() => expect(words(sent)).toEqual(["all a1", "soon a2", "some a2"]));
   });
 
   it("never says an older state of an agent after a newer one", async () => {

@@ -1,4 +1,4 @@
-import type { WatchVmResponse } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { ComingGeneration, WatchVmResponse } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../../lib/clock";
 import type { AppError } from "../../../lib/errors";
 import type { LaunchableAgent } from "../agents/domain/agent";
@@ -17,6 +17,8 @@ export interface VmStream {
   begin(complete: readonly LaunchableAgent[]): string[];
   /** Holds messages back again while the complete state is read anew; \`begin\` follows. */
   hold(): void;
+  /** Says which generations exist already and may become desired; a VM that is not told asks later. */
+  foretell(coming: readonly ComingGeneration[]): void;
   /** Says what changed; what the VM has heard of in a later state is not said again. */
   offer(agents: readonly LaunchableAgent[], traceparent: string): void;
   heartbeat(watermarkAgeMs: number): void;
@@ -41,6 +43,7 @@ export function createVmStream(
   let complete: readonly LaunchableAgent[] | undefined;
   let traceparent = "";
   let beatAgeMs: number | undefined;
+  let coming: readonly ComingGeneration[] = [];
   let isBegun = false;
   let sendingSinceMs: number | undefined;
   let fail: (reason: unknown) => void = () => undefined;
@@ -60,16 +63,20 @@ export function createVmStream(
       for (const agent of agents) said.set(agent.id, agent.revision);
       return desired(toDesiredState(agents, true));
     }
+    if (coming.length > 0) {
+      const message = foretold(coming);
+      coming = [];
+      return message;
+    }
     const agents = [...waiting.values()].filter(isNews);
     waiting.clear();
     if (agents.length > 0) {
       for (const agent of agents) said.set(agent.id, agent.revision);
       return desired(toDesiredState(agents, false, traceparent));
     }
-    if (beatAgeMs === undefined) return undefined;
-    const watermarkAgeMs = BigInt(Math.round(beatAgeMs));
+    const message = beatAgeMs === undefined ? undefined : heartbeat(beatAgeMs);
     beatAgeMs = undefined;
-    return { message: { $case: "heartbeat", value: { watermarkAgeMs } } };
+    return message;
   };
 
   const pump = async () => {
@@ -101,6 +108,10 @@ export function createVmStream(
       isBegun = false;
       said.clear();
     },
+    foretell(generations) {
+      coming = generations;
+      void pump();
+    },
     offer(agents, trace) {
       for (const agent of agents) {
         const known = waiting.get(agent.id);
@@ -122,6 +133,14 @@ export function createVmStream(
     },
     stalledMs: () => (sendingSinceMs === undefined ? 0 : clock.monotonicMs() - sendingSinceMs),
   };
+}
+
+function foretold(agents: readonly ComingGeneration[]): WatchVmResponse {
+  return { message: { $case: "coming", value: { agents: [...agents] } } };
+}
+
+function heartbeat(ageMs: number): WatchVmResponse {
+  return { message: { $case: "heartbeat", value: { watermarkAgeMs: BigInt(Math.round(ageMs)) } } };
 }
 
 function desired(value: ReturnType<typeof toDesiredState>): WatchVmResponse {

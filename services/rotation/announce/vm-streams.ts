@@ -1,4 +1,4 @@
-import type { WatchVmResponse } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { ComingGeneration, WatchVmResponse } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { type Clock, systemClock } from "../../../lib/clock";
 import { unavailable, type AppError } from "../../../lib/errors";
 import type { Announcement, LocalAnnouncement } from "./announcement";
@@ -18,6 +18,8 @@ export interface VmStreams {
   find(vm: VmRef): VmStream | undefined;
   /** The VMs that are connected here. */
   vms(): VmRef[];
+  /** Tells the VM, if its stream is here, which generations it may fetch ahead. */
+  foretell(vm: VmRef, coming: readonly ComingGeneration[]): void;
   /** Hands a change to the VM's stream, if it is here. */
   offer(announcement: LocalAnnouncement): void;
   heartbeat(watermarkAgeMs: number): void;
@@ -49,6 +51,7 @@ export function createVmStreams(clock: Pick<Clock, "monotonicMs"> = systemClock)
     },
     find: (vm) => streams.get(keyOf(vm)),
     vms: () => [...streams.values()].flatMap((stream) => refs.get(stream) ?? []),
+    foretell: (vm, coming) => streams.get(keyOf(vm))?.foretell(coming),
     offer(announcement) {
       streams.get(keyOf(announcement))?.offer(announcement.agents, announcement.traceparent);
     },

@@ -4,7 +4,7 @@ import { AppError, invalid, isAppError } from "../../../lib/errors";
 import type { Principal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
-import type { Announcer } from "../announce/announcer";
+import type { Announcer, Coming } from "../announce/announcer";
 import type { LocalAnnouncement } from "../announce/announcement";
 import { digestOf } from "../agents/domain/agent";
 import { agentEnded, agentNotFound } from "../agents/domain/agent-errors";
@@ -23,7 +23,7 @@ export interface RekeyDeps {
   writer: Pick<AgentWriter, "lockTree" | "lockSubtree">;
   rollouts: Pick<RolloutStore, "requestHash" | "open" | "lockOpenOf" | "recordGeneration">;
   catalog: Pick<CatalogClient, "snapshot">;
-  announcer: Pick<Announcer, "record" | "deliver">;
+  announcer: Pick<Announcer, "foretell" | "record" | "deliver">;
   /** Carries out removals of VMs that the catalog knows of and this service does not yet. */
   catchUpRemovals: () => Promise<void>;
 }
@@ -62,6 +62,7 @@ export async function rekeyAgent(
   assertManages(principal, tree.agent);
   if (!hasLiving(tree.agent, tree.descendants)) throw agentEnded(request.path, tree.agent);
   const snapshots = await snapshotTree(deps, tree, id);
+  deps.announcer.foretell(comingGenerations(tree, snapshots));
   const rollout: NewRollout = {
     tenantId,
     id,
@@ -139,6 +140,18 @@ async function snapshotTree(deps: RekeyDeps, tree: AgentTree, id: string): Promi
     rekeyScope(fresh.agent, fresh.descendants).targets,
     `rekey:${id}:again`,
   );
+}
+
+function comingGenerations(
+  { agent, descendants }: AgentTree,
+  snapshots: readonly Snapshot[],
+): Coming[] {
+  const vmOf = new Map([agent, ...descendants].map(({ id, vmId }) => [id, vmId]));
+  const { tenantId } = agent;
+  return snapshots.flatMap(({ agentId, generation, sealedAhead }) => {
+    const vmId = vmOf.get(agentId);
+    return vmId === undefined ? [] : [{ tenantId, vmId, agentId, generation, sealedAhead }];
+  });
 }
 
 interface Opening {

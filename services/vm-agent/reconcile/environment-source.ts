@@ -8,6 +8,11 @@ export type FetchedEnvironment =
 
 /** Where sets come from. */
 export interface EnvironmentSource {
+  /**
+   * Opens what the catalog sealed before it was asked; undefined when it cannot be opened or is
+   * something else: it is then fetched.
+   */
+  openAhead(ref: Fetch, sealedAhead: Buffer): FetchedEnvironment | undefined;
   /** One result per request, in any order. Throws UNAVAILABLE when nothing could be asked for. */
   fetch(wanted: readonly Fetch[], signal: AbortSignal): Promise<FetchedEnvironment[]>;
 }

@@ -30,6 +30,9 @@ export function createMachineState(deps: MachineStateDeps): Listener {
       };
     },
     failures: (): VmUpdate => ({ acks: reconciler.failures(), agents: [] }),
+    onComing: (coming) => {
+      reconciler.foresee(coming);
+    },
     onDesired(state) {
       lives.learn(state.agents);
       reconciler.take(state);

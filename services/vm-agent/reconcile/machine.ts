@@ -8,6 +8,7 @@ import type { Listener, WakeUps } from "../wake-ups/wake-ups";
 import { AgentLives, type AgentSupervisor } from "./agent-lives";
 import type { EnvironmentSource } from "./environment-source";
 import { EnvWriter } from "./env-writer";
+import { createForesight } from "./foresight";
 import { createMachineState } from "./machine-state";
 import { reportProcesses } from "./process-reports";
 import { Reconciler } from "./reconciler";
@@ -56,7 +57,7 @@ export function assembleMachine(deps: MachineDeps): Machine {
   });
   let wakeUps: WakeUps | undefined;
   const reconciler = new Reconciler({
-    source: deps.source,
+    source: createForesight(deps.source, clock),
     pacer: new SwapPacer(clock, MAX_SWAPS_PER_SECOND),
     send: (update) => wakeUps?.send(update),
     ...{ writer, lives, clock, log },

@@ -15,14 +15,14 @@ import { hasEnded } from "../processes/agent";
 import type { AgentLives } from "./agent-lives";
 import { reportEnd } from "./agent-reports";
 import { DesiredState } from "./desired-state";
-import type { EnvironmentSource } from "./environment-source";
 import type { EnvWriter } from "./env-writer";
+import type { Coming, Foresight } from "./foresight";
 import { planWork, type Fetch, type LocalAgent, type Plan } from "./plan";
 import { createSwapMetrics } from "./swap-metrics";
 import type { SwapPacer } from "./swap-pacer";
 
 export interface ReconcilerDeps {
-  source: EnvironmentSource;
+  source: Foresight;
   writer: EnvWriter;
   lives: AgentLives;
   pacer: SwapPacer;
@@ -49,6 +49,7 @@ export class Reconciler {
   #news = { traceparent: "", atMs: 0 };
   #wake = new AbortController();
   #attempts = 0;
+  #running: AbortSignal | undefined;
 
   constructor(private readonly deps: ReconcilerDeps) {}
 
@@ -62,6 +63,17 @@ export class Reconciler {
     this.#desired.take(state);
     this.#news = { traceparent: state.traceparent, atMs: this.deps.clock.monotonicMs() };
     this.wake();
+  }
+
+  /** Gets ahead what may become desired, of agents that live here. */
+  foresee(coming: readonly Coming[]): void {
+    if (!this.#running) return;
+    const useful = coming.filter(({ agentId, generation }) => {
+      const agent = this.#desired.agents.get(agentId);
+      const isLiving = this.deps.lives.lifeOf(agentId) === "living";
+      return agent && isLiving && generation > agent.generation;
+    });
+    this.deps.source.foresee(useful.slice(0, MAX_BATCH), this.#running);
   }
 
   /** Asks for a pass as soon as the running one is over. */
@@ -91,6 +103,7 @@ export class Reconciler {
       this.#wake.abort();
     };
     signal.addEventListener("abort", stop, { once: true });
+    this.#running = signal;
     while (!signal.aborted) {
       this.#wake = new AbortController();
       const waitMs = await this.#passOrBackoff(signal);

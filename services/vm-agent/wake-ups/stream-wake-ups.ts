@@ -76,6 +76,7 @@ async function converse(
     for await (const { message } of conversation.responses) {
       heardMs = clock.monotonicMs();
       if (message?.$case === "desired") listener.onDesired(message.value);
+      if (message?.$case === "coming") listener.onComing(message.value.agents);
       if (message?.$case === "heartbeat" && message.value.watermarkAgeMs > MAX_WATERMARK_AGE_MS) {
         throw unavailable("the replica's view is too old");
       }

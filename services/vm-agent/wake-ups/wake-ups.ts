@@ -1,4 +1,9 @@
-import type { VmDesiredState, VmHello, VmUpdate } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type {
+  ComingGeneration,
+  VmDesiredState,
+  VmHello,
+  VmUpdate,
+} from "../../../gen/murmur/rotation/v1/vm_sync";
 
 /**
  * Keeps this machine in touch with the rotation service. Both implementations lead to the same
@@ -21,4 +26,6 @@ export interface Listener {
   /** What failed and has not been mended: follows each hello. */
   failures(): VmUpdate;
   onDesired(state: VmDesiredState): void;
+  /** Generations that may become desired, for fetching ahead; nothing is believed of it. */
+  onComing(coming: readonly ComingGeneration[]): void;
 }

@@ -143,6 +143,18 @@ export interface FetchEnvironmentsResponse {
   environments: DeliveredEnvironment[];
 }
 
+/**
+ * A generation that was sealed for its VM when it was made, before the VM asked. It reaches the VM by
+ * way of the rotation service, which can neither read nor forge it, and saves the fetch.
+ */
+export interface SealedAhead {
+  /** The VM's delivery session; one that has another ignores the message. */
+  sessionId: string;
+  /** Chosen by the catalog. A generation never changes, so one that is told again is no other. */
+  nonce: Buffer;
+  sealed: SealedEnvironment | undefined;
+}
+
 /** One variable of a set. */
 export interface EnvironmentVariable {
   name: string;
@@ -927,6 +939,113 @@ export const FetchEnvironmentsResponse: MessageFns<FetchEnvironmentsResponse> = 
   fromPartial<I extends Exact<DeepPartial<FetchEnvironmentsResponse>, I>>(object: I): FetchEnvironmentsResponse {
     const message = createBaseFetchEnvironmentsResponse();
     message.environments = object.environments?.map((e) => DeliveredEnvironment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSealedAhead(): SealedAhead {
+  return { sessionId: "", nonce: Buffer.alloc(0), sealed: undefined };
+}
+
+export const SealedAhead: MessageFns<SealedAhead> = {
+  encode(message: SealedAhead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sessionId !== "") {
+      writer.uint32(10).string(message.sessionId);
+    }
+    if (message.nonce.length !== 0) {
+      writer.uint32(18).bytes(message.nonce);
+    }
+    if (message.sealed !== undefined) {
+      SealedEnvironment.encode(message.sealed, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SealedAhead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSealedAhead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nonce = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sealed = SealedEnvironment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SealedAhead {
+    return {
+      sessionId: isSet(object.sessionId)
+        ? globalThis.String(object.sessionId)
+        : isSet(object.session_id)
+        ? globalThis.String(object.session_id)
+        : "",
+      nonce: isSet(object.nonce) ? Buffer.from(bytesFromBase64(object.nonce)) : Buffer.alloc(0),
+      sealed: isSet(object.sealed) ? SealedEnvironment.fromJSON(object.sealed) : undefined,
+    };
+  },
+
+  toJSON(message: SealedAhead): unknown {
+    const obj: any = {};
+    if (message.sessionId !== "") {
+      obj.sessionId = message.sessionId;
+    }
+    if (message.nonce.length !== 0) {
+      obj.nonce = base64FromBytes(message.nonce);
+    }
+    if (message.sealed !== undefined) {
+      obj.sealed = SealedEnvironment.toJSON(message.sealed);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SealedAhead>, I>>(base?: I): SealedAhead {
+    return SealedAhead.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SealedAhead>, I>>(object: I): SealedAhead {
+    const message = createBaseSealedAhead();
+    message.sessionId = object.sessionId ?? "";
+    message.nonce = object.nonce ?? Buffer.alloc(0);
+    message.sealed = (object.sealed !== undefined && object.sealed !== null)
+      ? SealedEnvironment.fromPartial(object.sealed)
+      : undefined;
     return message;
   },
 };

@@ -80,6 +80,12 @@ export interface EnvironmentSnapshot {
    * current state.
    */
   notRolledBackNames: string[];
+  /**
+   * A SealedAhead (delivery.proto), encoded, for passing on to the agent's VM unread. Absent when this
+   * replica has no delivery session of that VM, when the call is a repetition, or when the answer
+   * would grow too large: the VM then fetches the generation.
+   */
+  sealedAhead: Buffer;
 }
 
 /** The generations, in the order of the request. */
@@ -624,6 +630,7 @@ function createBaseEnvironmentSnapshot(): EnvironmentSnapshot {
     changedNames: [],
     missingNames: [],
     notRolledBackNames: [],
+    sealedAhead: Buffer.alloc(0),
   };
 }
 
@@ -652,6 +659,9 @@ export const EnvironmentSnapshot: MessageFns<EnvironmentSnapshot> = {
     }
     for (const v of message.notRolledBackNames) {
       writer.uint32(58).string(v!);
+    }
+    if (message.sealedAhead.length !== 0) {
+      writer.uint32(66).bytes(message.sealedAhead);
     }
     return writer;
   },
@@ -725,6 +735,14 @@ export const EnvironmentSnapshot: MessageFns<EnvironmentSnapshot> = {
             message.notRolledBackNames.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sealedAhead = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -762,6 +780,11 @@ export const EnvironmentSnapshot: MessageFns<EnvironmentSnapshot> = {
         : globalThis.Array.isArray(object?.not_rolled_back_names)
         ? object.not_rolled_back_names.map((e: any) => globalThis.String(e))
         : [],
+      sealedAhead: isSet(object.sealedAhead)
+        ? Buffer.from(bytesFromBase64(object.sealedAhead))
+        : isSet(object.sealed_ahead)
+        ? Buffer.from(bytesFromBase64(object.sealed_ahead))
+        : Buffer.alloc(0),
     };
   },
 
@@ -788,6 +811,9 @@ export const EnvironmentSnapshot: MessageFns<EnvironmentSnapshot> = {
     if (message.notRolledBackNames?.length) {
       obj.notRolledBackNames = message.notRolledBackNames;
     }
+    if (message.sealedAhead.length !== 0) {
+      obj.sealedAhead = base64FromBytes(message.sealedAhead);
+    }
     return obj;
   },
 
@@ -805,6 +831,7 @@ export const EnvironmentSnapshot: MessageFns<EnvironmentSnapshot> = {
     message.changedNames = object.changedNames?.map((e) => e) || [];
     message.missingNames = object.missingNames?.map((e) => e) || [];
     message.notRolledBackNames = object.notRolledBackNames?.map((e) => e) || [];
+    message.sealedAhead = object.sealedAhead ?? Buffer.alloc(0);
     return message;
   },
 };

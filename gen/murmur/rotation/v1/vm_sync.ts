@@ -198,9 +198,28 @@ export interface Heartbeat {
   watermarkAgeMs: bigint;
 }
 
+/** A generation that the catalog has made for an agent. */
+export interface ComingGeneration {
+  agentId: string;
+  generation: bigint;
+  /** What the catalog sealed for the VM (murmur.catalog.v1.SealedAhead); may be absent. */
+  sealedAhead: Buffer;
+}
+
+/**
+ * Generations that are about to become desired: the VM opens or fetches them ahead, and saves that
+ * time when they do. A hint: it may be missing or wrong, and nothing is put in force by it.
+ */
+export interface ComingGenerations {
+  agents: ComingGeneration[];
+}
+
 /** To the VM. */
 export interface WatchVmResponse {
-  message: { $case: "desired"; value: VmDesiredState } | { $case: "heartbeat"; value: Heartbeat } | undefined;
+  message: { $case: "desired"; value: VmDesiredState } | { $case: "heartbeat"; value: Heartbeat } | {
+    $case: "coming";
+    value: ComingGenerations;
+  } | undefined;
 }
 
 /** Hello, and what happened since the last call. */
@@ -1437,6 +1456,191 @@ export const Heartbeat: MessageFns<Heartbeat> = {
   },
 };
 
+function createBaseComingGeneration(): ComingGeneration {
+  return { agentId: "", generation: 0n, sealedAhead: Buffer.alloc(0) };
+}
+
+export const ComingGeneration: MessageFns<ComingGeneration> = {
+  encode(message: ComingGeneration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(16).int64(message.generation);
+    }
+    if (message.sealedAhead.length !== 0) {
+      writer.uint32(26).bytes(message.sealedAhead);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ComingGeneration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseComingGeneration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sealedAhead = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ComingGeneration {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      sealedAhead: isSet(object.sealedAhead)
+        ? Buffer.from(bytesFromBase64(object.sealedAhead))
+        : isSet(object.sealed_ahead)
+        ? Buffer.from(bytesFromBase64(object.sealed_ahead))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: ComingGeneration): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.sealedAhead.length !== 0) {
+      obj.sealedAhead = base64FromBytes(message.sealedAhead);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ComingGeneration>, I>>(base?: I): ComingGeneration {
+    return ComingGeneration.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ComingGeneration>, I>>(object: I): ComingGeneration {
+    const message = createBaseComingGeneration();
+    message.agentId = object.agentId ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.sealedAhead = object.sealedAhead ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseComingGenerations(): ComingGenerations {
+  return { agents: [] };
+}
+
+export const ComingGenerations: MessageFns<ComingGenerations> = {
+  encode(message: ComingGenerations, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      ComingGeneration.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ComingGenerations {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseComingGenerations();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(ComingGeneration.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ComingGenerations {
+    return {
+      agents: globalThis.Array.isArray(object?.agents)
+        ? object.agents.map((e: any) => ComingGeneration.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ComingGenerations): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => ComingGeneration.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ComingGenerations>, I>>(base?: I): ComingGenerations {
+    return ComingGenerations.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ComingGenerations>, I>>(object: I): ComingGenerations {
+    const message = createBaseComingGenerations();
+    message.agents = object.agents?.map((e) => ComingGeneration.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseWatchVmResponse(): WatchVmResponse {
   return { message: undefined };
 }
@@ -1449,6 +1653,9 @@ export const WatchVmResponse: MessageFns<WatchVmResponse> = {
         break;
       case "heartbeat":
         Heartbeat.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+      case "coming":
+        ComingGenerations.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
     }
     return writer;
@@ -1483,6 +1690,14 @@ export const WatchVmResponse: MessageFns<WatchVmResponse> = {
             message.message = { $case: "heartbeat", value: Heartbeat.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "coming", value: ComingGenerations.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1501,6 +1716,8 @@ export const WatchVmResponse: MessageFns<WatchVmResponse> = {
         ? { $case: "desired", value: VmDesiredState.fromJSON(object.desired) }
         : isSet(object.heartbeat)
         ? { $case: "heartbeat", value: Heartbeat.fromJSON(object.heartbeat) }
+        : isSet(object.coming)
+        ? { $case: "coming", value: ComingGenerations.fromJSON(object.coming) }
         : undefined,
     };
   },
@@ -1511,6 +1728,8 @@ export const WatchVmResponse: MessageFns<WatchVmResponse> = {
       obj.desired = VmDesiredState.toJSON(message.message.value);
     } else if (message.message?.$case === "heartbeat") {
       obj.heartbeat = Heartbeat.toJSON(message.message.value);
+    } else if (message.message?.$case === "coming") {
+      obj.coming = ComingGenerations.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1530,6 +1749,12 @@ export const WatchVmResponse: MessageFns<WatchVmResponse> = {
       case "heartbeat": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "heartbeat", value: Heartbeat.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "coming": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "coming", value: ComingGenerations.fromPartial(object.message.value) };
         }
         break;
       }
