@@ -6,7 +6,7 @@ import { isRetryable } from "../../../lib/retry";
 import { needsNewSnapshot } from "../protocol";
 import { generationOrNone, type Agent } from "./domain/agent";
 import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
-import type { AgentStore, AgentWriter } from "./store/agent-store";
+import { agentKey, type AgentStore, type AgentWriter } from "./store/agent-store";
 
 export interface MissingGenerationsDeps extends GiveGenerationDeps {
   agents: Pick<AgentStore, "findWithoutGeneration" | "findRefused">;
@@ -38,17 +38,21 @@ export function createMissingGenerations(deps: MissingGenerationsDeps): MissingG
   const { clock = systemClock, log = silentLog } = deps;
   const pausedUntilMs = new Map<string, number>();
   const give = async (agent: Agent, requestId: string) => {
-    const nowMs = clock.monotonicMs();
-    if ((pausedUntilMs.get(agent.id) ?? 0) > nowMs) return;
-    pausedUntilMs.delete(agent.id);
     const outcome = await giveOrEnd(deps, agent, requestId, log);
-    if (outcome === "refused") pausedUntilMs.set(agent.id, nowMs + REFUSED_PAUSE_MS);
+    if (outcome === "refused")
+      pausedUntilMs.set(agentKey(agent), clock.monotonicMs() + REFUSED_PAUSE_MS);
+  };
+  /** Whom to leave alone; the others are forgotten, so that no agent that is over is kept. */
+  const paused = () => {
+    const nowMs = clock.monotonicMs();
+    for (const [key, untilMs] of pausedUntilMs) if (untilMs <= nowMs) pausedUntilMs.delete(key);
+    return [...pausedUntilMs.keys()];
   };
   const giveOnce = async () => {
     const before = new Date(clock.now().getTime() - STUCK_AFTER_MS);
-    const stuck = await deps.agents.findWithoutGeneration(before, BATCH);
+    const stuck = await deps.agents.findWithoutGeneration(before, BATCH, paused());
     for (const agent of stuck) await give(agent, `${agent.id}:spawn`);
-    const refused = await deps.agents.findRefused(REFUSED_REASON, BATCH);
+    const refused = await deps.agents.findRefused(REFUSED_REASON, BATCH, paused());
     const gone = refused.filter(({ desired, failure }) =>
       needsNewSnapshot(generationOrNone(desired), failure?.generation ?? 0n),
     );

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { AckOutcome } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -204,6 +205,27 @@ describe("rekey", () => {
     });
     expect(now).toMatchObject({ desiredGeneration: 3n, appliedGeneration: 3n });
     expect(vm.desired.get(agent.agentId)?.generation).toBe(3n);
+  });
+
+  it("makes the failure of an older generation history", async () => {
+    const quiet = await fleet.connect(fleet.machine("vm-quiet"));
+    const { agentId } = await fleet.spawn("failing", { vm: "vm-quiet" });
+    const failed = async () => {
+      const { rows } = await fleet.rotation.database.pool.query<{ failed: bigint | null }>(
+        `select failed_generation as failed from rotation.agents where agent_id = $1`,
+        [agentId],
+      );
+      return rows[0]?.failed;
+    };
+    await eventually(() => {
+      expect(quiet.desired.has(agentId)).toBe(true);
+    });
+    quiet.ack(agentId, { outcome: AckOutcome.ACK_OUTCOME_FAILED, reason: "swap: no space" });
+    await eventually(async () => {
+      expect(await failed()).toBe(1n);
+    });
+    await fleet.rekey("failing");
+    expect(await failed()).toBeNull();
   });
 
   it("writes who did it, in the same transaction", async () => {

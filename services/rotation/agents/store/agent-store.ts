@@ -23,10 +23,18 @@ export interface AgentStore {
   desiredOfVm(db: Db, tenantId: string, vmId: string): Promise<LaunchableAgent[]>;
   /** The same for named agents, on whichever VM, ended ones included. */
   desiredOf(tenantIds: readonly string[], agentIds: readonly string[]): Promise<LaunchableAgent[]>;
-  /** Agents that were accepted before this and have no generation yet. */
-  findWithoutGeneration(before: Date, limit: number): Promise<Agent[]>;
-  /** Living agents whose desired generation their VM could not get, for this reason. */
-  findRefused(reason: string, limit: number): Promise<Agent[]>;
+  /** Agents that were accepted before this and have no generation yet, but for those with these keys. */
+  findWithoutGeneration(before: Date, limit: number, not: readonly string[]): Promise<Agent[]>;
+  /**
+   * Living agents whose desired generation their VM could not get, for this reason, but for those
+   * with these keys; the tenants by turns.
+   */
+  findRefused(reason: string, limit: number, not: readonly string[]): Promise<Agent[]>;
+}
+
+/** Names an agent among those of all tenants. */
+export function agentKey({ tenantId, id }: Pick<Agent, "tenantId" | "id">): string {
+  return `${tenantId}/${id}`;
 }
 
 export interface AgentListQuery {

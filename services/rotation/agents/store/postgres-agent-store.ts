@@ -18,6 +18,9 @@ import type { Agent } from "../domain/agent";
 /** How many ended descendants are shown: a tree may have had any number of them. */
 const MAX_ENDED_SHOWN = 100;
 
+/** The same as agentKey. */
+const AGENT_KEY = `a.tenant_id || '/' || a.agent_id`;
+
 /** Reads agents from `rotation.agents`. */
 export function createPostgresAgentStore(db: Db): AgentStore {
   return {
@@ -59,22 +62,25 @@ export function createPostgresAgentStore(db: Db): AgentStore {
       );
       return rows.map(fromLaunchRow);
     },
-    async findWithoutGeneration(before, limit) {
+    async findWithoutGeneration(before, limit, not) {
       const { rows } = await db.query<AgentRow>(
         `select ${AGENT_COLUMNS} from rotation.agents a
          where a.phase = 'starting' and a.desired = 0 and a.created_at < $1
+           and not (${AGENT_KEY} = any($3))
          order by a.created_at limit $2`,
-        [before, limit],
+        [before, limit, not],
       );
       return rows.map(fromRow);
     },
-    async findRefused(reason, limit) {
+    async findRefused(reason, limit, not) {
       const { rows } = await db.query<AgentRow>(
         `select ${AGENT_COLUMNS} from rotation.agents a
-         where a.failed_generation is not null and a.failed_generation >= a.desired
+         where a.failed_generation is not null and a.failed_generation = a.desired
            and a.failed_reason = $1 and ${IS_LIVING} and not a.kill_requested
-         order by a.failed_at limit $2`,
-        [reason, limit],
+           and not (${AGENT_KEY} = any($3))
+         order by row_number() over (partition by a.tenant_id order by a.failed_at, a.agent_id),
+           a.failed_at limit $2`,
+        [reason, limit, not],
       );
       return rows.map(fromRow);
     },

@@ -167,7 +167,9 @@ async function open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boole
      ), agents as (
        update rotation.agents a
        set desired = greatest(a.desired, g.generation), desired_at = clock_timestamp(),
-           revision = a.revision + 1, release_due = true
+           revision = a.revision + 1, release_due = true,
+           failed_generation = case when a.failed_generation >= g.generation
+             then a.failed_generation end
        from raised g, rollout r
        where a.tenant_id = r.tenant_id and a.agent_id = g.agent_id
      )
@@ -218,7 +220,8 @@ async function recordGeneration(tx: Tx, first: GivenGeneration): Promise<void> {
        where tenant_id = $1 and rollout_id = any($7)
      )
      update rotation.agents set desired = greatest(desired, $3), desired_at = clock_timestamp(),
-       revision = revision + 1, release_due = true
+       revision = revision + 1, release_due = true,
+       failed_generation = case when failed_generation >= $3 then failed_generation end
      where tenant_id = $1 and agent_id = $2`,
     [
       ...[target.agent.tenantId, target.agent.id, snapshot.generation, snapshot.fingerprint],

@@ -155,4 +155,18 @@ describe("evidence in the database", () => {
     );
     expect(rows).toEqual([{ open_targets: 0, completed: true }]);
   });
+
+  it("notes no failure of a generation that nobody wants", async () => {
+    const { id } = await insertAgent(1n, []);
+    const failedOf = async (generation: bigint) => {
+      await store.recordFailed(database.pool, [{ ...ackOf(id, generation), reason: "no" }]);
+      const { rows } = await database.pool.query<{ failed_generation: bigint | null }>(
+        `select failed_generation from rotation.agents where agent_id = $1`,
+        [id],
+      );
+      return rows[0]?.failed_generation;
+    };
+    expect(await failedOf(10n)).toBeNull();
+    expect(await failedOf(9n)).toBe(9n);
+  });
 });

@@ -98,7 +98,10 @@ function toMismatch(row: MarkedRow): Mismatch {
   };
 }
 
-/** Notes failures on agents and on the open targets of exactly that generation. */
+/**
+ * Notes failures on agents and on the open targets of exactly that generation; not of a generation
+ * beyond the desired one, which nobody asked the VM to get.
+ */
 export async function recordFailed(db: Db, acks: readonly FailedAck[]): Promise<RolloutRef[]> {
   if (acks.length === 0) return [];
   const { rows } = await db.query<{ tenant_id: string; rollout_id: string }>(
@@ -108,6 +111,7 @@ export async function recordFailed(db: Db, acks: readonly FailedAck[]): Promise<
      ), locked as (
        select k.tenant_id, k.agent_id, k.generation, k.reason
        from acks k ${HEARD}
+       where k.generation <= a.desired
        order by k.tenant_id, k.agent_id for update of a
      ), noted as (
        update rotation.agents a
