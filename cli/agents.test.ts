@@ -1,7 +1,9 @@
 import { AgentPhase, HopState } from "../gen/murmur/rotation/v1/agents";
 import { issueDeveloperToken } from "../lib/identity/claims";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
-import { startCatalog, type TestCatalog } from "../test/harness/catalog";
+import { connectVm } from "../test/fakes/scripted-vm";
+import { startCatalog, type TestCatalog, type TestVm } from "../test/harness/catalog";
+import { eventually } from "../test/harness/eventually";
 import { buildTestCli, type CliCall, type CliRun, type TestCli } from "../test/harness/murmur-cli";
 import { startRotation, type TestRotation } from "../test/harness/rotation";
 
@@ -154,6 +156,7 @@ describe("agents as rotation tells of them", () => {
 describe("agents of a real catalog and rotation", () => {
   let catalog: TestCatalog;
   let rotation: TestRotation;
+  let vm: TestVm;
 
   beforeAll(async () => {
     catalog = await startCatalog();
@@ -163,7 +166,7 @@ describe("agents of a real catalog and rotation", () => {
     });
     const addresses = { catalog: catalog.address, rotation: rotation.address };
     cwd = cli.configured({ ...addresses, token, workspace: "backend" });
-    await catalog.joinVm("acme", "build-1");
+    vm = await catalog.joinVm("acme", "build-1");
     await murmur("set workspace backend", { input: "" });
   });
   afterAll(async () => {
@@ -192,15 +195,30 @@ describe("agents of a real catalog and rotation", () => {
     });
   });
 
+  it("stand beside when their VM was last in contact with rotation, not when it renewed a token", async () => {
+    const seen = async () => lines(await murmur("vm ls"))[1];
+    expect(await seen()).toMatch(/^build-1 {2}never /);
+    await catalog.database.pool.query(
+      "update catalog.vms set last_seen_at = now() - interval '2 hours'",
+    );
+    const client = rotation.clients(vm.credentials).vmSync;
+    const connected = await connectVm({ client });
+    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}connected /));
+    expect(JSON.parse((await murmur("vm ls --json")).stdout)).toMatchObject([{ connected: true }]);
+    connected.close();
+    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}just now /));
+  });
+
   it("are left out of the list of VMs while rotation is away", async () => {
     const token = (await murmur("auth token")).stdout.trim();
     const half = { catalog: catalog.address, rotation: "127.0.0.1:1", token };
     const run = await murmur("vm ls", { cwd: cli.configured(half) });
     expect(run).toMatchObject({
       code: 0,
-      stderr: "warning: rotation is away: nothing is known of agents\n",
+      stderr:
+        "warning: rotation is away: nothing is known of agents, and last seen is when a VM renewed its token\n",
     });
-    expect(lines(run)[1]).toMatch(/^build-1 .* \? {7}\?$/);
+    expect(lines(run)[1]).toMatch(/^build-1 {2}2 hours ago .* \? {7}\?$/);
   });
 
   it("are refused with values whose names are reserved, before anything is started", async () => {

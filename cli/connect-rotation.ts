@@ -1,6 +1,7 @@
 import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
 import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
+import { VmSyncServiceService } from "../gen/murmur/rotation/v1/vm_sync";
 import { connect, type ServiceAddress } from "./connect";
 import { createLightClient } from "./grpc/light-client";
 
@@ -12,6 +13,7 @@ export function connectRotation(to: ServiceAddress) {
   return {
     agents: createLightClient(AgentServiceService, session),
     rollouts: createLightClient(RolloutServiceService, session),
+    vmSync: createLightClient(VmSyncServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     close: session.close,
   };
