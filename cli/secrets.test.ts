@@ -88,6 +88,14 @@ describe("murmur secret", () => {
     );
   });
 
+  it("says what fits when a name is good but its variable is taken, or it is too long", async () => {
+    await murmur("secret set --as-file BINARY", { input: "v" });
+    const { stderr } = await murmur("secret set BINARY_FILE", { input: "v" });
+    expect(stderr).toMatch(/fills NAME_FILE\nChoose another name, or delete the other secret\.\n$/);
+    const long = await murmur(`secret set ${"A".repeat(256)}`, { input: "v" });
+    expect(long.stderr).toMatch(/^[^\n]*exceeds 255 byte limit\n$/);
+  });
+
   it("refuses to set nothing, and a value that is too large", async () => {
     expect(await murmur("secret set NAME", { input: "\n" })).toEqual(
       refused(
