@@ -166,6 +166,7 @@ describe("agents", () => {
     it.each([
       ["page_token", { pageToken: "garbled" }],
       ["page_token", { pageToken: Buffer.from('["agents","{}"]').toString("base64url") }],
+      ["page_token", { pageToken: tokenWithNul() }],
       ["page_token", { pageToken: Buffer.from('["rollouts","1"]').toString("base64url") }],
       ["page_size", { pageSize: -1 }],
       ["page_size", { pageSize: 1001 }],
@@ -306,3 +307,9 @@ describe("agents", () => {
     });
   });
 });
+
+/** Its inner JSON hides the NUL from whoever looks at the key as one text. */
+function tokenWithNul(): string {
+  const key = JSON.stringify(["backend\0", "a", "0190a0b0-0000-7000-8000-000000000001"]);
+  return Buffer.from(JSON.stringify(["agents", key])).toString("base64url");
+}

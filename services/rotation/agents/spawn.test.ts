@@ -295,6 +295,15 @@ describe("spawn", () => {
     });
   });
 
+  it("refuses an option for a command with the words of the daemon", async () => {
+    const request = spawnRequest({ workspace: "backend", slug: "option", command: ["-c", "x"] });
+    await expect(fleet.owner.agents.spawnAgent(request)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: "command must not begin with an option",
+      metadata: { field: "command" },
+    });
+  });
+
   it("lists every wrong field at once", async () => {
     const request = { ...spawnRequest({ workspace: "", slug: "-" }), agentId: "" };
     await expect(fleet.owner.agents.spawnAgent(request)).rejects.toMatchObject({

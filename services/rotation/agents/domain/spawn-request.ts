@@ -71,6 +71,8 @@ function commandFault(command: readonly string[]): FieldViolation | undefined {
     bytes <= MAX_COMMAND_BYTES &&
     command[0] !== "" &&
     !command.some((part) => part.includes("\0"));
+  if (command[0]?.startsWith("-"))
+    return { field: "command", description: "command must not begin with an option" };
   return fault(
     "command",
     isGood,

@@ -156,7 +156,7 @@ function readKey(text: string): string[] {
 }
 
 function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((part) => typeof part === "string");
+  return Array.isArray(value) && value.every((part) => typeof part === "string" && isText(part));
 }
 
 function parse(text: string): unknown {
