@@ -28,24 +28,37 @@ export interface AuditEntry {
 }
 
 /** Writes audit rows in one statement, in the transaction of what they record. */
-export async function writeAudit(db: Db, caller: Caller, entries: AuditEntry[]): Promise<void> {
-  await db.query(
-    `insert into rotation.audit (tenant_id, actor_kind, actor_id, peer,
+export async function writeAudit(
+  db: Db,
+  caller: Caller,
+  entries: readonly AuditEntry[],
+): Promise<void> {
+  await db.query(insertAudit(1), auditParams(caller, entries), { name: "write-audit" });
+}
+
+/**
+ * The insert itself, for a statement that does more; it takes `auditParams` from `$first` on and
+ * writes nothing unless the condition holds.
+ */
+export function insertAudit(first: number, condition = "true"): string {
+  const at = (offset: number) => `$${first + offset}`;
+  return `insert into rotation.audit (tenant_id, actor_kind, actor_id, peer,
        action, object_kind, object_id, outcome, detail)
-     select $1, $2, $3, $4, action, object_kind, object_id, outcome, detail
-     from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[])
-       as entry (action, object_kind, object_id, outcome, detail)`,
-    [
-      caller.tenantId,
-      caller.kind,
-      caller.id,
-      caller.peer,
-      entries.map(({ action }) => action),
-      entries.map(({ objectKind }) => objectKind),
-      entries.map(({ objectId }) => objectId),
-      entries.map(({ outcome }) => outcome),
-      entries.map(({ detail }) => JSON.stringify(detail ?? {})),
-    ],
-    { name: "write-audit" },
-  );
+     select ${at(0)}::text, ${at(1)}::text, ${at(2)}::text, ${at(3)}::text,
+       action, object_kind, object_id, outcome, detail
+     from unnest(${at(4)}::text[], ${at(5)}::text[], ${at(6)}::text[], ${at(7)}::text[],
+       ${at(8)}::jsonb[]) as entry (action, object_kind, object_id, outcome, detail)
+     where ${condition}`;
+}
+
+/** Nine parameters. */
+export function auditParams(caller: Caller, entries: readonly AuditEntry[]): unknown[] {
+  return [
+    ...[caller.tenantId, caller.kind, caller.id, caller.peer],
+    entries.map(({ action }) => action),
+    entries.map(({ objectKind }) => objectKind),
+    entries.map(({ objectId }) => objectId),
+    entries.map(({ outcome }) => outcome),
+    entries.map(({ detail }) => JSON.stringify(detail ?? {})),
+  ];
 }

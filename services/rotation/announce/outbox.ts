@@ -37,19 +37,32 @@ export async function appendToOutbox(
   announcements: readonly Announcement[],
 ): Promise<void> {
   if (announcements.length === 0) return;
-  await tx.query(
-    `insert into rotation.outbox (event_id, rotation_id, tenant_id, vm_id, targets, traceparent)
-     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[])`,
-    [
-      announcements.map(({ eventId }) => eventId),
-      announcements.map(({ rotationId }) => rotationId),
-      announcements.map(({ tenantId }) => tenantId),
-      announcements.map(({ vmId }) => vmId),
-      announcements.map(({ targets }) => toJson(targets)),
-      announcements.map(({ traceparent }) => traceparent),
-    ],
-    { name: "append_to_outbox" },
-  );
+  await tx.query(insertIntoOutbox(1), outboxParams(announcements), { name: "append_to_outbox" });
+}
+
+/**
+ * The insert itself, for a statement that does more; it takes `outboxParams` from `$first` on and
+ * writes nothing unless the condition holds.
+ */
+export function insertIntoOutbox(first: number, condition = "true"): string {
+  const at = (offset: number) => `$${first + offset}`;
+  return `insert into rotation.outbox
+       (event_id, rotation_id, tenant_id, vm_id, targets, traceparent)
+     select event.* from unnest(${at(0)}::uuid[], ${at(1)}::text[], ${at(2)}::text[],
+       ${at(3)}::text[], ${at(4)}::jsonb[], ${at(5)}::text[]) as event
+     where ${condition}`;
+}
+
+/** Six parameters. */
+export function outboxParams(announcements: readonly Announcement[]): unknown[] {
+  return [
+    announcements.map(({ eventId }) => eventId),
+    announcements.map(({ rotationId }) => rotationId),
+    announcements.map(({ tenantId }) => tenantId),
+    announcements.map(({ vmId }) => vmId),
+    announcements.map(({ targets }) => toJson(targets)),
+    announcements.map(({ traceparent }) => traceparent),
+  ];
 }
 
 /** Generations as texts: JSON numbers end at 2^53. */

@@ -5,12 +5,12 @@ import type { Principal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Announcer, Coming } from "../announce/announcer";
-import type { LocalAnnouncement } from "../announce/announcement";
+import { announce, type LocalAnnouncement } from "../announce/announcement";
 import { digestOf } from "../agents/domain/agent";
 import { agentEnded, agentNotFound } from "../agents/domain/agent-errors";
 import { assertManages } from "../agents/domain/authority";
 import type { AgentStore, AgentTree, AgentWriter } from "../agents/store/agent-store";
-import { writeAudit, type Caller } from "../audit";
+import type { AuditEntry, Caller } from "../audit";
 import type { CatalogClient } from "../catalog/catalog-client";
 import { joinsOpenRollouts, rekeyScope } from "../protocol";
 import { hasLiving, planRekey, type RekeyPlan, type Snapshot } from "./domain/plan-rekey";
@@ -23,7 +23,7 @@ export interface RekeyDeps {
   writer: Pick<AgentWriter, "lockTree" | "lockSubtree">;
   rollouts: Pick<RolloutStore, "requestHash" | "open" | "lockOpenOf" | "recordGeneration">;
   catalog: Pick<CatalogClient, "snapshot">;
-  announcer: Pick<Announcer, "foretell" | "record" | "deliver">;
+  announcer: Pick<Announcer, "foretell" | "deliver">;
   /** Carries out removals of VMs that the catalog knows of and this service does not yet. */
   catchUpRemovals: () => Promise<void>;
 }
@@ -163,7 +163,7 @@ interface Opening {
 
 /** Undefined when the rollout is there already. */
 async function open(
-  { writer, rollouts, announcer }: RekeyDeps,
+  { writer, rollouts }: RekeyDeps,
   tx: Tx,
   { caller, tree, rollout, snapshots }: Opening,
 ): Promise<readonly LocalAnnouncement[] | undefined> {
@@ -174,18 +174,22 @@ async function open(
   const root = locked.find(({ id }) => id === agent.id);
   if (!root || !hasLiving(root, locked)) throw agentEnded(agent.path, root ?? agent);
   const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])));
-  if (!(await rollouts.open(tx, rollout, plan))) return undefined;
+  const announcements = announce(rollout.id, plan.raised);
+  const audit = auditEntry(rollout, plan);
+  if (!(await rollouts.open(tx, rollout, plan, { caller, audit, announcements }))) return undefined;
   await joinAbove(rollouts, tx, plan, snapshots);
-  await writeAudit(tx, caller, [
-    {
-      action: "agent.rekey",
-      objectKind: "rollout",
-      objectId: rollout.id,
-      outcome: "ok",
-      detail: { agent: agent.id, targets: plan.targets.length },
-    },
-  ]);
-  return announcer.record(tx, rollout.id, plan.raised);
+  return announcements;
+}
+
+function auditEntry({ id, agent }: NewRollout, { targets }: RekeyPlan): AuditEntry {
+  const detail = { agent: agent.id, targets: targets.length };
+  return {
+    action: "agent.rekey",
+    objectKind: "rollout",
+    objectId: id,
+    outcome: "ok",
+    detail,
+  };
 }
 
 /** A first generation lets its agent join what is open above it, whoever asked for it. */

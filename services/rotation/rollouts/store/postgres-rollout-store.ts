@@ -1,11 +1,19 @@
 import { garbledPageToken } from "../../../../lib/page";
 import type { Db, Tx } from "../../../../lib/postgres/db";
 import type { Agent } from "../../agents/domain/agent";
+import { insertIntoOutbox, outboxParams } from "../../announce/outbox";
+import { auditParams, insertAudit } from "../../audit";
 import { isText } from "../../agents/store/is-text";
 import type { RekeyPlan } from "../domain/plan-rekey";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
-import type { GivenGeneration, NewRollout, RolloutListQuery, RolloutStore } from "./rollout-store";
+import type {
+  GivenGeneration,
+  NewRollout,
+  RolloutListQuery,
+  RolloutStore,
+  ToldOfRollout,
+} from "./rollout-store";
 
 /** Keeps rollouts in `rotation.rollouts` and `rotation.targets`. */
 export function createPostgresRolloutStore(db: Db): RolloutStore {
@@ -140,8 +148,13 @@ function readKey(text: string | undefined): string | null {
   return text ?? null;
 }
 
-/** One statement: the hot path of a rekey. */
-async function open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boolean> {
+/** One statement: the hot path of a rekey, which VMs hear of when it has committed. */
+async function open(
+  tx: Tx,
+  rollout: NewRollout,
+  plan: RekeyPlan,
+  { caller, audit, announcements }: ToldOfRollout,
+): Promise<boolean> {
   const { targets, raised } = plan;
   const openTargets = targets.filter(({ state }) => state === "pending" || state === "failed");
   const { rowCount } = await tx.query(
@@ -172,6 +185,10 @@ async function open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boole
              then a.failed_generation end
        from raised g, rollout r
        where a.tenant_id = r.tenant_id and a.agent_id = g.agent_id
+     ), audited as (
+       ${insertAudit(20, "exists (select from rollout)")}
+     ), announced as (
+       ${insertIntoOutbox(29, "exists (select from rollout)")}
      )
      select from rollout`,
     [
@@ -186,6 +203,8 @@ async function open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boole
       raised.map(({ id }) => id),
       raised.map(({ desired }) => desired),
       raised.map(({ fingerprint }) => fingerprint),
+      ...auditParams(caller, [audit]),
+      ...outboxParams(announcements),
     ],
     { name: "open_rollout" },
   );

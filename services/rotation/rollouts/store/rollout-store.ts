@@ -1,5 +1,7 @@
 import type { PageQuery } from "../../../../lib/page";
 import type { Tx } from "../../../../lib/postgres/db";
+import type { Announcement } from "../../announce/announcement";
+import type { AuditEntry, Caller } from "../../audit";
 import type { Agent } from "../../agents/domain/agent";
 import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
@@ -16,6 +18,13 @@ export interface NewRollout {
   warnings: readonly string[];
 }
 
+/** What a rollout leaves for others to read. */
+export interface ToldOfRollout {
+  caller: Caller;
+  audit: AuditEntry;
+  announcements: readonly Announcement[];
+}
+
 /** Rollouts and their targets. */
 export interface RolloutStore {
   find(tenantId: string, rolloutId: string): Promise<Rollout | undefined>;
@@ -26,10 +35,11 @@ export interface RolloutStore {
   /** Newest first; one row more than the page's limit when there are more. */
   list(query: RolloutListQuery): Promise<Rollout[]>;
   /**
-   * Writes the rollout, its targets, the generations, and desired of those whose it raises. Returns
-   * false, and writes nothing, when a rollout of this id is there already.
+   * Writes the rollout, its targets, the generations, desired of those whose it raises, and with
+   * them what is told of it. Returns false, and writes nothing, when a rollout of this id is there
+   * already.
    */
-  open(tx: Tx, rollout: NewRollout, plan: RekeyPlan): Promise<boolean>;
+  open(tx: Tx, rollout: NewRollout, plan: RekeyPlan, told: ToldOfRollout): Promise<boolean>;
   /**
    * Open rollouts of an agent's ancestors, locked in the order of their ids, each with whether the
    * agent is in it.
