@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { freshRandom, startTestStack, type TestStack } from "../harness/stack";
 import { spawnWatchedTree, type WatchedTree } from "../harness/watched-tree";
-import { compileSetReader, type SetReader } from "./set-reader";
+import { compileSetReader, type SetReader } from "../harness/set-reader";
 
 const REKEYS = 1000;
 /** In flight at once. */

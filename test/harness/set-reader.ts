@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findTool, runTool } from "../../dev/parts/tools";
 
-/** What a tight-loop reader saw: see programs/set-reader.c. */
+/** What a tight-loop reader saw: see set-reader.c. */
 export interface SetReport {
   reads: number;
   rounds: number;
@@ -29,7 +29,7 @@ export async function compileSetReader(): Promise<SetReader> {
   const gcc = await findTool("gcc");
   const directory = mkdtempSync(join(tmpdir(), "murmur-reader-"));
   const program = join(directory, "set-reader");
-  const source = join(__dirname, "programs", "set-reader.c");
+  const source = join(__dirname, "set-reader.c");
   await runTool(gcc, ["-O2", "-Wall", "-Werror", "-o", program, source], directory);
   return {
     start(agentDirectory) {
