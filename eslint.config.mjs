@@ -164,7 +164,10 @@ export default tseslint.config(
     },
   },
   { files: MAY_EXPOSE, rules: { "no-restricted-syntax": ["error", NO_ENV] } },
-  { files: ["**/main.ts", "**/migrate-main.ts", "cli/**"], rules: { "no-restricted-syntax": ["error", NO_EXPOSE] } },
+  {
+    files: ["**/main.ts", "**/migrate-main.ts", "cli/**"],
+    rules: { "no-restricted-syntax": ["error", NO_EXPOSE] },
+  },
   { files: ["cli/**"], rules: { "no-restricted-syntax": "off" } },
   {
     files: ["test/**", "**/*.test.ts", "dev/**", "bench/**"],

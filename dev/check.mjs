@@ -43,26 +43,27 @@ function tool(path, ...args) {
 function isGeneratedCurrent() {
   const copy = mkdtempSync(join(tmpdir(), "murmur-proto-check-"));
   try {
-    for (const name of ["proto", "buf.yaml", "buf.gen.yaml", "dev/generate-proto.mjs"]) {
+    for (const name of ["proto", "buf.yaml", "buf.gen.yaml", "dev/generate-proto.mjs", "docs"]) {
       cpSync(join(root, name), join(copy, name), { recursive: true });
     }
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
     const script = join(copy, "dev/generate-proto.mjs");
     const { status } = spawnSync(process.execPath, [script], { cwd: copy, stdio: "inherit" });
-    return status === 0 && isSameTree(join(root, "gen"), join(copy, "gen"));
+    return status === 0 && ["gen", "docs"].every((name) => isSameTree(name, copy));
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
 }
 
-function isSameTree(ours, made) {
+function isSameTree(name, copy) {
+  const [ours, made] = [join(root, name), join(copy, name)];
   const [left, right] = [filesIn(ours), filesIn(made)];
   const all = [...new Set([...left, ...right])];
   const different = all.filter((file) => {
     const paths = [join(ours, file), join(made, file)];
     return !paths.every(existsSync) || !readFileSync(paths[0]).equals(readFileSync(paths[1]));
   });
-  for (const file of different) process.stdout.write(`gen/${file} is not what proto/ makes\n`);
+  for (const file of different) process.stdout.write(`${name}/${file} is not what proto/ makes\n`);
   return different.length === 0;
 }
 

@@ -6,7 +6,6 @@ const CHAIN = [
   "/murmur.rotation.v1.RolloutService/RekeyAgent",
   "/murmur.catalog.v1.EnvironmentService/SnapshotEnvironments",
   "fetch and swap",
-  "/murmur.catalog.v1.DeliveryService/FetchEnvironments",
 ];
 
 describe("telemetry", () => {
