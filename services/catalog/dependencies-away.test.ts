@@ -99,6 +99,9 @@ describe("while the key provider is away", () => {
     try {
       const acme = await createCatalogTenant(catalog);
       await acme.set("A", "1");
+      await eventually(async () => {
+        expect(await isServing(catalog.address)).toBe(true);
+      });
       provider.isAway = true;
       expect((await acme.set("A", "2")).version).toBe(2n);
       await acme.snapshot(acme.agent());
