@@ -63,10 +63,9 @@ async function settle(db: Db, released: readonly SettledRelease[]): Promise<void
        select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
          as h(tenant_id, agent_id, desired, applied, phase, floor)
      ), settled as (
-       update rotation.agents a set release_due = false, release_after = '-infinity'
-       from heard h
-       where a.tenant_id = h.tenant_id and a.agent_id = h.agent_id and a.desired = h.desired
-         and a.applied = h.applied and a.phase = h.phase
+       update rotation.agents a set release_after = '-infinity',
+         release_due = (a.desired, a.applied, a.phase) is distinct from (h.desired, h.applied, h.phase)
+       from heard h where a.tenant_id = h.tenant_id and a.agent_id = h.agent_id
      )
      delete from rotation.generations g using heard h
      where g.tenant_id = h.tenant_id and g.agent_id = h.agent_id and g.generation < h.floor`,

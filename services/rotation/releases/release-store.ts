@@ -16,8 +16,8 @@ export interface ReleaseStore {
   /** Takes some for this caller alone for ten seconds; another takes them if they are not settled. */
   claim(limit: number): Promise<DueRelease[]>;
   /**
-   * Notes that the catalog has heard, unless the agent has changed since, and forgets fingerprints
-   * of generations that nobody can ack any more.
+   * Notes that the catalog has heard, and forgets fingerprints of generations that nobody can ack
+   * any more. An agent that has changed since it was claimed is due again at once.
    */
   settle(released: readonly SettledRelease[]): Promise<void>;
 }
