@@ -27,6 +27,10 @@ beforeAll(async () => {
   await stack.applied("fix-auth", 1n);
 }, 120_000);
 
+afterEach(() => {
+  stack.thaw();
+});
+
 afterAll(async () => {
   await spy.stop();
   await stack.stop();

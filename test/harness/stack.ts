@@ -39,6 +39,8 @@ export interface TestStack extends Stack {
   kill(part: string): Promise<void>;
   /** SIGSTOP to a part with its children (agents left out), until the returned function is called. */
   freeze(part: string): () => void;
+  /** Lets everything go on that is frozen. */
+  thaw(): void;
   /** Writes two secrets that hold the same random text: what mixes two sets is found by them. */
   setTwins(random: string): Promise<void>;
   /** Rekeys an agent and resolves with the generations that were asked for, by path. */
@@ -131,6 +133,9 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
         },
         { timeoutMs: START_AGAIN_MS },
       );
+    },
+    thaw: () => {
+      for (const thaw of frozen) thaw();
     },
     async setTwins(random) {
       await setSecret(clients, "DEMO_TOKEN", `tok-${random}`);

@@ -27,14 +27,22 @@ export async function spyOnTopic(brokers: string, topic: string): Promise<TopicS
     logLevel: logLevel.NOTHING,
     connectionTimeout: 1_000,
     requestTimeout: 2_000,
-    retry: { retries: 1000, initialRetryTime: 100, maxRetryTime: 300 },
+    retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 300 },
   });
+  let isStopped = false;
   const consumer: Consumer = kafka.consumer({
     groupId: `spy-${randomUUID()}`,
     sessionTimeout: 6_000,
     heartbeatInterval: 500,
     maxWaitTimeInMs: 100,
     metadataMaxAge: 1_000,
+    retry: {
+      retries: 3,
+      initialRetryTime: 100,
+      maxRetryTime: 300,
+      // A broker that is away; once nobody looks any more, nothing may go on.
+      restartOnFailure: () => Promise.resolve(!isStopped),
+    },
   });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
@@ -55,6 +63,9 @@ export async function spyOnTopic(brokers: string, topic: string): Promise<TopicS
     events,
     // An id is text in the bytes of a protobuf message.
     countOf: (rotationId) => events.filter(({ value }) => value.includes(rotationId)).length,
-    stop: () => consumer.disconnect(),
+    stop: () => {
+      isStopped = true;
+      return consumer.disconnect();
+    },
   };
 }
