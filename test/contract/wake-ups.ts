@@ -5,6 +5,8 @@ import {
   type VmUpdate,
 } from "../../gen/murmur/rotation/v1/vm_sync";
 import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
+import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
+import { failedPrecondition } from "../../lib/errors";
 import type { Listener, WakeUps } from "../../services/vm-agent/wake-ups/wake-ups";
 import { FakeVmSync } from "../fakes/fake-vm-sync";
 import { eventually } from "../harness/eventually";
@@ -38,6 +40,8 @@ export function wakeUpsContract(name: string, makeRig: () => Promise<WakeUpsRig>
     let running: Promise<void>;
     let seen: VmDesiredState[];
     let failures: VmUpdate;
+    let failed: { error: unknown; atMs: number }[];
+    let pauseMs: number;
 
     const state = (generation: bigint): VmDesiredState => ({
       complete: true,
@@ -71,6 +75,8 @@ export function wakeUpsContract(name: string, makeRig: () => Promise<WakeUpsRig>
       port = await service.start();
       seen = [];
       failures = { acks: [], agents: [] };
+      failed = [];
+      pauseMs = 0;
       const listener: Listener = {
         hello: () => ({
           bootId: "boot",
@@ -82,6 +88,10 @@ export function wakeUpsContract(name: string, makeRig: () => Promise<WakeUpsRig>
         failures: () => failures,
         onDesired: (desired) => seen.push(desired),
         onComing: () => undefined,
+        onFailure: (error) => {
+          failed.push({ error, atMs: performance.now() });
+          return pauseMs;
+        },
       };
       wakeUps = await rig.open({ port, listener });
       stopping = new AbortController();
@@ -157,6 +167,25 @@ export function wakeUpsContract(name: string, makeRig: () => Promise<WakeUpsRig>
         },
         { timeoutMs: 20_000 },
       );
+    });
+
+    it("tells why it was refused, and says nothing more for as long as it is told to wait", async () => {
+      await eventually(() => {
+        expect(lastSeen()).toBe(1n);
+      });
+      const reason = ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED;
+      const metadata = { incarnation_number: "9" };
+      pauseMs = 300;
+      service.refusal = failedPrecondition(reason, "another life", metadata);
+      await eventually(() => {
+        // Neither an event nor the timer shortens the wait.
+        wakeUps.refresh();
+        wakeUps.send({ acks: [ack], agents: [] });
+        expect(failed.length).toBeGreaterThan(2);
+      });
+      expect(failed[0]?.error).toMatchObject({ reason, metadata });
+      const gapsMs = failed.slice(1).map(({ atMs }, at) => atMs - (failed[at]?.atMs ?? 0));
+      expect(Math.min(...gapsMs)).toBeGreaterThan(290);
     });
 
     it("goes on trying while the service refuses", async () => {

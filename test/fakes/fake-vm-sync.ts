@@ -10,7 +10,7 @@ import {
 import type { ServerConversation } from "../../lib/grpc/context";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { WatchVmRequest } from "../../gen/murmur/rotation/v1/vm_sync";
-import { unavailable } from "../../lib/errors";
+import { type AppError, unavailable } from "../../lib/errors";
 import { silentLog } from "../../lib/log";
 
 type Conversation = ServerConversation<WatchVmRequest, WatchVmResponse>;
@@ -23,6 +23,9 @@ export class FakeVmSync {
   desired: VmDesiredState = { complete: true, agents: [], traceparent: "" };
   heartbeatMs = 200;
   isRefusing = false;
+  /** With what each hello is refused. */
+  refusal: AppError | undefined;
+  refused = 0;
   readonly #streams = new Set<Conversation>();
   #server: GrpcServer | undefined;
 
@@ -45,7 +48,7 @@ export class FakeVmSync {
       watchVm: (conversation, context) => this.#watch(conversation, context.signal),
       syncVm: ({ hello, update }) => {
         if (this.isRefusing) throw unavailable("refusing");
-        if (hello) this.hellos.push(hello);
+        if (hello) this.#hear(hello);
         this.acks.push(...(update?.acks ?? []));
         this.reports.push(...(update?.agents ?? []));
         return Promise.resolve({ desired: this.desired });
@@ -67,6 +70,14 @@ export class FakeVmSync {
       await stream.send({ message: { $case: "desired", value: this.desired } });
   }
 
+  #hear(hello: VmHello): void {
+    if (this.refusal) {
+      this.refused++;
+      throw this.refusal;
+    }
+    this.hellos.push(hello);
+  }
+
   async #watch(conversation: Conversation, signal: AbortSignal): Promise<void> {
     if (this.isRefusing) throw unavailable("refusing");
     this.#streams.add(conversation);
@@ -79,7 +90,7 @@ export class FakeVmSync {
     try {
       for await (const { message } of conversation.requests) {
         if (message?.$case === "hello") {
-          this.hellos.push(message.value);
+          this.#hear(message.value);
           await conversation.send({ message: { $case: "desired", value: this.desired } });
         } else if (message) {
           this.acks.push(...message.value.acks);

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
 import { AckOutcome, AgentWish } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { FakeVm } from "../../../test/fakes/fake-catalog";
@@ -112,16 +113,27 @@ describe("what VMs say", () => {
       expect(await get(path)).toMatchObject({ appliedGeneration: 0n });
     });
 
-    it("of an older start of the daemon is refused", async () => {
+    it.each([
+      ["an older start of the daemon", { incarnationNumber: 4n }],
+      ["another machine with the same disk", { incarnationNumber: 5n, incarnation: "twin" }],
+    ])("of %s is refused with the number that is known", async (_, life) => {
       const { machine } = await machineWithAgent();
       const newest = await fleet.connect(machine, { incarnationNumber: 5n });
       await eventually(() => {
         expect(newest.received.length).toBeGreaterThan(0);
       });
-      const late = await fleet.connect(machine, { incarnationNumber: 4n });
+      const late = await fleet.connect(machine, life);
       expect(await late.ended).toMatchObject({
-        code: "INVALID_ARGUMENT",
-        metadata: { field: "hello.incarnation_number" },
+        code: "FAILED_PRECONDITION",
+        reason: ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED,
+        metadata: {
+          incarnation_number: "5",
+          silent_seconds: expect.stringMatching(/^\d+$/) as string,
+        },
+      });
+      const above = await fleet.connect(machine, { ...life, incarnationNumber: 6n });
+      await eventually(() => {
+        expect(above.received.length).toBeGreaterThan(0);
       });
     });
 
@@ -250,9 +262,9 @@ describe("what VMs say", () => {
       });
       old.ack(agentId);
       old.report(agentId, AgentPhase.AGENT_PHASE_COMPLETED);
-      // Messages are handled in order, and a second hello is an error: then the others are done with.
+      // Messages are handled in order, and this hello is refused: then the others are done with.
       old.sendHello();
-      expect(await old.ended).toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect(await old.ended).toMatchObject({ code: "FAILED_PRECONDITION" });
       expect(await get(path)).toMatchObject({
         appliedGeneration: 0n,
         phase: AgentPhase.AGENT_PHASE_STARTING,

@@ -33,7 +33,9 @@ export function createMachineState(deps: MachineStateDeps): Listener {
     onComing: (coming) => {
       reconciler.foresee(coming);
     },
+    onFailure: (error) => incarnation.failed(error),
     onDesired(state) {
+      incarnation.accepted();
       lives.learn(state.agents);
       reconciler.take(state);
     },

@@ -53,8 +53,11 @@ export function createKafkaWakeUps(deps: KafkaWakeUpsDeps): WakeUps {
           isWanted = false;
           const taken = pending;
           pending = { acks: [], agents: [] };
-          attempt = (await syncOnce(deps, taken, signal)) ? 0 : attempt + 1;
+          const pauseMs = await syncOnce(deps, taken, signal);
+          attempt = pauseMs === undefined ? 0 : attempt + 1;
           if (attempt > 0) isWanted = true;
+          // No event shortens a wait that the failure asks for.
+          if (pauseMs) await deps.clock.sleep(pauseMs, signal);
         }
         const waitMs =
           attempt > 0 ? backoffMs(attempt, RETRY) : deps.everyMs * (0.75 + Math.random() / 2);
@@ -75,12 +78,12 @@ export function createKafkaWakeUps(deps: KafkaWakeUpsDeps): WakeUps {
   };
 }
 
-/** What is lost with a failed call is in the next hello. */
+/** Undefined when it went well, else how long to wait. What is lost is in the next hello. */
 async function syncOnce(
   deps: KafkaWakeUpsDeps,
   update: VmUpdate,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const { listener } = deps;
   const failures = listener.failures();
   const whole = {
@@ -90,9 +93,10 @@ async function syncOnce(
   try {
     const { desired } = await deps.sync({ hello: listener.hello(), update: whole }, signal);
     if (desired) listener.onDesired(desired);
-    return true;
+    return undefined;
   } catch (error) {
-    if (!signal.aborted) deps.log.warn("cannot sync with the rotation service", { error });
-    return false;
+    if (signal.aborted) return 0;
+    deps.log.warn("cannot sync with the rotation service", { error });
+    return listener.onFailure(error);
   }
 }

@@ -69,6 +69,7 @@ describe("a stream to a replica", () => {
         }),
         failures: () => ({ acks: [], agents: [] }),
         onDesired: () => undefined,
+        onFailure: () => 0,
         onComing: () => undefined,
       },
       clock,

@@ -38,18 +38,21 @@ export function createStreamWakeUps(deps: StreamWakeUpsDeps): WakeUps {
     async run(signal) {
       for (let attempt = 0; !signal.aborted; attempt++) {
         const startedMs = deps.clock.monotonicMs();
+        let pauseMs = 0;
         try {
           await converse(deps, signal, (opened) => {
             conversation = opened;
             greet();
           });
         } catch (error) {
-          if (!isAborted(signal)) deps.log.warn("stream to the rotation service broke", { error });
+          if (isAborted(signal)) break;
+          deps.log.warn("stream to the rotation service broke", { error });
+          pauseMs = deps.listener.onFailure(error);
         } finally {
           conversation = undefined;
         }
         if (deps.clock.monotonicMs() - startedMs > LONG_MS) attempt = 0;
-        await deps.clock.sleep(backoffMs(attempt, RECONNECT), signal);
+        await deps.clock.sleep(Math.max(pauseMs, backoffMs(attempt, RECONNECT)), signal);
       }
     },
     send: (update) => {

@@ -26,6 +26,8 @@ export interface Listener {
   /** What failed and has not been mended: follows each hello. */
   failures(): VmUpdate;
   onDesired(state: VmDesiredState): void;
+  /** Told why a contact failed; returns how long to wait at least before the next, in ms. */
+  onFailure(error: unknown): number;
   /** Generations that may become desired, for fetching ahead; nothing is believed of it. */
   onComing(coming: readonly ComingGeneration[]): void;
 }

@@ -79,6 +79,11 @@ export enum ErrorReason {
   ERROR_REASON_LIMIT_REACHED = 48,
   /** ERROR_REASON_VM_USER_SHARED - An agent of another developer already runs under this VM's only user. Metadata: `vm`. */
   ERROR_REASON_VM_USER_SHARED = 49,
+  /**
+   * ERROR_REASON_INCARNATION_SUPERSEDED - Another life of the VM's daemon has said hello under this number or a higher one. Metadata:
+   * `incarnation_number` (the one that is known), `silent_seconds` (since it said hello last).
+   */
+  ERROR_REASON_INCARNATION_SUPERSEDED = 50,
   UNRECOGNIZED = -1,
 }
 
@@ -186,6 +191,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 49:
     case "ERROR_REASON_VM_USER_SHARED":
       return ErrorReason.ERROR_REASON_VM_USER_SHARED;
+    case 50:
+    case "ERROR_REASON_INCARNATION_SUPERSEDED":
+      return ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -263,6 +271,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_LIMIT_REACHED";
     case ErrorReason.ERROR_REASON_VM_USER_SHARED:
       return "ERROR_REASON_VM_USER_SHARED";
+    case ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED:
+      return "ERROR_REASON_INCARNATION_SUPERSEDED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

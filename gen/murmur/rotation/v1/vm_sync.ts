@@ -122,7 +122,11 @@ export interface VmHello {
   bootId: string;
   /** Chosen at random by each start of the daemon, ordered by `incarnation_number`. */
   incarnation: string;
-  /** Counts up with every start of the daemon on this machine; messages of lower ones are ignored. */
+  /**
+   * Counts up with every start of the daemon on this machine; messages of lower ones, and of another
+   * life under the same one, are ignored. A hello of such a one is refused with the number that is
+   * known: a machine whose disk was restored goes on above it.
+   */
   incarnationNumber: bigint;
   applied: AppliedGeneration[];
   /** Every agent that the VM knows of, ended ones included until the service forgets them. */
@@ -2222,7 +2226,7 @@ export const VmSyncServiceService = {
    * The VM leaves a replica whose heartbeats stop or whose watermark is over 5 s old.
    * Callers: a VM, with a proof by its identity key.
    * Retry: open it again; hello starts afresh.
-   * Reasons: UNAUTHENTICATED, REPLICA_BEHIND, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INCARNATION_SUPERSEDED, REPLICA_BEHIND, DEPENDENCY_AWAY.
    */
   watchVm: {
     path: "/murmur.rotation.v1.VmSyncService/WatchVm" as const,
@@ -2238,7 +2242,7 @@ export const VmSyncServiceService = {
    * reports in, complete desired state out.
    * Callers: a VM, with a proof by its identity key.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED, INVALID_FIELD, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INVALID_FIELD, INCARNATION_SUPERSEDED, DEPENDENCY_AWAY.
    */
   syncVm: {
     path: "/murmur.rotation.v1.VmSyncService/SyncVm" as const,
@@ -2276,7 +2280,7 @@ export interface VmSyncServiceServer extends UntypedServiceImplementation {
    * The VM leaves a replica whose heartbeats stop or whose watermark is over 5 s old.
    * Callers: a VM, with a proof by its identity key.
    * Retry: open it again; hello starts afresh.
-   * Reasons: UNAUTHENTICATED, REPLICA_BEHIND, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INCARNATION_SUPERSEDED, REPLICA_BEHIND, DEPENDENCY_AWAY.
    */
   watchVm: handleBidiStreamingCall<WatchVmRequest, WatchVmResponse>;
   /**
@@ -2284,7 +2288,7 @@ export interface VmSyncServiceServer extends UntypedServiceImplementation {
    * reports in, complete desired state out.
    * Callers: a VM, with a proof by its identity key.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED, INVALID_FIELD, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INVALID_FIELD, INCARNATION_SUPERSEDED, DEPENDENCY_AWAY.
    */
   syncVm: handleUnaryCall<SyncVmRequest, SyncVmResponse>;
   /**
@@ -2304,7 +2308,7 @@ export interface VmSyncServiceClient extends Client {
    * The VM leaves a replica whose heartbeats stop or whose watermark is over 5 s old.
    * Callers: a VM, with a proof by its identity key.
    * Retry: open it again; hello starts afresh.
-   * Reasons: UNAUTHENTICATED, REPLICA_BEHIND, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INCARNATION_SUPERSEDED, REPLICA_BEHIND, DEPENDENCY_AWAY.
    */
   watchVm(): ClientDuplexStream<WatchVmRequest, WatchVmResponse>;
   watchVm(options: Partial<CallOptions>): ClientDuplexStream<WatchVmRequest, WatchVmResponse>;
@@ -2314,7 +2318,7 @@ export interface VmSyncServiceClient extends Client {
    * reports in, complete desired state out.
    * Callers: a VM, with a proof by its identity key.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED, INVALID_FIELD, DEPENDENCY_AWAY.
+   * Reasons: UNAUTHENTICATED, INVALID_FIELD, INCARNATION_SUPERSEDED, DEPENDENCY_AWAY.
    */
   syncVm(
     request: SyncVmRequest,

@@ -1,4 +1,5 @@
-import { invalid, unauthenticated } from "../../../../lib/errors";
+import { ErrorReason } from "../../../../gen/murmur/errors/v1/error_reason";
+import { failedPrecondition, unauthenticated } from "../../../../lib/errors";
 import type { Tx } from "../../../../lib/postgres/db";
 import { generationOrNone, type Agent } from "../../agents/domain/agent";
 import { AGENT_COLUMNS, fromRow, IS_LIVING, type AgentRow } from "../../agents/store/agent-row";
@@ -13,6 +14,7 @@ interface KnownVm {
   incarnation: string;
   incarnation_number: bigint;
   removed_at: Date | null;
+  silent_seconds: bigint;
 }
 
 /** Makes the VM known in its present life, and believes what it says that it has. */
@@ -30,7 +32,8 @@ export async function recordHello(
 
 async function lockVm(tx: Tx, { from }: VmHello): Promise<KnownVm | undefined> {
   const { rows } = await tx.query<KnownVm>(
-    `select key_thumbprint, ended_keys, boot_id, incarnation, incarnation_number, removed_at
+    `select key_thumbprint, ended_keys, boot_id, incarnation, incarnation_number, removed_at,
+       greatest(0, extract(epoch from clock_timestamp() - last_seen_at))::bigint as silent_seconds
      from rotation.vms where tenant_id = $1 and vm_id = $2 for update`,
     [from.tenantId, from.vmId],
     { name: "lock_vm" },
@@ -44,13 +47,25 @@ async function lockVm(tx: Tx, { from }: VmHello): Promise<KnownVm | undefined> {
  */
 function assertMaySpeak(known: KnownVm, hello: VmHello, isOtherMachine: boolean): void {
   if (known.removed_at || known.ended_keys.includes(hello.keyThumbprint)) throw unauthenticated();
-  const life = { bootId: known.boot_id, incarnation: known.incarnation_number };
-  if (isOtherMachine || isHelloCurrent(life, hello.from)) return;
-  const { incarnation } = hello.from;
-  throw invalid(
-    "hello.incarnation_number",
-    `hello.incarnation_number ${incarnation} is older than ${life.incarnation}, which was heard of`,
+  if (isOtherMachine || isOfCurrentLife(known, hello)) return;
+  throw failedPrecondition(
+    ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED,
+    `another life of this VM's daemon, number ${known.incarnation_number}, was heard of`,
+    {
+      incarnation_number: String(known.incarnation_number),
+      silent_seconds: String(known.silent_seconds),
+    },
   );
+}
+
+/**
+ * A number is taken by the life that first says it: of two machines with one disk image, the second
+ * would otherwise take the stream from the first, and the first from the second, for ever.
+ */
+function isOfCurrentLife(known: KnownVm, { from }: VmHello): boolean {
+  const life = { bootId: known.boot_id, incarnation: known.incarnation_number };
+  if (!isHelloCurrent(life, from)) return false;
+  return from.incarnation > life.incarnation || from.incarnationName === known.incarnation;
 }
 
 async function writeVm(tx: Tx, hello: VmHello, connection: VmConnection): Promise<void> {
