@@ -33,6 +33,15 @@ describe("configuration", () => {
     expect(JSON.stringify(config)).not.toContain("signing-key\n");
   });
 
+  it("knows the signing key before this one when it is named", () => {
+    expect(loadRotationConfig(required).earlierSigningKey).toBeUndefined();
+    const { earlierSigningKey } = loadRotationConfig({
+      ...required,
+      MURMUR_ROTATION_EARLIER_SIGNING_KEY_FILE: required["MURMUR_ROTATION_SIGNING_KEY_FILE"],
+    });
+    expect(earlierSigningKey?.expose()).toBe("signing-key");
+  });
+
   it("publishes to Kafka when brokers are named", () => {
     const config = loadRotationConfig({ ...required, MURMUR_KAFKA_BROKERS: "a:9092, b:9092" });
     expect(config.kafka).toEqual({

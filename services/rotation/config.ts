@@ -9,6 +9,8 @@ export interface RotationConfig {
   databaseUrl: Sensitive<string>;
   /** Private JWK with which this service signs developers' and its own tokens. */
   signingKey: Sensitive<string>;
+  /** The signing key before it, for records of agents that were spawned under it; absent: none. */
+  earlierSigningKey: Sensitive<string> | undefined;
   keySetFile: string;
   tls: ServerTls | undefined;
   catalogAddress: string;
@@ -33,6 +35,7 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     listen: read.address("MURMUR_ROTATION_LISTEN", "127.0.0.1:7302"),
     databaseUrl: read.secretFile("MURMUR_ROTATION_DATABASE_URL_FILE"),
     signingKey: read.secretFile("MURMUR_ROTATION_SIGNING_KEY_FILE"),
+    earlierSigningKey: readEarlierKey(read),
     keySetFile: read.string("MURMUR_KEY_SET_FILE"),
     tls: readTls(read),
     catalogAddress: read.address("MURMUR_CATALOG_ADDRESS", "127.0.0.1:7301"),
@@ -42,6 +45,11 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     otlpEndpoint: read.optionalString("MURMUR_OTLP_ENDPOINT"),
     shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),
   }));
+}
+
+function readEarlierKey(read: ConfigReader): Sensitive<string> | undefined {
+  const name = "MURMUR_ROTATION_EARLIER_SIGNING_KEY_FILE";
+  return read.optionalString(name) === undefined ? undefined : read.secretFile(name);
 }
 
 function readTls(read: ConfigReader): ServerTls | undefined {

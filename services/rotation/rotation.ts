@@ -16,6 +16,7 @@ import type { SigningKey } from "../../lib/identity/signing-key";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
 import { ROTATION_ACCESS } from "./access";
+import { createAgentBindings } from "./agents/agent-bindings";
 import { createAgentService } from "./agents/rpc/agent-service";
 import { createPostgresAgentStore } from "./agents/store/postgres-agent-store";
 import { postgresAgentWriter } from "./agents/store/postgres-agent-writer";
@@ -46,6 +47,8 @@ export interface RotationDeps {
   keySet: KeySet;
   /** Signs developers' tokens and this service's own; its issuer is `murmur-rotation`. */
   signingKey: SigningKey;
+  /** Signing keys before it: agents that were spawned under them stay good. */
+  earlierSigningKeys?: readonly SigningKey[];
   /** Absent: VMs are woken over their streams only. */
   kafka?: KafkaTarget;
   tls?: ServerTls;
@@ -91,7 +94,10 @@ export function createRotation(deps: RotationDeps): Rotation {
   const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
   const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
   const intake = createIntake({ pool, evidence, signals, streams, log });
-  const common = { pool, agents, writer, rollouts, catalog, evidence, announcer, signals, log };
+  const bindings = createAgentBindings(deps);
+  const common = {
+    ...{ pool, agents, writer, bindings, rollouts, catalog, evidence, announcer, signals, log },
+  };
   const removedVms = createRemovedVms({ ...common, vms, streams, clock });
   const missingGenerations = createMissingGenerations({ ...common, clock });
   const releases = createReleases({

@@ -40,6 +40,7 @@ export async function startRotation(config: RotationConfig, scope: Scope, log: L
     catalog,
     keySet: createKeySet(config.keySetFile),
     signingKey: parseSigningKey(config.signingKey),
+    earlierSigningKeys: config.earlierSigningKey ? [parseSigningKey(config.earlierSigningKey)] : [],
     log,
     ...(config.kafka && { kafka: config.kafka }),
     ...(config.tls && { tls: config.tls }),

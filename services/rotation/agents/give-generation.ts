@@ -2,15 +2,17 @@ import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Announcer } from "../announce/announcer";
 import type { LocalAnnouncement } from "../announce/announcement";
+import type { Caller } from "../audit";
 import type { CatalogClient } from "../catalog/catalog-client";
 import { isEnding, joinsOpenRollouts, openingState, raiseDesired } from "../protocol";
 import type { Snapshot } from "../rollouts/domain/plan-rekey";
 import type { RolloutSignals } from "../rollouts/rollout-signals";
 import type { RolloutStore } from "../rollouts/store/rollout-store";
+import { requireGenuine, type ChangedRecordsDeps } from "./changed-records";
 import { generationOrNone, type Agent, type LaunchableAgent } from "./domain/agent";
 import type { AgentWriter } from "./store/agent-store";
 
-export interface GiveGenerationDeps {
+export interface GiveGenerationDeps extends ChangedRecordsDeps {
   pool: Pool;
   writer: Pick<AgentWriter, "lockTree" | "lockAgent">;
   rollouts: Pick<RolloutStore, "lockOpenOf" | "recordGeneration">;
@@ -23,14 +25,16 @@ export interface GiveGenerationDeps {
  * Gives an agent whose row is committed a generation outside of a rekey (its first, or one in place
  * of one that is gone), announces it, and lets it join the open rollouts of its ancestors. Safe to
  * repeat: to the same request id the catalog answers the same snapshot. An agent that was killed
- * meanwhile gets nothing.
+ * meanwhile gets nothing; throws TAMPERED for one whose record was changed by other hands.
  */
 export async function giveGeneration(
   deps: GiveGenerationDeps,
+  caller: Caller,
   agent: Agent,
   requestId: string,
 ): Promise<Snapshot | undefined> {
-  const [snapshot] = await deps.catalog.snapshot([agent], requestId);
+  const genuine = await requireGenuine(deps, caller, agent);
+  const [snapshot] = await deps.catalog.snapshot([genuine], requestId);
   if (!snapshot) return undefined;
   const { announcements, joined } = await withTransactionRetry(deps.pool, (tx) =>
     record(deps, tx, agent, snapshot),

@@ -1,10 +1,14 @@
 import { randomUUID } from "node:crypto";
+import { generateSigningKey } from "../../../lib/identity/signing-key";
+import { silentLog } from "../../../lib/log";
 import { FakeClock } from "../../../test/fakes/fake-clock";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/postgres";
+import { createAgentBindings } from "./agent-bindings";
 import { createMissingGenerations } from "./missing-generations";
 import { createPostgresAgentStore } from "./store/postgres-agent-store";
 import { postgresAgentWriter } from "./store/postgres-agent-writer";
 
+const bindings = createAgentBindings({ signingKey: generateSigningKey("murmur-rotation") });
 const REFUSED = "fetch: the generation is not available";
 
 describe("agents whose generation is gone", () => {
@@ -17,14 +21,22 @@ describe("agents whose generation is gone", () => {
   const plant = async (tenantId: string, count: number, failed = 2) => {
     for (let i = 0; i < count; i++) {
       const id = randomUUID();
+      const bound = {
+        tenantId,
+        id,
+        vmId: "vm",
+        workspace: "w",
+        developer: "d",
+        parentId: undefined,
+      };
       await database.pool.query(`insert into rotation.trees values ($1, $2)`, [tenantId, id]);
       await database.pool.query(
         `insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-           vm_name, developer, command, working_directory, request_hash, phase, desired,
+           vm_name, developer, command, working_directory, request_hash, binding, phase, desired,
            failed_generation, failed_reason, failed_at)
-         values ($1, $2, 'w', $3, $3, $2, 'vm', 'vm-1', 'd', '{}', '', '', 'running', 2, $4, $5,
+         values ($1, $2, 'w', $3, $3, $2, 'vm', 'vm-1', 'd', '{}', '', '', $6, 'running', 2, $4, $5,
            clock_timestamp())`,
-        [tenantId, id, id.slice(0, 8), failed, REFUSED],
+        [tenantId, id, id.slice(0, 8), failed, REFUSED, bindings.macOf(bound)],
       );
     }
   };
@@ -52,6 +64,8 @@ describe("agents whose generation is gone", () => {
       agents: createPostgresAgentStore(database.pool),
       writer: postgresAgentWriter,
       clock,
+      bindings,
+      log: silentLog,
       catalog: {
         snapshot(agents) {
           asked.push(...agents.map(({ id }) => id));

@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
-import { type Log, silentLog } from "../../../lib/log";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { isRetryable } from "../../../lib/retry";
+import type { Caller } from "../audit";
 import { needsNewSnapshot } from "../protocol";
 import { generationOrNone, type Agent } from "./domain/agent";
 import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
@@ -12,7 +12,6 @@ export interface MissingGenerationsDeps extends GiveGenerationDeps {
   agents: Pick<AgentStore, "findWithoutGeneration" | "findRefused">;
   writer: Pick<AgentWriter, "lockTree" | "lockAgent" | "end">;
   clock?: Clock;
-  log?: Log;
 }
 
 /**
@@ -31,16 +30,19 @@ const STUCK_AFTER_MS = 15_000;
 const BATCH = 50;
 /** An agent that cannot be given a generation is looked at again after this long. */
 const REFUSED_PAUSE_MS = 30_000;
+/** One whose record was changed stays as it is: each look is an alarm and a row of the audit. */
+const CHANGED_PAUSE_MS = 600_000;
 /** What a VM says when the catalog has no such generation for it. */
 const REFUSED_REASON = "fetch: the generation is not available";
 
 export function createMissingGenerations(deps: MissingGenerationsDeps): MissingGenerations {
-  const { clock = systemClock, log = silentLog } = deps;
+  const { clock = systemClock, log } = deps;
   const pausedUntilMs = new Map<string, number>();
   const give = async (agent: Agent, requestId: string) => {
-    const outcome = await giveOrEnd(deps, agent, requestId, log);
-    if (outcome === "refused")
-      pausedUntilMs.set(agentKey(agent), clock.monotonicMs() + REFUSED_PAUSE_MS);
+    const outcome = await giveOrEnd(deps, agent, requestId);
+    if (outcome === "given" || outcome === "later") return;
+    const pauseMs = outcome === "changed" ? CHANGED_PAUSE_MS : REFUSED_PAUSE_MS;
+    pausedUntilMs.set(agentKey(agent), clock.monotonicMs() + pauseMs);
   };
   /** Whom to leave alone; the others are forgotten, so that no agent that is over is kept. */
   const paused = () => {
@@ -81,26 +83,32 @@ function goneRequestId({ id, desired, failure }: Agent): string {
   return `${id}:gone:${desired}:${failure?.at.getTime() ?? 0}`;
 }
 
+/** Nobody asked: the service does it by itself. */
+function callerWithin(tenantId: string): Caller {
+  return { tenantId, kind: "service", id: "rotation", peer: "" };
+}
+
 async function giveOrEnd(
   deps: MissingGenerationsDeps,
   agent: Agent,
   requestId: string,
-  log: Log,
-): Promise<"given" | "later" | "refused"> {
+): Promise<"given" | "later" | "refused" | "changed"> {
   const { tenantId, id } = agent;
+  const { bindings, log } = deps;
+  const refused = bindings.isGenuine(agent) ? "refused" : "changed";
   try {
-    await giveGeneration(deps, agent, requestId);
+    await giveGeneration(deps, callerWithin(tenantId), agent, requestId);
     log.info("agent was given a missing generation", { tenantId, agentId: id });
     return "given";
   } catch (error) {
     if (isRetryable(error)) return "later";
     log.warn("agent cannot be given an environment", { tenantId, agentId: id, error });
-    if (agent.desired > 0n) return "refused"; // It lives on with the set that it has.
+    if (agent.desired > 0n) return refused; // It lives on with the set that it has.
     const value = isAppError(error) ? error.message : "its environment could not be made";
     const exit = { kind: "unknown" as const, value };
     await withTransactionRetry(deps.pool, (tx) =>
       deps.writer.end(tx, [{ tenantId, id, phase: "failed", exit }]),
     );
-    return "refused";
+    return refused;
   }
 }

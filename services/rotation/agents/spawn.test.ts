@@ -8,6 +8,7 @@ import type { FakeVm } from "../../../test/fakes/fake-catalog";
 import { spawnRequest, type ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
+import { createAgentBindings } from "./agent-bindings";
 
 describe("spawn", () => {
   let fleet: Fleet;
@@ -313,13 +314,17 @@ describe("spawn", () => {
 
   it("gives an agent whose spawn was never finished its generation later", async () => {
     const agentId = randomUUID();
+    const binding = createAgentBindings({ signingKey: fleet.catalog.rotationKey }).macOf({
+      ...{ tenantId: "t1", id: agentId, vmId: machine.id, workspace: "backend" },
+      ...{ developer: "github/alice", parentId: undefined },
+    });
     await fleet.rotation.database.pool.query(
       `with tree as (insert into rotation.trees values ('t1', $1))
        insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, created_at)
+         vm_name, developer, command, working_directory, request_hash, binding, created_at)
        values ('t1', $1, 'backend', 'orphan', 'orphan', $1, $2, 'vm-1', 'github/alice',
-         '{/bin/true}', '', '', now() - interval '1 minute')`,
-      [agentId, machine.id],
+         '{/bin/true}', '', '', $3, now() - interval '1 minute')`,
+      [agentId, machine.id, binding],
     );
     await eventually(() => {
       expect(vm.desired.get(agentId)).toMatchObject({ path: "orphan", generation: 1n });

@@ -1,13 +1,14 @@
 import type { Principal } from "../../../lib/identity/principal";
 import { invalid, permissionDenied } from "../../../lib/errors";
 import { quoted } from "../../../lib/quoted";
-import type { Log } from "../../../lib/log";
 import { withTransaction } from "../../../lib/postgres/transaction";
 import { writeAudit, type Caller } from "../audit";
 import type { CatalogClient } from "../catalog/catalog-client";
 import { mayHaveChild } from "../protocol";
 import { missingNamesWarnings } from "../rollouts/domain/warnings";
+import type { AgentBindings } from "./agent-bindings";
 import type { Agent } from "./domain/agent";
+import { requireGenuine } from "./changed-records";
 import { agentEnded, agentIdNotFound, agentIdTaken } from "./domain/agent-errors";
 import { assertManages } from "./domain/authority";
 import { candidateVms, leastBusy, vmNotFound, type CandidateVm } from "./domain/choose-vm";
@@ -19,7 +20,7 @@ export interface SpawnDeps extends GiveGenerationDeps {
   agents: Pick<AgentStore, "find" | "countLiving">;
   writer: AgentWriter;
   catalog: Pick<CatalogClient, "snapshot" | "workspaceVms" | "vms">;
-  log: Log;
+  bindings: AgentBindings;
 }
 
 /** Where a new agent belongs. */
@@ -44,7 +45,10 @@ export async function spawnAgent(
   const { tenantId } = principal;
   const known = await deps.agents.find(tenantId, request.agentId);
   const agent = known ?? (await accept(deps, principal, caller, request));
-  if (known) await assertSame(deps, known, request);
+  if (known) {
+    await assertSame(deps, known, request);
+    await requireGenuine(deps, caller, known);
+  }
   if (agent.phase !== "starting" || agent.desired > 0n) return { agent, warnings: [] };
   const snapshot = await giveOrWithdraw(deps, caller, agent);
   const warnings = snapshot ? missingNamesWarnings([agent], [snapshot]) : [];
@@ -62,23 +66,28 @@ async function accept(
   caller: Caller,
   request: SpawnRequest,
 ): Promise<Agent> {
-  const place = await findPlace(deps, principal, request);
+  const place = await findPlace(deps, principal, caller, request);
   const { tenantId } = principal;
   await withTransaction(deps.pool, async (tx) => {
     const parent = place.parent && (await lockParent(deps.writer, tx, place.parent));
-    const inserted = await deps.writer.insert(tx, {
+    const bound = {
       tenantId,
       id: request.agentId,
+      vmId: place.vm.vmId,
       workspace: place.workspace,
+      developer: place.developer,
+      parentId: parent?.id,
+    };
+    const inserted = await deps.writer.insert(tx, {
+      ...bound,
       slug: request.slug,
       path: parent ? `${parent.path}/${request.slug}` : request.slug,
       parent,
-      vmId: place.vm.vmId,
       vmName: place.vm.name,
-      developer: place.developer,
       command: request.command,
       workingDirectory: request.workingDirectory,
       requestHash: spawnHash(request),
+      binding: deps.bindings.macOf(bound),
     });
     if (inserted) await writeAudit(tx, caller, [spawnEntry(request.agentId, "ok")]);
   });
@@ -108,9 +117,10 @@ async function lockParent(
 async function findPlace(
   deps: SpawnDeps,
   principal: Principal,
+  caller: Caller,
   request: SpawnRequest,
 ): Promise<Place> {
-  if (request.parentAgentId !== "") return findPlaceBelow(deps, principal, request);
+  if (request.parentAgentId !== "") return findPlaceBelow(deps, principal, caller, request);
   if (principal.kind !== "developer") throw permissionDenied("a VM spawns children only");
   const { tenantId, id: developer } = principal;
   const { workspace } = request;
@@ -125,6 +135,7 @@ async function findPlace(
 async function findPlaceBelow(
   deps: SpawnDeps,
   principal: Principal,
+  caller: Caller,
   request: SpawnRequest,
 ): Promise<Place> {
   const parent = await deps.agents.find(principal.tenantId, request.parentAgentId);
@@ -132,6 +143,7 @@ async function findPlaceBelow(
   if (!parent || (isVm && parent.vmId !== principal.id))
     throw agentIdNotFound(request.parentAgentId);
   if (!isVm) assertManages(principal, parent);
+  await requireGenuine(deps, caller, parent); // What it hands down becomes genuine in its child.
   const { workspace, developer, vmName } = parent;
   if (request.workspace !== "" && request.workspace !== workspace) {
     const message = `workspace ${quoted(request.workspace)} is not the parent's, "${workspace}"`;
@@ -161,7 +173,7 @@ async function chooseVm(deps: SpawnDeps, tenantId: string, name: string): Promis
 
 async function giveOrWithdraw(deps: SpawnDeps, caller: Caller, agent: Agent) {
   try {
-    return await giveGeneration(deps, agent, `${agent.id}:spawn`);
+    return await giveGeneration(deps, caller, agent, `${agent.id}:spawn`);
   } catch (error) {
     await withTransaction(deps.pool, async (tx) => {
       await deps.writer.withdraw(tx, agent.tenantId, agent.id);

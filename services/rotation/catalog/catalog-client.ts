@@ -10,7 +10,7 @@ import {
 } from "../../../lib/grpc/client";
 import { serviceCredentials } from "../../../lib/identity/credentials";
 import type { SigningKey } from "../../../lib/identity/signing-key";
-import type { Agent } from "../agents/domain/agent";
+import type { GenuineAgent } from "../agents/agent-bindings";
 import type { Snapshot } from "../rollouts/domain/plan-rekey";
 
 /** A VM of the register. */
@@ -36,7 +36,11 @@ export interface RemovedVm {
 /** What rotation asks of the catalog, each call within one tenant. */
 export interface CatalogClient {
   /** One new generation for each agent, all or none for every thousand of them. */
-  snapshot(agents: readonly Agent[], requestId: string, timeoutMs?: number): Promise<Snapshot[]>;
+  snapshot(
+    agents: readonly GenuineAgent[],
+    requestId: string,
+    timeoutMs?: number,
+  ): Promise<Snapshot[]>;
   /** Names of the VMs that a workspace's agents are spawned on. */
   workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
   /** The VM of that name, or all. */
@@ -138,7 +142,7 @@ function connect(channel: Channel, key: SigningKey, tenantId: string): TenantCli
 
 async function snapshotBatch(
   { environments }: TenantClients,
-  agents: readonly Agent[],
+  agents: readonly GenuineAgent[],
   { requestId, timeoutMs }: { requestId: string; timeoutMs: number },
 ): Promise<Snapshot[]> {
   const asked = environments.snapshotEnvironments(

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { AppError, invalid, isAppError } from "../../../lib/errors";
+import { AppError, invalid } from "../../../lib/errors";
 import type { Principal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
@@ -9,23 +9,20 @@ import { announce, type LocalAnnouncement } from "../announce/announcement";
 import { digestOf } from "../agents/domain/agent";
 import { agentEnded, agentNotFound } from "../agents/domain/agent-errors";
 import { assertManages } from "../agents/domain/authority";
-import type { AgentStore, AgentTree, AgentWriter } from "../agents/store/agent-store";
+import { changedRecordEntry } from "../agents/changed-records";
+import type { AgentTree, AgentWriter } from "../agents/store/agent-store";
 import type { AuditEntry, Caller } from "../audit";
-import type { CatalogClient } from "../catalog/catalog-client";
-import { joinsOpenRollouts, rekeyScope } from "../protocol";
+import { joinsOpenRollouts } from "../protocol";
 import { hasLiving, planRekey, type RekeyPlan, type Snapshot } from "./domain/plan-rekey";
 import { missingNamesWarnings } from "./domain/warnings";
+import { snapshotTree, type SnapshotTreeDeps, type TreeSnapshots } from "./snapshot-tree";
 import type { NewRollout, RolloutStore } from "./store/rollout-store";
 
-export interface RekeyDeps {
+export interface RekeyDeps extends SnapshotTreeDeps {
   pool: Pool;
-  agents: Pick<AgentStore, "findTree">;
   writer: Pick<AgentWriter, "lockTree" | "lockSubtree">;
   rollouts: Pick<RolloutStore, "requestHash" | "open" | "lockOpenOf" | "recordGeneration">;
-  catalog: Pick<CatalogClient, "snapshot">;
   announcer: Pick<Announcer, "foretell" | "deliver">;
-  /** Carries out removals of VMs that the catalog knows of and this service does not yet. */
-  catchUpRemovals: () => Promise<void>;
 }
 
 export interface RekeyRequest {
@@ -61,7 +58,7 @@ export async function rekeyAgent(
   if (!tree) throw agentNotFound(request.path, request.workspace);
   assertManages(principal, tree.agent);
   if (!hasLiving(tree.agent, tree.descendants)) throw agentEnded(request.path, tree.agent);
-  const snapshots = await snapshotTree(deps, tree, id);
+  const { snapshots, leftOut } = await snapshotTree(deps, caller, tree, id);
   deps.announcer.foretell(comingGenerations(tree, snapshots));
   const rollout: NewRollout = {
     tenantId,
@@ -73,7 +70,7 @@ export async function rekeyAgent(
     warnings: missingNamesWarnings([tree.agent, ...tree.descendants], snapshots),
   };
   const announcements = await withTransactionRetry(deps.pool, (tx) =>
-    open(deps, tx, { caller, tree, rollout, snapshots }),
+    open(deps, tx, { caller, tree, rollout, snapshots, leftOut }),
   );
   if (announcements) deps.announcer.deliver(announcements);
   else await assertSameAsStored(deps, rollout, request);
@@ -121,27 +118,6 @@ async function assertSameAsStored(
   if (stored) assertSame(stored, rollout.requestHash, request, rollout.id);
 }
 
-async function snapshotTree(deps: RekeyDeps, tree: AgentTree, id: string): Promise<Snapshot[]> {
-  const { targets } = rekeyScope(tree.agent, tree.descendants);
-  try {
-    return await deps.catalog.snapshot(targets, `rekey:${id}`);
-  } catch (error) {
-    if (!isAppError(error) || error.reason !== ErrorReason.ERROR_REASON_VM_REMOVED) throw error;
-  }
-  await deps.catchUpRemovals();
-  const fresh = await deps.agents.findTree(
-    tree.agent.tenantId,
-    tree.agent.workspace,
-    tree.agent.path,
-  );
-  if (!fresh || !hasLiving(fresh.agent, fresh.descendants))
-    throw agentEnded(tree.agent.path, fresh?.agent ?? { phase: "cancelled", killRequested: true });
-  return deps.catalog.snapshot(
-    rekeyScope(fresh.agent, fresh.descendants).targets,
-    `rekey:${id}:again`,
-  );
-}
-
 function comingGenerations(
   { agent, descendants }: AgentTree,
   snapshots: readonly Snapshot[],
@@ -154,18 +130,17 @@ function comingGenerations(
   });
 }
 
-interface Opening {
+interface Opening extends TreeSnapshots {
   caller: Caller;
   tree: AgentTree;
   rollout: NewRollout;
-  snapshots: readonly Snapshot[];
 }
 
 /** Undefined when the rollout is there already. */
 async function open(
   { writer, rollouts }: RekeyDeps,
   tx: Tx,
-  { caller, tree, rollout, snapshots }: Opening,
+  { caller, tree, rollout, snapshots, leftOut }: Opening,
 ): Promise<readonly LocalAnnouncement[] | undefined> {
   const { agent, descendants } = tree;
   await writer.lockTree(tx, agent.tenantId, agent.rootId, "update");
@@ -173,9 +148,9 @@ async function open(
   const locked = await writer.lockSubtree(tx, agent, known);
   const root = locked.find(({ id }) => id === agent.id);
   if (!root || !hasLiving(root, locked)) throw agentEnded(agent.path, root ?? agent);
-  const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])));
+  const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])), leftOut);
   const announcements = announce(rollout.id, plan.raised);
-  const audit = auditEntry(rollout, plan);
+  const audit = [auditEntry(rollout, plan), ...[...leftOut.keys()].map(toLeftOutEntry)];
   if (!(await rollouts.open(tx, rollout, plan, { caller, audit, announcements }))) return undefined;
   await joinAbove(rollouts, tx, plan, snapshots);
   return announcements;
@@ -190,6 +165,10 @@ function auditEntry({ id, agent }: NewRollout, { targets }: RekeyPlan): AuditEnt
     outcome: "ok",
     detail,
   };
+}
+
+function toLeftOutEntry(agentId: string): AuditEntry {
+  return changedRecordEntry({ id: agentId });
 }
 
 /** A first generation lets its agent join what is open above it, whoever asked for it. */

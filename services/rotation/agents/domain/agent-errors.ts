@@ -25,6 +25,12 @@ export function agentEnded(path: string, agent: Pick<Agent, "phase" | "killReque
   return failedPrecondition(ErrorReason.ERROR_REASON_AGENT_ENDED, message, { slug: path, phase });
 }
 
+/** The record was not written so by this service: nothing is done for it. */
+export function agentChanged({ id, path }: Pick<Agent, "id" | "path">): AppError {
+  const message = `the record of agent ${quoted(path)} was changed by other hands`;
+  return failedPrecondition(ErrorReason.ERROR_REASON_TAMPERED, message, { agent_id: id });
+}
+
 /** The id was used for another spawn. */
 export function agentIdTaken(agentId: string): AppError {
   const message = `agent_id "${agentId}" was used for another agent`;

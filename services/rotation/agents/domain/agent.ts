@@ -54,6 +54,8 @@ export interface Agent {
   reportedAt: Date | undefined;
   /** Counts up with every change that its VM has to hear of. */
   revision: bigint;
+  /** The MAC over whose agent it is and where (agent-bindings.ts). */
+  binding: Buffer;
 }
 
 /** An agent with what its VM needs to start it. */

@@ -60,6 +60,7 @@ export interface NewAgent {
   command: readonly string[];
   workingDirectory: string;
   requestHash: Buffer;
+  binding: Buffer;
 }
 
 /** Changes of agents; each takes the transaction that it is part of. */

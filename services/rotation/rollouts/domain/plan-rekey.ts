@@ -43,13 +43,19 @@ export interface RekeyPlan {
  * - those over or on their way out are skipped;
  * - those with a snapshot get it, unless a later rekey was committed first;
  * - those that appeared since the tree was read join with the generation that they have;
- * - those that have none yet are left out: they join when they get theirs.
+ * - those that got none for a reason (`leftOut`) are skipped for it;
+ * - those that have none yet are not in it: they join when they get theirs.
  */
 export function planRekey(
   agents: readonly LaunchableAgent[],
   snapshots: ReadonlyMap<string, Snapshot>,
+  leftOut: ReadonlyMap<string, string>,
 ): RekeyPlan {
-  const targets = agents.flatMap((agent) => planTarget(agent, snapshots.get(agent.id)));
+  const targets = agents.flatMap((agent) => {
+    const reason = leftOut.get(agent.id);
+    if (reason === undefined || isEnding(agent)) return planTarget(agent, snapshots.get(agent.id));
+    return [leaveOut(agent, reason)];
+  });
   const raised = agents.flatMap((agent) => raise(agent, snapshots.get(agent.id)));
   return { targets, raised, unchanged: [...snapshots.values()].every((it) => it.unchanged) };
 }
@@ -73,6 +79,10 @@ function planTarget(agent: LaunchableAgent, snapshot: Snapshot | undefined): Pla
   const source = snapshot && rollbackSource(generationOrNone(agent.desired), generation);
   const reason = state === "skipped" ? skippedReason(agent) : "";
   return [{ agent, generation, state, reason, rollbackSource: source }];
+}
+
+function leaveOut(agent: LaunchableAgent, reason: string): PlannedTarget {
+  return { agent, generation: agent.desired, state: "skipped", reason, rollbackSource: undefined };
 }
 
 function raise(agent: LaunchableAgent, snapshot: Snapshot | undefined): LaunchableAgent[] {

@@ -203,7 +203,7 @@ async function open(
       raised.map(({ id }) => id),
       raised.map(({ desired }) => desired),
       raised.map(({ fingerprint }) => fingerprint),
-      ...auditParams(caller, [audit]),
+      ...auditParams(caller, audit),
       ...outboxParams(announcements),
     ],
     { name: "open_rollout" },

@@ -21,7 +21,7 @@ export interface NewRollout {
 /** What a rollout leaves for others to read. */
 export interface ToldOfRollout {
   caller: Caller;
-  audit: AuditEntry;
+  audit: readonly AuditEntry[];
   announcements: readonly Announcement[];
 }
 
