@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
 import { AckOutcome } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { unavailable } from "../../../lib/errors";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -249,6 +250,39 @@ describe("rekey", () => {
     fleet.catalog.beforeSnapshot = () => undefined;
     const { rollout } = await fleet.rekey("refused", "retry-me");
     expect(rollout).toMatchObject({ path: "refused", targetsTotal: 1 });
+  });
+
+  describe("whose snapshot was taken and whose answer was lost", () => {
+    const loseAnswer = async (path: string, requestId: string) => {
+      fleet.catalog.afterSnapshot = () => {
+        throw unavailable("gone");
+      };
+      await expect(fleet.rekey(path, requestId)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      fleet.catalog.afterSnapshot = () => undefined;
+    };
+    const askedFor = (path: string) =>
+      fleet.catalog.snapshots.filter(
+        ({ agents, requestId }) => requestId.startsWith("rekey:") && agents[0]?.path === path,
+      );
+
+    it("takes the same snapshot when it is repeated", async () => {
+      await fleet.spawn("lost");
+      await loseAnswer("lost", "lost-1");
+      const { targets } = await fleet.rekey("lost", "lost-1");
+      expect(targets).toMatchObject([{ path: "lost", generation: 2n }]);
+      expect(new Set(askedFor("lost").map(({ requestId }) => requestId)).size).toBe(1);
+    });
+
+    it("reaches who was spawned before it is repeated", async () => {
+      const parent = await fleet.spawn("grown");
+      await loseAnswer("grown", "grown-1");
+      await fleet.spawn("child", { parentAgentId: parent.agentId });
+      const { targets } = await fleet.rekey("grown", "grown-1");
+      expect(targets.map(({ path, generation }) => [path, generation])).toEqual([
+        ["grown", 3n],
+        ["grown/child", 2n],
+      ]);
+    });
   });
 
   it("warns of names that the workspace refers to and that are not there", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { isAppError } from "../../../lib/errors";
 import type { GenuineAgent } from "../agents/agent-bindings";
@@ -65,6 +66,16 @@ async function snapshotLiving(
       leftOut.set(target.id, agentChanged(target).message);
     }
   }
-  const snapshots = await deps.catalog.snapshot(genuine, `rekey:${rolloutId}`);
+  const snapshots = await deps.catalog.snapshot(genuine, requestIdOf(rolloutId, genuine));
   return { snapshots, leftOut };
+}
+
+/**
+ * The catalog answers a repeated request id with its first answer: a tree that changed between two
+ * tries of a rekey is another request.
+ */
+function requestIdOf(rolloutId: string, agents: readonly GenuineAgent[]): string {
+  const pairs = agents.map(({ id, vmId }) => JSON.stringify([id, vmId])).sort();
+  const digest = createHash("sha256").update(pairs.join("\n")).digest("base64url");
+  return `rekey:${rolloutId}:${digest}`;
 }
