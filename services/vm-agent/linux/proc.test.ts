@@ -17,6 +17,21 @@ test("any name a process gives itself is read whole and shifts no field", () => 
   );
 });
 
+test("a name beyond ASCII is read as it was given, and one that the kernel cut in half has no end", async () => {
+  const renamed = async (name: string) => {
+    const script = 'printf %s "$0" >/proc/$$/comm; echo done; read -r _';
+    const child = spawn("sh", ["-c", script, name], { stdio: ["pipe", "pipe", "inherit"] });
+    await once(child.stdout, "data");
+    const found = readProcess(child.pid ?? 0)?.name;
+    child.stdin.end();
+    await once(child, "exit");
+    return found;
+  };
+  expect(await renamed("brücke")).toBe("brücke");
+  // The kernel keeps 15 bytes, and ü has two.
+  expect(await renamed(`${"a".repeat(14)}ü`)).toBe(`${"a".repeat(14)}\ufffd`);
+});
+
 test("text that is no stat line is refused, never misread", () => {
   fc.assert(fc.property(fc.string(), (text) => expect(parseStat(text)).toBeUndefined()));
   expect(parseStat("42 (cut) S 1 7")).toBeUndefined();

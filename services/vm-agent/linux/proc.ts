@@ -117,10 +117,13 @@ export function wasStartedWith(pid: number, entry: string): boolean {
   return block !== undefined && `\0${block}\0`.includes(`\0${entry}\0`);
 }
 
-/** A file of a process that may end at any moment, or may not be ours to read: then undefined. */
+/**
+ * A file of a process that may end at any moment, or may not be ours to read: then undefined. Bytes
+ * that are no UTF-8, such as a name that the kernel cut within a character, are replaced.
+ */
 export function readProcFile(pid: number, file: string): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, "latin1");
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {
     return undefined;
   }
