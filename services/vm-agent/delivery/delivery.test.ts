@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { eventually } from "../../../test/harness/eventually";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/postgres";
 import { systemClock } from "../../../lib/clock";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { createLog, silentLog } from "../../../lib/log";
 import { issueVmToken } from "../../../lib/identity/claims";
 import {
@@ -65,9 +66,9 @@ async function createVm(name: string, tenantId = "acme", from = register) {
       refusals++;
     },
   };
-  const deliveryFrom = (via: DeliveryClient) =>
+  const deliveryFrom = (via: DeliveryClient, vmLog = silentLog) =>
     createDelivery({
-      ...{ client: via, identity, incarnation: randomBytes(16), log: silentLog },
+      ...{ client: via, identity, incarnation: randomBytes(16), log: vmLog },
     });
   const add = (more: Partial<TestEnvironment> = {}) => {
     const bound = { tenantId, vmId: joined.vmId, agentId: randomUUID(), generation: 1n };
@@ -167,6 +168,27 @@ describe("a fetch", () => {
     expect((await counted.fetch([ref], never))[0]).toHaveProperty("set");
     expect(sessions).toBe(2);
     await Promise.all([first.stop(), second.stop()]);
+  });
+
+  it("loses its session to a clone of the VM by saying so, and gives up for now", async () => {
+    const vm = await createVm("session-2");
+    const ref = vm.add({ variables: [variable("A", "1")] });
+    const lines: string[] = [];
+    const ownLog = createLog("test", "warn", { write: (line) => lines.push(line) });
+    const original = vm.deliveryFrom(
+      {
+        ...vm.client,
+        fetchEnvironments: async (...args) => {
+          await vm.deliveryFrom(vm.client).fetch([ref], never);
+          return vm.client.fetchEnvironments(...args);
+        },
+      },
+      ownLog,
+    );
+    await expect(original.fetch([ref], never)).rejects.toMatchObject({
+      reason: ErrorReason.ERROR_REASON_DELIVERY_SESSION_UNKNOWN,
+    });
+    expect(lines.join("")).toContain("another machine may have this identity");
   });
 
   it("says UNAVAILABLE when the catalog is away, and works when it is back", async () => {

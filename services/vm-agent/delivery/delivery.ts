@@ -98,6 +98,8 @@ interface Call {
   signal: AbortSignal;
   /** Whether a new token was asked for in this call already. */
   hasRenewed?: boolean;
+  /** Whether the session was unknown in this call already. */
+  hasReopened?: boolean;
 }
 
 async function fetchBatch(deps: DeliveryDeps, batch: readonly Ref[], call: Call) {
@@ -112,7 +114,7 @@ async function fetchBatch(deps: DeliveryDeps, batch: readonly Ref[], call: Call)
 }
 
 /** Does what the next attempt needs; false when it would fare no better. */
-function canMend({ identity }: DeliveryDeps, call: Call, error: unknown): boolean {
+function canMend({ identity, log }: DeliveryDeps, call: Call, error: unknown): boolean {
   const { forget } = call;
   if (isAppError(error, "UNAUTHENTICATED")) {
     const isFirst = !call.hasRenewed;
@@ -123,8 +125,13 @@ function canMend({ identity }: DeliveryDeps, call: Call, error: unknown): boolea
   }
   const isUnknown =
     isAppError(error) && error.reason === ErrorReason.ERROR_REASON_DELIVERY_SESSION_UNKNOWN;
-  if (isUnknown) forget();
-  return isUnknown;
+  if (!isUnknown) return false;
+  // A replica that was restarted costs one session. A VM has one at a time, the newest.
+  if (call.hasReopened)
+    log.warn("a new delivery session was lost at once: another machine may have this identity");
+  call.hasReopened = true;
+  forget();
+  return true;
 }
 
 function toCallerError({ identity, log }: DeliveryDeps, error: unknown): unknown {
