@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
  * Keeps an agent's output from filling the disk: once `path` is over `maxBytes` its last `maxBytes`
  * become `path.1`, in place of the one before, and it starts again from nothing. The agent goes on
  * writing to the same open file, so what it writes between copy and cut is lost. Together the two
- * take twice the limit, plus what is written until the next call.
+ * take twice the limit, plus what is written until the next call. Never twice at once for a path.
  */
 export async function boundLog(path: string, maxBytes: number): Promise<void> {
   const { size } = await stat(path);

@@ -16,6 +16,7 @@ import { type AgentRecord } from "./agent-record";
 import { boundLog } from "./bound-log";
 import { endTree, type EndTreeOptions } from "./end-tree";
 import { checkSpawnRequest, launchShim } from "./launch-shim";
+import { boundOutputs } from "./output-bounds";
 import { StateDirectory } from "./state-directory";
 import { watchState } from "./state-watch";
 import { SupervisedAgent } from "./supervised-agent";
@@ -74,7 +75,7 @@ export class Supervisor {
   readonly #spawning = new Map<string, Promise<AgentState>>();
   readonly #listeners = new Set<AgentListener>();
   readonly #stopping = new AbortController();
-  #watching: Promise<void> | undefined;
+  #watching: Promise<unknown> | undefined;
   #table: { readMs: number; rows: ProcessTable } | undefined;
 
   /** Opens the state directory and finds the agents of earlier runs: `list` has them at once. */
@@ -93,15 +94,27 @@ export class Supervisor {
 
   /** Begins to watch: from here on listeners are told. Twice is once. */
   start(): void {
-    this.#watching ??= watchState(
-      {
-        directory: this.#directory.events,
-        ...{ clock: this.#deps.clock, log: this.#deps.log, sweepEveryMs: this.#deps.sweepEveryMs },
-        onMark: (agentId) => this.#guarded(() => this.#refresh(this.#agents.get(agentId))),
-        onSweep: () => this.#guarded(() => this.#sweep()),
-      },
-      this.#stopping.signal,
-    );
+    const { clock, log, sweepEveryMs, maxLogBytes } = this.#deps;
+    const { signal } = this.#stopping;
+    this.#watching ??= Promise.all([
+      watchState(
+        {
+          directory: this.#directory.events,
+          ...{ clock, log, sweepEveryMs },
+          onMark: (agentId) => this.#guarded(() => this.#refresh(this.#agents.get(agentId))),
+          onSweep: () => this.#guarded(() => this.#sweep()),
+        },
+        signal,
+      ),
+      boundOutputs(
+        {
+          agents: () => [...this.#agents.values()].map(outputOf),
+          pathOf: (agentId) => this.#directory.pathOf(agentId, "output.log"),
+          ...{ maxBytes: maxLogBytes, cut: boundLog, clock, log },
+        },
+        signal,
+      ),
+    ]);
   }
 
   /**
@@ -372,12 +385,10 @@ export class Supervisor {
     if (living.length === 0) return;
     // Who is an agent's is remembered: an escaped process is still known by its earlier place.
     const table = readProcessTable();
-    for (const agent of living) {
-      agent.findMembers("by-kernel", table);
-      const path = this.#directory.pathOf(agent.id, "output.log");
-      boundLog(path, this.#deps.maxLogBytes).catch((error: unknown) => {
-        this.#deps.log.warn("agent's output could not be cut", { agentId: agent.id, error });
-      });
-    }
+    for (const agent of living) agent.findMembers("by-kernel", table);
   }
+}
+
+function outputOf({ id, hasEnded }: SupervisedAgent): { agentId: string; hasEnded: boolean } {
+  return { agentId: id, hasEnded };
 }
