@@ -1,9 +1,17 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import fs, {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateKeyPairSync } from "node:crypto";
 import { SignJWT } from "jose";
 import { FakeClock } from "../../test/fakes/fake-clock";
+import { createLog } from "../log";
 import { sensitive } from "../sensitive";
 import { createAuthenticator } from "./authenticate";
 import { issueDeveloperToken, issueServiceToken, issueVmToken } from "./claims";
@@ -184,20 +192,58 @@ describe("the key set file", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("is read again when it changes, and a broken one keeps the last good set", () => {
-    let nowMs = 0;
-    jest.spyOn(performance, "now").mockImplementation(() => (nowMs += 2_000));
-    try {
-      write(rotation);
-      const keys = createKeySet(file);
+  it("that is replaced under a running service counts a second later", async () => {
+    const clock = new FakeClock();
+    write(rotation);
+    const keys = createKeySet(file, { clock });
+    expect(keys.find(rotation.kid)?.issuer).toBe("murmur-rotation");
+    write(catalog);
+    await clock.advance(1_000);
+    expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
+    expect(keys.find(rotation.kid)).toBeUndefined();
+  });
+
+  it.each(["first", "second"])("that is replaced during the %s read is read again", async (nth) => {
+    const clock = new FakeClock();
+    write(rotation);
+    const keys = nth === "second" ? createKeySet(file, { clock }) : undefined;
+    if (nth === "second") write(rotation);
+    await clock.advance(1_000);
+    const read = jest.spyOn(fs, "readFileSync").mockImplementationOnce((...args) => {
+      read.mockRestore();
+      const text = fs.readFileSync(...args);
+      write(catalog);
+      return text;
+    });
+    const raced = keys ?? createKeySet(file, { clock });
+    expect(raced.find(rotation.kid)).toBeDefined();
+    await clock.advance(1_000);
+    expect(raced.find(catalog.kid)).toBeDefined();
+  });
+
+  it.each([
+    ["half written", () => writeFileSync(file, "{")],
+    ["gone", () => undefined],
+    ["not to be opened", () => symlinkSync("keys.json", file)],
+    ["not to be read", () => mkdirSync(file)],
+  ])("that is %s keeps the last good set, says so once, and heals by itself", async (_, spoil) => {
+    const clock = new FakeClock();
+    const lines: string[] = [];
+    const log = createLog("test", "info", { write: (line) => lines.push(line) });
+    write(rotation);
+    const keys = createKeySet(file, { clock, log });
+    rmSync(file);
+    spoil();
+    for (let look = 0; look < 5; look++) {
+      await clock.advance(1_000);
       expect(keys.find(rotation.kid)?.issuer).toBe("murmur-rotation");
-      write(rotation, catalog);
-      expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
-      writeFileSync(file, "{");
-      expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
-    } finally {
-      jest.restoreAllMocks();
+      expect(keys.ofIssuer("murmur-rotation")).toHaveLength(1);
     }
+    expect(lines.filter((line) => line.includes("cannot be read"))).toHaveLength(1);
+    rmSync(file, { recursive: true, force: true });
+    write(rotation, catalog);
+    await clock.advance(1_000);
+    expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
   });
 
   it("refuses a set with anything but named Ed25519 keys", () => {

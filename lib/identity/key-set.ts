@@ -1,5 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { type Clock, systemClock } from "../clock";
+import { type Log, silentLog } from "../log";
 
 /** A public signing key, and whose it is: a token counts only under a key of its own issuer. */
 export interface PublicKey {
@@ -15,28 +17,43 @@ export interface KeySet {
   ofIssuer(issuer: string): PublicKey[];
 }
 
+export interface KeySetOptions {
+  clock?: Clock;
+  log?: Log;
+}
+
+/** How long a key that was taken out of the file may still count, and a new one may not. */
 const RECHECK_MS = 1_000;
 
 /**
  * Reads a JWK Set (RFC 7517) of Ed25519 keys (RFC 8037), each with `kid` and `iss`. The file is
- * read again when it changes, so keys are rolled without a restart; a file that cannot be read
- * keeps the last good set. Throws when the first read fails.
+ * read again when it changed, by the first question that comes a second or more after the last
+ * look, so keys are rolled without a restart. A file that cannot be read keeps the last good set; it
+ * is said once, and tried at every look. Throws when the first read fails.
  */
-export function createKeySet(file: string): KeySet {
-  let keys = readKeys(file);
-  let stamp = stampOf(file);
-  let checkedMs = performance.now();
-  const current = () => {
-    const nowMs = performance.now();
-    if (nowMs - checkedMs > RECHECK_MS) {
-      checkedMs = nowMs;
-      const newStamp = stampOf(file);
-      if (newStamp !== undefined && newStamp !== stamp) {
-        stamp = newStamp;
-        keys = tryReadKeys(file) ?? keys;
-      }
+export function createKeySet(file: string, options: KeySetOptions = {}): KeySet {
+  const { clock = systemClock, log = silentLog } = options;
+  let known = readKeys(file);
+  let checkedMs = clock.monotonicMs();
+  let isBroken = false;
+  const look = () => {
+    try {
+      if (!isBroken && stampOf(statSync(file, { bigint: true })) === known.stamp) return;
+      known = readKeys(file);
+      if (isBroken) log.info("key set file can be read again", { file });
+      isBroken = false;
+    } catch (error) {
+      if (!isBroken) log.error("key set file cannot be read, the last good keys stay", { error });
+      isBroken = true;
     }
-    return keys;
+  };
+  const current = () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - checkedMs >= RECHECK_MS) {
+      checkedMs = nowMs;
+      look();
+    }
+    return known.keys;
   };
   return {
     find: (kid) => current().get(kid),
@@ -53,21 +70,28 @@ export function keySetOf(keys: readonly PublicKey[]): KeySet {
   };
 }
 
-function stampOf(file: string): string | undefined {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  return stats && `${stats.ino}:${stats.size}:${stats.mtimeMs}`;
+interface KnownKeys {
+  keys: Map<string, PublicKey>;
+  stamp: string;
 }
 
-function tryReadKeys(file: string): Map<string, PublicKey> | undefined {
+function stampOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(":");
+}
+
+/** The stamp is of what was opened, from before it was read: a change in between shows in the next. */
+function readKeys(file: string): KnownKeys {
+  const fd = openSync(file, "r");
   try {
-    return readKeys(file);
-  } catch {
-    return undefined; // Half-written or gone: the last good set stays, the next change is tried.
+    const stamp = stampOf(fstatSync(fd, { bigint: true }));
+    return { keys: parseKeys(file, readFileSync(fd, "utf8")), stamp };
+  } finally {
+    closeSync(fd);
   }
 }
 
-function readKeys(file: string): Map<string, PublicKey> {
-  const { keys } = JSON.parse(readFileSync(file, "utf8")) as { keys?: unknown };
+function parseKeys(file: string, text: string): Map<string, PublicKey> {
+  const { keys } = JSON.parse(text) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error(`${file} is not a JWK set`);
   return new Map(keys.map((jwk) => toPublicKey(file, jwk as Record<string, string>)));
 }

@@ -34,7 +34,7 @@ export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log
   const catalog = createCatalog({
     pool,
     keyProvider,
-    keySet: createKeySet(config.keySetFile),
+    keySet: createKeySet(config.keySetFile, { log }),
     signingKey: parseSigningKey(config.signingKey),
     dataKeyCacheMs: config.dataKeyCacheMs,
     log,
