@@ -38,7 +38,7 @@ export async function startRotation(config: RotationConfig, scope: Scope, log: L
   const rotation = createRotation({
     pool,
     catalog,
-    keySet: createKeySet(config.keySetFile),
+    keySet: createKeySet(config.keySetFile, { log }),
     signingKey: parseSigningKey(config.signingKey),
     earlierSigningKeys: config.earlierSigningKey ? [parseSigningKey(config.earlierSigningKey)] : [],
     log,
