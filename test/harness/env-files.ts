@@ -79,7 +79,8 @@ export function expectedSet(rendered: RenderedSet): Map<string, SeenFile> {
 
 /** Names in an agent's directory that are neither links for users, the page, nor generations. */
 export function strayNames(agentDirectory: string): string[] {
-  const ours = /^(\.\.data|\.\.g\d+-\w+|env|env\.sh|env\.json|env\.docker|files|generation|page)$/;
+  const ours =
+    /^(\.\.data|\.\.g\d+-\w+|env|env\.sh|env\.json|env\.docker|files|generation|page|receipts)$/;
   return readdirSync(agentDirectory).filter((name) => !ours.test(name));
 }
 

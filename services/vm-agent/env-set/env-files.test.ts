@@ -31,14 +31,15 @@ afterEach(() => {
 });
 
 test("a set stands under the names that users see, each a link through ..data", () => {
-  files.swap(setOf(1n, { docker: true, file: true }), agentOwner);
+  const set = setOf(1n, { docker: true, file: true });
+  files.swap(set, agentOwner);
   for (const name of ["env", "env.sh", "env.json", "env.docker", "files", "generation"]) {
     expect(fs.readlinkSync(join(directory, name))).toBe(`..data/${name}`);
   }
   expect(fs.readFileSync(join(directory, "generation"), "utf8")).toBe("1\n");
   expect(fs.readFileSync(join(directory, "files/CERT"), "utf8")).toBe("cert 1");
   expect(fs.readlinkSync(join(directory, "..data"))).toMatch(/^\.\.g1-[0-9a-z]+$/);
-  expect(seenSet(directory)).toEqual(expectedSet(setOf(1n, { docker: true, file: true })));
+  expect(seenSet(directory)).toEqual(expectedSet(set));
 });
 
 test("files are the agent's, 0400; directories the daemon's and the agent's group's, 0750", () => {
@@ -90,7 +91,7 @@ test("no file is ever wider than it ends, and no directory is entered before it 
     process.umask(before);
   }
   const created = new Set(seen.filter((it) => !it.endsWith("750") && it !== "directory 711"));
-  expect(created).toEqual(new Set(["directory 700", "file 400", "file 640"]));
+  expect(created).toEqual(new Set(["directory 700", "file 400", "file 600", "file 640"]));
 });
 
 test("the page holds the generation in force, eight bytes, in the same file for ever", () => {
@@ -107,7 +108,7 @@ test("forms and files that a later set lacks lose their names", () => {
   files.swap(setOf(1n, { docker: true, file: true }), agentOwner);
   files.swap(setOf(2n), agentOwner);
   const visible = fs.readdirSync(directory).filter((name) => !name.startsWith("."));
-  expect(visible.sort()).toEqual(["env", "env.json", "env.sh", "generation", "page"]);
+  expect(visible.sort()).toEqual(["env", "env.json", "env.sh", "generation", "page", "receipts"]);
 });
 
 test("what is read back is what was swapped in, names to unset included", () => {
@@ -275,7 +276,9 @@ function setOf(
   const cert = { name: "CERT", value, delivery: "file" as const };
   const variables = more.file ? [...base.variables, cert] : base.variables;
   const set = { ...base, variables, unset: more.unset ?? [] };
-  return render(set, { directory: "/run/a", docker: more.docker ?? false });
+  // A key of its own makes two renderings of one set the same.
+  const history = { generation: 0n, key: Buffer.alloc(16), entries: [] };
+  return render(set, { directory: "/run/a", docker: more.docker ?? false, history });
 }
 
 function modeOf(path: string): { mode: number; uid: number; gid: number } {

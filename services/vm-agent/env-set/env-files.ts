@@ -4,7 +4,8 @@ import { AgentsDirectory, type EnvFilesContext } from "./agent-directory";
 import { FreeSpace } from "./free-space";
 import { inspect, type Inspection, type Verdict, verify } from "./inspect";
 import { randomSuffix } from "./layout";
-import { type CurrentSet, readCurrent } from "./read-current";
+import { type LiveFile } from "../live-env/live-file";
+import { type CurrentSet, readCurrent, readHistory } from "./read-current";
 import { type RenderedSet } from "./render";
 import { prune, remove, sweep, type SweepResult } from "./sweep";
 import { swap, type SwapResult } from "./swap";
@@ -37,6 +38,8 @@ export interface EnvFiles {
   verify(agentId: string, owner: Owner, expected: ExpectedSet): Verdict;
   /** The set in force, from one generation; undefined for none. */
   readCurrent(agentId: string): CurrentSet | undefined;
+  /** What was ever delivered, for `render`; undefined for nothing. */
+  readHistory(agentId: string): LiveFile | undefined;
   /** Keeps the set in force and the two before it; to be called off the ack path. */
   prune(agentId: string): number;
   /** Removes all of an agent that ended. */
@@ -66,6 +69,7 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
     inspect: (agentId, owner) => inspect(context, agentId, owner),
     verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
     readCurrent: (agentId) => readCurrent(context, agentId),
+    readHistory: (agentId) => readHistory(context, agentId),
     prune: (agentId) => prune(context, agentId),
     remove: (agentId) => {
       remove(context, agentId);

@@ -9,6 +9,8 @@ import {
   generationOf,
   MANIFEST_FILE,
   PAGE_FILE,
+  RECEIPTS_FILE,
+  visibleName,
 } from "./layout";
 import { tryDecodeManifest, type FileRecord, type Manifest, sha256 } from "./manifest";
 import { readPage } from "./page";
@@ -72,6 +74,7 @@ function look(
       ...directoryDamage(generation.stat(), current, ownership),
       ...filesDamage(generation, manifest, ownership),
       ...pageDamage(directory, manifest),
+      ...(directory.kindOf(RECEIPTS_FILE) === "file" ? [] : [`${RECEIPTS_FILE}: missing`]),
     ];
     const { fingerprint, omitted } = manifest;
     return { generation: manifest.generation, fingerprint, omitted, damage };
@@ -98,7 +101,7 @@ export function readManifest(generation: PinnedDirectory, uid: number): Manifest
 }
 
 function linkDamage(directory: PinnedDirectory, { files }: Manifest): string[] {
-  const names = new Set(files.map(({ path }) => path.split("/", 1)[0] ?? path));
+  const names = new Set(files.flatMap(({ path }) => visibleName(path) ?? []));
   return [...names]
     .filter((name) => directory.readLink(name) !== `${DATA_LINK}/${name}`)
     .map((name) => `${name}: not a link through ${DATA_LINK}`);

@@ -112,6 +112,21 @@ export class PinnedDirectory {
     }
   }
 
+  /** Creates a file that was not there, of zeros that take no room. */
+  createSparse(
+    name: string,
+    file: { bytes: number; mode: number; owner?: Owner | undefined },
+  ): void {
+    const fd = this.#fs.openSync(this.#at(name), CREATE_FILE, file.mode);
+    try {
+      this.#fs.writeSync(fd, Buffer.alloc(1), 0, 1, file.bytes - 1);
+      if (file.owner) this.#fs.fchownSync(fd, file.owner.uid, file.owner.gid);
+      this.#fs.fchmodSync(fd, file.mode);
+    } finally {
+      this.#fs.closeSync(fd);
+    }
+  }
+
   /** Overwrites the first bytes of an existing regular file in place. */
   overwrite(name: string, content: Uint8Array): void {
     const fd = this.#fs.openSync(this.#at(name), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);

@@ -1,6 +1,8 @@
 import { type EnvFilesContext, useAgent } from "./agent-directory";
 import { errnoOf, toEnvSetError } from "./env-set-error";
-import { DATA_LINK, generationOf } from "./layout";
+import { type LiveFile, tryDecodeLiveFile } from "../live-env/live-file";
+import { withoutValues } from "../live-env/delivered";
+import { DATA_LINK, generationOf, LIVE_FILE } from "./layout";
 import { parseEnvJson, type ParsedEnvJson } from "./parse";
 import { type PinnedDirectory } from "./pinned-directory";
 
@@ -47,4 +49,41 @@ function readResolved(
     if (errnoOf(error) !== "ENOENT" || attempts <= 1) throw error;
     return readResolved(directory, attempts - 1);
   }
+}
+
+/**
+ * What was ever delivered to an agent, from the newest generation on disk that can be read;
+ * undefined when there is none. It holds no value.
+ */
+export function readHistory(context: EnvFilesContext, agentId: string): LiveFile | undefined {
+  try {
+    return useAgent(context, agentId, (directory) => {
+      const newestFirst = directory
+        .list()
+        .flatMap((name) => ({ name, generation: generationOf(name) ?? -1n }))
+        .filter(({ generation }) => generation >= 0n)
+        .sort((a, b) => (a.generation > b.generation ? -1 : 1));
+      for (const { name } of newestFirst) {
+        const live = readLive(directory, name);
+        if (live) return live;
+      }
+      return undefined;
+    });
+  } catch (error) {
+    throw toEnvSetError(error, `agent ${agentId}`);
+  }
+}
+
+function readLive(directory: PinnedDirectory, name: string): LiveFile | undefined {
+  if (directory.kindOf(name) !== "directory") return undefined;
+  const content = directory.useChild(
+    name,
+    (generation) => generation.tryReadFile(LIVE_FILE, MAX_FORM_BYTES)?.content,
+  );
+  if (!content) return undefined;
+  const live = tryDecodeLiveFile(content);
+  // The key is a view, too.
+  const history = live && { ...withoutValues(live), key: Uint8Array.from(live.key) };
+  content.fill(0);
+  return history;
 }

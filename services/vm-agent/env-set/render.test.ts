@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import fc from "fast-check";
 import { sensitive } from "../../../lib/sensitive";
 import { type EnvSet } from "./env-set";
@@ -75,7 +76,7 @@ test.each([
 
 test("env.docker is written only when asked for", () => {
   const paths = render(envSetOf(["x"]), { directory: DIRECTORY }).files.map(({ path }) => path);
-  expect(paths).toEqual(["env", "env.sh", "env.json", "generation"]);
+  expect(paths).toEqual(["env", "env.sh", "env.json", "generation", "live"]);
 });
 
 test("a secret for file delivery keeps its raw bytes and puts only its path into the environment", () => {
@@ -151,7 +152,7 @@ test("a set with a name twice, a bad agent id or no generation is refused", () =
 
 test("no value shows when a rendered set is printed, and none stays after wiping", () => {
   const rendered = render(envSetOf(["marked-value"]), { directory: DIRECTORY });
-  const printed = JSON.stringify({ ...rendered, generation: 1, manifest: "" });
+  const printed = inspect({ ...rendered, manifest: "" }, { depth: 9 });
   expect(printed).not.toContain("marked");
   wipe(rendered);
   for (const { path } of rendered.files) {

@@ -1,4 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { sensitive, type Sensitive } from "../../../lib/sensitive";
+import { nextLiveFile, withoutValues } from "../live-env/delivered";
+import { encodeLiveFile, type LiveFile } from "../live-env/live-file";
 import { ByteWriter } from "./byte-writer";
 import { type Entry, type EnvSet, isAgentId, type Omission } from "./env-set";
 import { EnvSetError } from "./env-set-error";
@@ -8,11 +11,12 @@ import { envForm } from "./forms/env";
 import { envJsonForm } from "./forms/env-json";
 import { envShForm } from "./forms/env-sh";
 import { type Form, type FormInput } from "./forms/form";
+import { LIVE_FILE, visibleName } from "./layout";
 import { encodeManifest, recordOf } from "./manifest";
 
 /** One file of a generation, relative to the generation's directory. */
 export interface RenderedFile {
-  /** `env`, `env.sh`, `env.json`, `env.docker`, `generation`, or `files/NAME`. */
+  /** `env`, `env.sh`, `env.json`, `env.docker`, `live`, `generation`, or `files/NAME`. */
   path: string;
   content: Sensitive<Buffer>;
 }
@@ -31,11 +35,15 @@ export interface RenderedSet {
   manifest: Buffer;
   /** What some form left out: for the ack. */
   omitted: readonly Omission[];
+  /** What the next generation's live file needs to know of this one; it holds no value. */
+  history: LiveFile;
 }
 
 export interface RenderOptions extends Placement {
   /** Also write `env.docker`. */
   docker?: boolean;
+  /** Of the generation before, or of the same one. */
+  history?: LiveFile | undefined;
 }
 
 const FORMS: readonly Form[] = [envForm, envShForm, envJsonForm];
@@ -65,21 +73,27 @@ export function render(set: EnvSet, options: RenderOptions): RenderedSet {
   }
   const generation = Buffer.from(`${set.generation.toString()}\n`);
   files.push({ path: "generation", content: sensitive(generation) });
-  return toRenderedSet(set, files, omitted);
+  const live = nextLiveFile(options.history, {
+    generation: set.generation,
+    entries: environment.entries,
+    newKey: randomBytes(16),
+  });
+  files.push({ path: LIVE_FILE, content: sensitive(encodeLiveFile(live)) });
+  return { ...toRenderedSet(set, files, omitted), history: withoutValues(live) };
 }
 
 function toRenderedSet(
   { agentId, generation, fingerprint }: EnvSet,
   files: readonly RenderedFile[],
   omitted: readonly Omission[],
-): RenderedSet {
+): Omit<RenderedSet, "history"> {
   const records = files.map(({ path, content }) => recordOf(path, content.expose()));
   return {
     agentId,
     generation,
     fingerprint,
     files,
-    visible: [...new Set(files.map(({ path }) => path.replace(/\/.*/, "")))],
+    visible: [...new Set(files.map(({ path }) => visibleName(path) ?? []).flat())],
     bytes: records.reduce((sum, { bytes }) => sum + bytes, 0),
     manifest: encodeManifest({ generation, fingerprint, omitted, files: records }),
     omitted,

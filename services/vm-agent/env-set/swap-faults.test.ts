@@ -150,7 +150,9 @@ function setOf(generation: bigint, more: ("file" | "docker")[] = []): RenderedSe
   const cert = { name: "CERT", value: sensitive(Buffer.from(`cert ${generation}`)) };
   const variables = [...base.variables, { ...cert, delivery: "file" as const }];
   const set: EnvSet = more.includes("file") ? { ...base, variables } : base;
-  return render(set, { directory: "/run/a", docker: more.includes("docker") });
+  // A key of its own makes two renderings of one set the same.
+  const history = { generation: 0n, key: Buffer.alloc(16), entries: [] };
+  return render(set, { directory: "/run/a", docker: more.includes("docker"), history });
 }
 
 /** A kill reaches the caller of a test as the cause, since nothing of a dead process catches. */

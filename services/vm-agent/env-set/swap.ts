@@ -12,6 +12,9 @@ import {
   FILE_MODE,
   generationDirectory,
   MANIFEST_FILE,
+  RECEIPTS_BYTES,
+  RECEIPTS_FILE,
+  RECEIPTS_MODE,
   temporaryName,
   VISIBLE_NAMES,
 } from "./layout";
@@ -133,14 +136,23 @@ function writeFiles(
   }
 }
 
-/** The page and the links. Before the rename, so that a first set appears everywhere at once. */
+/** The page, the receipts and the links. Before the rename, so that a first set appears everywhere at once. */
 function prepareNames(directory: PinnedDirectory, job: Job, names: readonly string[]): void {
   if (readPage(directory) === undefined) createPage(directory, job.suffix, job.ownership.directory);
+  if (directory.kindOf(RECEIPTS_FILE) !== "file") createReceipts(directory, job);
   for (const name of job.rendered.visible) {
     const target = `${DATA_LINK}/${name}`;
     if (!names.includes(name)) directory.makeLink(name, target);
     else if (directory.readLink(name) !== target) turn(directory, job, { name, target });
   }
+}
+
+/** Whole under another name first: one of a wrong owner would stay for good. */
+function createReceipts(directory: PinnedDirectory, { suffix, ownership }: Job): void {
+  const temporary = temporaryName(suffix);
+  const file = { bytes: RECEIPTS_BYTES, mode: RECEIPTS_MODE, owner: ownership.file };
+  directory.createSparse(temporary, file);
+  directory.rename(temporary, RECEIPTS_FILE);
 }
 
 /** Turns a link by one rename. */

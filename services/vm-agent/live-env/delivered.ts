@@ -36,6 +36,16 @@ export function nextLiveFile(before: LiveFile | undefined, next: NextGeneration)
   return { generation: next.generation, key, entries };
 }
 
+const NO_VALUE = new Uint8Array(0);
+
+/** What has to be kept of a live file for the next one. */
+export function withoutValues(file: LiveFile): LiveFile {
+  const entries = file.entries.map((entry) =>
+    entry.value ? { ...entry, value: NO_VALUE } : entry,
+  );
+  return { ...file, entries };
+}
+
 function remember(newest: Fingerprint, before: readonly Fingerprint[]): Fingerprint[] {
   const others = before.filter(({ bytes, hash }) => bytes !== newest.bytes || hash !== newest.hash);
   return [newest, ...others].slice(0, REMEMBERED);

@@ -6,6 +6,7 @@ import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
 import { EnvSetError } from "../env-set/env-set-error";
 import { render, wipe } from "../env-set/render";
+import type { LiveFile } from "../live-env/live-file";
 import type { AgentUser } from "../processes/agent";
 import type { FetchedEnvironment } from "./environment-source";
 import type { LocalAgent } from "./plan";
@@ -27,6 +28,8 @@ type Applied = NonNullable<LocalAgent["applied"]>;
 export class EnvWriter {
   readonly #applied = new Map<string, Applied>();
   readonly #damaged = new Set<string>();
+  /** What was ever delivered to whom; holds no value. */
+  readonly #histories = new Map<string, LiveFile>();
 
   constructor(private readonly deps: EnvWriterDeps) {}
 
@@ -77,9 +80,14 @@ export class EnvWriter {
     if (!isExpected) return failed(fetched, "open: not the set that was expected");
     try {
       const directory = this.deps.envFiles.directoryOf(set.agentId);
-      const rendered = render(set, { directory, agent: agent.path, workspace: agent.workspace });
+      const history = this.#histories.get(set.agentId) ?? this.#readHistory(set.agentId);
+      const rendered = render(set, {
+        ...{ directory, history },
+        ...{ agent: agent.path, workspace: agent.workspace },
+      });
       try {
         this.deps.envFiles.swap(rendered, this.deps.user);
+        this.#histories.set(set.agentId, rendered.history);
       } finally {
         wipe(rendered);
       }
@@ -114,9 +122,20 @@ export class EnvWriter {
   remove(agentId: string): void {
     this.#applied.delete(agentId);
     this.#damaged.delete(agentId);
+    this.#histories.delete(agentId);
     this.#attempt("remove", agentId, () => {
       this.deps.envFiles.remove(agentId);
     });
+  }
+
+  /** Without it programs keep what they have until they start anew: no reason to fail a swap. */
+  #readHistory(agentId: string): LiveFile | undefined {
+    try {
+      return this.deps.envFiles.readHistory(agentId);
+    } catch (error) {
+      this.deps.log.warn("what was delivered earlier cannot be read", { agentId, error });
+      return undefined;
+    }
   }
 
   #attempt(what: string, agentId: string, act: () => unknown): void {
