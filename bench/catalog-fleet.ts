@@ -76,7 +76,7 @@ export async function startCatalogFleet(
   const snapshots = createClient(EnvironmentServiceService, withCredentials(channel, asRotation));
   const agents = Array.from({ length: size.agents }, (_, at) => ({
     ...{ agentId: randomUUID(), workspace: "bench", vmId: vm.vmId, path: `agent-${at}` },
-    developer: "bench/bench",
+    ...{ developer: "bench/bench", expectsSpawnSecrets: false },
   }));
   const taken = await snapshots.snapshotEnvironments({ agents, requestId: randomUUID() });
   return {

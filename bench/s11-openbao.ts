@@ -87,6 +87,7 @@ async function startProduct(stack: Stack): Promise<Delivery> {
   await createClient(AgentServiceService, rotation).spawnAgent({
     ...{ agentId, workspace: WORKSPACE, slug: "bench", vm: "", parentAgentId: "" },
     ...{ command: ["sleep", "infinity"], workingDirectory: "/" },
+    expectsSpawnSecrets: false,
   });
   const directory = join(vms[0]?.runDir ?? "", "agents", agentId);
   const file = join(directory, "env");

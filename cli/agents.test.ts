@@ -183,6 +183,10 @@ describe("agents of a real catalog and rotation", () => {
       stdout: 'Spawned agent "fix-auth" on VM "build-1"\n',
       stderr: "",
     });
+    const { rows } = await rotation.database.pool.query(
+      "select expects_spawn_secrets from rotation.agents where slug = 'fix-auth'",
+    );
+    expect(rows).toEqual([{ expects_spawn_secrets: true }]);
     expect(lines(await murmur("ls"))[1]).toBe("fix-auth  starting  build-1  0 of 1");
     expect(lines(await murmur("vm ls"))[1]).toMatch(/^build-1 .* 1 {7}1 \(1 agent\)$/);
     expect((await murmur("explain fix-auth")).code).toBe(0);

@@ -39,6 +39,7 @@ export async function startProductPath(stack: Stack, observer: Observer): Promis
     await agents.spawnAgent({
       ...{ agentId: randomUUID(), workspace: WORKSPACE, slug: tree, vm: "", parentAgentId: "" },
       ...{ command: agentCommand(stack, observer, TREE_SIZES[tree]), workingDirectory: "/" },
+      expectsSpawnSecrets: false,
     });
     await observer.lastSeenUs(TREES[tree], 0);
   }

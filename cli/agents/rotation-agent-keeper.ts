@@ -62,6 +62,7 @@ async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned>
       parentAgentId: "",
       command: [...wish.command],
       workingDirectory: wish.workingDirectory ?? "",
+      expectsSpawnSecrets: wish.variables.length > 0,
     }),
   );
   const { path, vm } = toAgentView(agent);

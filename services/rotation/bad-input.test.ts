@@ -48,7 +48,7 @@ describe("whatever is sent", () => {
           answered(
             agents.spawnAgent({
               ...{ agentId: a, workspace: b, slug: c, vm: a, parentAgentId: b },
-              ...{ command: [a, b], workingDirectory: c },
+              ...{ command: [a, b], workingDirectory: c, expectsSpawnSecrets: n % 2 === 0 },
             }),
           ),
           answered(rollouts.rekeyAgent({ workspace: a, path: b, requestId: c, reason: a })),

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { SecretDelivery } from "../../gen/murmur/catalog/v1/secrets";
+import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { RolloutState, TargetState } from "../../gen/murmur/rotation/v1/rollouts";
 import { connectVm, spawnRequest, type ScriptedVm } from "../../test/fakes/scripted-vm";
 import { startCatalog, type TestCatalog } from "../../test/harness/catalog";
@@ -77,6 +78,40 @@ describe("the main path with the real catalog", () => {
       );
       expect(rows).toEqual([]);
     });
+  });
+
+  it("starts no agent without the spawn-time secrets that it was to have", async () => {
+    const request = spawnRequest({ workspace: "backend", slug: "late", expectsSpawnSecrets: true });
+    await expect(alice.agents.spawnAgent(request)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE,
+      message: 'spawn-time secrets of agent "late" are gone: spawn it again',
+    });
+    await expect(
+      alice.agents.getAgent({ workspace: "backend", path: "late" }),
+    ).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("refuses one agent whose spawn-time secrets another developer stored, not its tree", async () => {
+    const named = { workspace: "backend", path: "family" };
+    const parent = await alice.agents.spawnAgent(
+      spawnRequest({ workspace: "backend", slug: "family" }),
+    );
+    const request = spawnRequest({
+      ...{ workspace: "backend", slug: "child", parentAgentId: parent.agent?.agentId ?? "" },
+    });
+    const { agent } = await alice.agents.spawnAgent(request);
+    await catalog.database.pool.query(
+      `update catalog.agents set lease_owner_kind = 'developer', lease_owner_id = 'github/mallory'
+       where agent_id = $1`,
+      [agent?.agentId],
+    );
+    const { targets } = await alice.rollouts.rekeyAgent({ ...named, requestId: "r-2", reason: "" });
+    expect(targets.map(({ path, reason }) => [path, reason])).toEqual([
+      ["family", expect.any(String)],
+      ["family/child", 'spawn-time secrets of agent "family/child" were stored by somebody else'],
+    ]);
+    expect(targets.map(({ generation }) => generation)).toEqual([2n, 1n]);
   });
 
   it("refuses a rekey and a spawn on a VM that was removed", async () => {

@@ -95,7 +95,7 @@ beforeEach(async () => {
 /** An agent that stays as it is, as its machine never says a word. */
 function spawn(slug: string) {
   const where = { workspace: "demo", slug, vm: "fuzz-vm", parentAgentId: "" };
-  const what = { command: ["true"], workingDirectory: "/" };
+  const what = { command: ["true"], workingDirectory: "/", expectsSpawnSecrets: false };
   return fuzzed.agents.spawnAgent({ agentId: randomUUID(), ...where, ...what });
 }
 

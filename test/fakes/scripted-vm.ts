@@ -145,6 +145,7 @@ export function spawnRequest(change: {
   vm?: string;
   parentAgentId?: string;
   command?: string[];
+  expectsSpawnSecrets?: boolean;
 }) {
   return {
     agentId: randomUUID(),
@@ -152,6 +153,7 @@ export function spawnRequest(change: {
     parentAgentId: "",
     command: ["/bin/sh", "-c", "exec sleep 1000"],
     workingDirectory: "",
+    expectsSpawnSecrets: false,
     ...change,
   };
 }

@@ -61,6 +61,7 @@ function calls(id: string): Record<string, () => Promise<unknown>> {
           parentAgentId: "",
           command: ["sleep", "1000000"],
           workingDirectory: "/",
+          expectsSpawnSecrets: false,
         },
         control,
       ),

@@ -64,6 +64,7 @@ export async function createCatalogTenant(
       vmId: vm.id,
       path: "fix-auth",
       developer: "github/alice",
+      expectsSpawnSecrets: false,
       ...fields,
     }),
     snapshot: (agents, requestId = "") =>

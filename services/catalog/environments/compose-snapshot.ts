@@ -18,6 +18,8 @@ export interface AgentToSnapshot extends NamedAgent {
   developer: string;
   /** When set, the new generation takes the pins of this earlier one. */
   rollbackTo: bigint | undefined;
+  /** Whether spawn-time secrets were stored for it. */
+  expectsSpawnSecrets: boolean;
 }
 
 /** A set that is ready to be stored. */

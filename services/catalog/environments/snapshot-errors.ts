@@ -68,6 +68,15 @@ export function foreignSpawnSecrets({ agentId, path }: NamedAgent): AppError {
   );
 }
 
+/** They were stored and are not there any more: an agent without them is not what was asked for. */
+export function spawnSecretsGone({ agentId, path }: NamedAgent): AppError {
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE,
+    `spawn-time secrets of agent ${quoted(path)} are gone: spawn it again`,
+    { agent_id: agentId },
+  );
+}
+
 /** The database was changed by other hands: nothing is made of it. */
 export function tampered(agentId: string, cause?: unknown): AppError {
   return new AppError({

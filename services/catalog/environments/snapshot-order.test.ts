@@ -71,6 +71,7 @@ async function regressions(
   const agents = Array.from({ length: AGENTS }, () => ({
     ...tenant.agent(),
     rollbackTo: undefined,
+    expectsSpawnSecrets: false,
   }));
   const endMs = performance.now() + RUN_MS;
   const until = async (work: () => Promise<unknown>) => {

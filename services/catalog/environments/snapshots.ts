@@ -19,7 +19,7 @@ import type { SetDigests } from "./set-digests";
 import { toGenerations, type FreshGenerations } from "./fresh-generations";
 import { type OpenKeys, withOpenKeys } from "./open-keys";
 import { resolveRollbacks } from "./resolve-rollbacks";
-import { agentEnded, foreignSpawnSecrets } from "./snapshot-errors";
+import { agentEnded, foreignSpawnSecrets, spawnSecretsGone } from "./snapshot-errors";
 import { snapshotFaults } from "./snapshot-faults";
 
 /** How often a call is done again that another one with its request id outran. */
@@ -124,6 +124,10 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
   if (ended) throw agentEnded(ended);
   const planted = agents.find((agent) => isForeign(locked.get(agent.agentId)?.leaseOwner, agent));
   if (planted) throw foreignSpawnSecrets(planted);
+  const bereft = agents.find(
+    ({ agentId, expectsSpawnSecrets }) => expectsSpawnSecrets && !facts.spawnSecrets.has(agentId),
+  );
+  if (bereft) throw spawnSecretsGone(bereft);
   const rollbacks = await resolveRollbacks(deps.store, { tx, tenantId, agents, locked, keys });
   const composer = createComposer(facts);
   const composed = agents.map((agent) => ({
@@ -176,8 +180,9 @@ async function checkSameBody(
 }
 
 function bodyHashOf(key: DataKey, agents: readonly AgentToSnapshot[]): Buffer {
-  const parts = agents.flatMap(({ agentId, workspace, vmId, developer, rollbackTo }) => [
-    ...[agentId, workspace, vmId, developer, String(rollbackTo ?? "")],
+  const parts = agents.flatMap((agent) => [
+    ...[agent.agentId, agent.workspace, agent.vmId, agent.developer],
+    ...[String(agent.rollbackTo ?? ""), String(agent.expectsSpawnSecrets)],
   ]);
   return macOf(key.subkey("request-hash"), ["snapshot-environments", ...parts]);
 }

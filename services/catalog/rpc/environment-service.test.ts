@@ -135,6 +135,31 @@ describe("StoreSpawnSecrets", () => {
     expect(await count("generations where true")).toBe(0);
   });
 
+  it("leaves no agent without them: after the lease there is no generation, and it says why", async () => {
+    const agent = acme.agent({ expectsSpawnSecrets: true, path: "parent/child" });
+    await store(agent.agentId, { A: "mine" });
+    await age("11 minutes");
+    await cleanUp();
+    const whole = acme.snapshot([acme.agent(), agent]);
+    await expect(whole).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE,
+      message: 'spawn-time secrets of agent "parent/child" are gone: spawn it again',
+      metadata: { agent_id: agent.agentId },
+    });
+    expect(await count("generations where true")).toBe(0);
+  });
+
+  it("are found in every generation of an agent that expects them", async () => {
+    const agent = acme.agent({ expectsSpawnSecrets: true });
+    await store(agent.agentId, { A: "mine" });
+    await acme.snapshot(agent);
+    await age("11 minutes");
+    await cleanUp();
+    await acme.snapshot(agent);
+    expect(await acme.values(agent, 2n)).toEqual({ A: "mine" });
+  });
+
   it("keeps values sealed, and names in the audit", async () => {
     const agent = acme.agent();
     await store(agent.agentId, { A: "marked-value-9d2e" });

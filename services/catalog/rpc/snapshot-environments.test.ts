@@ -289,6 +289,14 @@ describe("SnapshotEnvironments with a request id", () => {
     });
   });
 
+  it("is refused for the same agent with other spawn-time secrets", async () => {
+    const agent = acme.agent();
+    await take(agent, "once");
+    await expect(take({ ...agent, expectsSpawnSecrets: true }, "once")).rejects.toMatchObject({
+      reason: ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+    });
+  });
+
   it("may use the id again when its hour is over", async () => {
     const agent = acme.agent();
     await take(agent, "once");

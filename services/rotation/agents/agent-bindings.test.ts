@@ -12,6 +12,7 @@ describe("the binding of an agent's record", () => {
     workspace: "backend",
     developer: "github/alice",
     parentId: "a0000000-0000-4000-8000-000000000002" as string | undefined,
+    expectsSpawnSecrets: true,
   };
   const agent = (change: Partial<Agent> = {}): Agent => ({
     ...{ ...fields, slug: "x", path: "x", rootId: fields.id, ancestorIds: [], vmName: "vm-1" },
@@ -33,6 +34,7 @@ describe("the binding of an agent's record", () => {
     { workspace: "frontend" },
     { developer: "github/bob" },
     { parentId: undefined },
+    { expectsSpawnSecrets: false },
     { parentId: "a0000000-0000-4000-8000-000000000004" },
     { workspace: "backendgithub", developer: "/alice" },
     { binding: Buffer.alloc(32) },

@@ -6,7 +6,7 @@ import type { Agent } from "./domain/agent";
 /** What decides whose secrets an agent gets, and on which machine. */
 export type BoundFields = Pick<
   Agent,
-  "tenantId" | "id" | "vmId" | "workspace" | "developer" | "parentId"
+  "tenantId" | "id" | "vmId" | "workspace" | "developer" | "parentId" | "expectsSpawnSecrets"
 >;
 
 declare const GENUINE: unique symbol;
@@ -47,8 +47,9 @@ export function createAgentBindings({
 
 function macOf(key: KeyObject, agent: BoundFields): Buffer {
   const { tenantId, id, vmId, workspace, developer, parentId = "" } = agent;
+  const expects = String(agent.expectsSpawnSecrets);
   const mac = createHmac("sha256", key);
-  for (const field of [tenantId, id, vmId, workspace, developer, parentId]) {
+  for (const field of [tenantId, id, vmId, workspace, developer, parentId, expects]) {
     const bytes = Buffer.from(field);
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);

@@ -82,7 +82,7 @@ describe("a record of an agent that was changed by other hands", () => {
         actor_id: "rotation",
         action: "agent.snapshot",
         outcome: "refused",
-        detail: { reason: "the record was changed by other hands" },
+        detail: { reason: tampered("planted").message },
       },
     ]);
   });

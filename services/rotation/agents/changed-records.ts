@@ -22,8 +22,9 @@ export async function requireGenuine(
 ): Promise<GenuineAgent> {
   if (bindings.isGenuine(agent)) return agent;
   alarmOfChangedRecord(log, agent);
-  await writeAudit(pool, caller, [changedRecordEntry(agent)]);
-  throw agentChanged(agent);
+  const refusal = agentChanged(agent);
+  await writeAudit(pool, caller, [leftOutEntry(agent.id, refusal.message)]);
+  throw refusal;
 }
 
 /** For whoever watches the log. */
@@ -32,13 +33,13 @@ export function alarmOfChangedRecord(log: Log, { tenantId, id, path, vmId }: Age
   log.error("ALARM: the record of an agent was changed by other hands", fields);
 }
 
-/** The audit of an agent that got no generation for it. */
-export function changedRecordEntry({ id }: Pick<Agent, "id">): AuditEntry {
+/** The audit of an agent that got no generation, and why. */
+export function leftOutEntry(agentId: string, reason: string): AuditEntry {
   return {
     action: "agent.snapshot",
     objectKind: "agent",
-    objectId: id,
+    objectId: agentId,
     outcome: "refused",
-    detail: { reason: "the record was changed by other hands" },
+    detail: { reason },
   };
 }

@@ -28,6 +28,7 @@ describe("agents whose generation is gone", () => {
         workspace: "w",
         developer: "d",
         parentId: undefined,
+        expectsSpawnSecrets: false,
       };
       await database.pool.query(`insert into rotation.trees values ($1, $2)`, [tenantId, id]);
       await database.pool.query(

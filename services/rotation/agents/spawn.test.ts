@@ -316,7 +316,7 @@ describe("spawn", () => {
     const agentId = randomUUID();
     const binding = createAgentBindings({ signingKey: fleet.catalog.rotationKey }).macOf({
       ...{ tenantId: "t1", id: agentId, vmId: machine.id, workspace: "backend" },
-      ...{ developer: "github/alice", parentId: undefined },
+      ...{ developer: "github/alice", parentId: undefined, expectsSpawnSecrets: false },
     });
     await fleet.rotation.database.pool.query(
       `with tree as (insert into rotation.trees values ('t1', $1))

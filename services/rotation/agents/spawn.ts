@@ -77,6 +77,7 @@ async function accept(
       workspace: place.workspace,
       developer: place.developer,
       parentId: parent?.id,
+      expectsSpawnSecrets: request.expectsSpawnSecrets,
     };
     const inserted = await deps.writer.insert(tx, {
       ...bound,

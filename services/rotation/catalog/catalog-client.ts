@@ -147,13 +147,14 @@ async function snapshotBatch(
 ): Promise<Snapshot[]> {
   const asked = environments.snapshotEnvironments(
     {
-      agents: agents.map(({ id, workspace, vmId, path, developer }) => ({
+      agents: agents.map(({ id, workspace, vmId, path, developer, expectsSpawnSecrets }) => ({
         agentId: id,
         workspace,
         vmId,
         path,
         developer,
         rollbackToGeneration: undefined,
+        expectsSpawnSecrets,
       })),
       requestId,
     },

@@ -25,8 +25,11 @@ create table agents (
   command           text[] not null,
   working_directory text not null,
   request_hash      bytea not null,
-  -- MAC over tenant, agent, VM, workspace, developer and parent under a key from the signing key: a
-  -- record without it was not written by this service, and gets no environment.
+  -- Whether spawn-time secrets were stored for it: without them it gets no environment.
+  expects_spawn_secrets boolean not null default false,
+  -- MAC over tenant, agent, VM, workspace, developer, parent and whether spawn-time secrets are
+  -- expected, under a key from the signing key: a record without it was not written by this service,
+  -- and gets no environment.
   binding           bytea not null,
   phase             text not null default 'starting'
     check (phase in ('starting', 'running', 'idle', 'completed', 'failed', 'cancelled')),

@@ -16,6 +16,7 @@ create table rotation.agents (
   command text[] not null,
   working_directory text not null,
   request_hash bytea not null,
+  expects_spawn_secrets boolean default false not null,
   binding bytea not null,
   phase text default 'starting'::text not null,
   kill_requested boolean default false not null,

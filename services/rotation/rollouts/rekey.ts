@@ -9,7 +9,7 @@ import { announce, type LocalAnnouncement } from "../announce/announcement";
 import { digestOf } from "../agents/domain/agent";
 import { agentEnded, agentNotFound } from "../agents/domain/agent-errors";
 import { assertManages } from "../agents/domain/authority";
-import { changedRecordEntry } from "../agents/changed-records";
+import { leftOutEntry } from "../agents/changed-records";
 import type { AgentTree, AgentWriter } from "../agents/store/agent-store";
 import type { AuditEntry, Caller } from "../audit";
 import { joinsOpenRollouts } from "../protocol";
@@ -150,7 +150,7 @@ async function open(
   if (!root || !hasLiving(root, locked)) throw agentEnded(agent.path, root ?? agent);
   const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])), leftOut);
   const announcements = announce(rollout.id, plan.raised);
-  const audit = [auditEntry(rollout, plan), ...[...leftOut.keys()].map(toLeftOutEntry)];
+  const audit = [auditEntry(rollout, plan), ...[...leftOut].map(toLeftOutEntry)];
   if (!(await rollouts.open(tx, rollout, plan, { caller, audit, announcements }))) return undefined;
   await joinAbove(rollouts, tx, plan, snapshots);
   return announcements;
@@ -167,8 +167,8 @@ function auditEntry({ id, agent }: NewRollout, { targets }: RekeyPlan): AuditEnt
   };
 }
 
-function toLeftOutEntry(agentId: string): AuditEntry {
-  return changedRecordEntry({ id: agentId });
+function toLeftOutEntry([agentId, reason]: [string, string]): AuditEntry {
+  return leftOutEntry(agentId, reason);
 }
 
 /** A first generation lets its agent join what is open above it, whoever asked for it. */

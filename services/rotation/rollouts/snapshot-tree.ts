@@ -14,6 +14,15 @@ import type { CatalogClient } from "../catalog/catalog-client";
 import { rekeyScope } from "../protocol";
 import { hasLiving, type Snapshot } from "./domain/plan-rekey";
 
+/** What the catalog says of one agent, naming it; what is left of the tree does not suffer for it. */
+const OWN_FAULTS: ReadonlySet<ErrorReason> = new Set([
+  ErrorReason.ERROR_REASON_TAMPERED,
+  ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE,
+  ErrorReason.ERROR_REASON_AGENT_ENDED,
+]);
+/** Each costs a call: a tree with more of them is refused as a whole. */
+const MAX_REFUSED = 32;
+
 export interface SnapshotTreeDeps extends ChangedRecordsDeps {
   agents: Pick<AgentStore, "findTree">;
   catalog: Pick<CatalogClient, "snapshot">;
@@ -29,7 +38,8 @@ export interface TreeSnapshots {
 
 /**
  * One new generation for each living agent of a tree. Agents whose records were changed by other
- * hands are left out; when the named one's was, throws TAMPERED.
+ * hands are left out, and those that the catalog refuses by themselves; when it is the named one,
+ * throws what is wrong with it.
  */
 export async function snapshotTree(
   deps: SnapshotTreeDeps,
@@ -66,8 +76,26 @@ async function snapshotLiving(
       leftOut.set(target.id, agentChanged(target).message);
     }
   }
-  const snapshots = await deps.catalog.snapshot(genuine, requestIdOf(rolloutId, genuine));
-  return { snapshots, leftOut };
+  for (let rounds = 1; ; rounds++) {
+    try {
+      const snapshots = await deps.catalog.snapshot(genuine, requestIdOf(rolloutId, genuine));
+      return { snapshots, leftOut };
+    } catch (error) {
+      const at = genuine.findIndex(({ id }) => id === refusedAgentId(error));
+      const refused = genuine[at];
+      if (!isAppError(error) || !refused || refused.id === agent.id || rounds > MAX_REFUSED)
+        throw error;
+      const { tenantId, id, path } = refused;
+      deps.log.warn("agent is left out of a rekey", { tenantId, agentId: id, path, error });
+      leftOut.set(id, error.message);
+      genuine.splice(at, 1);
+    }
+  }
+}
+
+/** Which agent the catalog refused all for: what is wrong with it is not wrong with the others. */
+function refusedAgentId(error: unknown): string | undefined {
+  return isAppError(error) && OWN_FAULTS.has(error.reason) ? error.metadata["agent_id"] : undefined;
 }
 
 /**

@@ -48,6 +48,7 @@ export function createLocalAgents(deps: LocalAgentsDeps): LocalHandlers {
               parentAgentId: callerId,
               command: request.argv,
               workingDirectory: request.workingDirectory ?? "",
+              expectsSpawnSecrets: request.env.size > 0,
             },
             { signal },
           ),

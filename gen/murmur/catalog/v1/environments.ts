@@ -50,7 +50,11 @@ export interface AgentToSnapshot {
   /** The developer who spawned the root of the tree, `provider/username`. */
   developer: string;
   /** When set, the new generation takes the pins of this earlier one (a rollback). */
-  rollbackToGeneration?: bigint | undefined;
+  rollbackToGeneration?:
+    | bigint
+    | undefined;
+  /** Whether spawn-time secrets were stored for it: without them there is no generation. */
+  expectsSpawnSecrets: boolean;
 }
 
 /** Who needs a generation. */
@@ -365,7 +369,15 @@ export const StoreSpawnSecretsResponse: MessageFns<StoreSpawnSecretsResponse> = 
 };
 
 function createBaseAgentToSnapshot(): AgentToSnapshot {
-  return { agentId: "", workspace: "", vmId: "", path: "", developer: "", rollbackToGeneration: undefined };
+  return {
+    agentId: "",
+    workspace: "",
+    vmId: "",
+    path: "",
+    developer: "",
+    rollbackToGeneration: undefined,
+    expectsSpawnSecrets: false,
+  };
 }
 
 export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
@@ -390,6 +402,9 @@ export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
         throw new globalThis.Error("value provided for field message.rollbackToGeneration of type int64 too large");
       }
       writer.uint32(48).int64(message.rollbackToGeneration);
+    }
+    if (message.expectsSpawnSecrets !== false) {
+      writer.uint32(56).bool(message.expectsSpawnSecrets);
     }
     return writer;
   },
@@ -455,6 +470,14 @@ export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
             message.rollbackToGeneration = reader.int64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.expectsSpawnSecrets = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -487,6 +510,11 @@ export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
         : isSet(object.rollback_to_generation)
         ? BigInt(object.rollback_to_generation)
         : undefined,
+      expectsSpawnSecrets: isSet(object.expectsSpawnSecrets)
+        ? globalThis.Boolean(object.expectsSpawnSecrets)
+        : isSet(object.expects_spawn_secrets)
+        ? globalThis.Boolean(object.expects_spawn_secrets)
+        : false,
     };
   },
 
@@ -510,6 +538,9 @@ export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
     if (message.rollbackToGeneration !== undefined) {
       obj.rollbackToGeneration = message.rollbackToGeneration.toString();
     }
+    if (message.expectsSpawnSecrets !== false) {
+      obj.expectsSpawnSecrets = message.expectsSpawnSecrets;
+    }
     return obj;
   },
 
@@ -526,6 +557,7 @@ export const AgentToSnapshot: MessageFns<AgentToSnapshot> = {
     message.rollbackToGeneration = (object.rollbackToGeneration !== undefined && object.rollbackToGeneration !== null)
       ? BigInt(object.rollbackToGeneration)
       : undefined;
+    message.expectsSpawnSecrets = object.expectsSpawnSecrets ?? false;
     return message;
   },
 };
@@ -1191,7 +1223,7 @@ export const EnvironmentServiceService = {
    * Retry: safe with the same `request_id` for 1 hour.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
    * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
-   * DEPENDENCY_AWAY.
+   * SPAWN_SECRETS_GONE, DEPENDENCY_AWAY.
    */
   snapshotEnvironments: {
     path: "/murmur.catalog.v1.EnvironmentService/SnapshotEnvironments" as const,
@@ -1244,7 +1276,7 @@ export interface EnvironmentServiceServer extends UntypedServiceImplementation {
    * Retry: safe with the same `request_id` for 1 hour.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
    * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
-   * DEPENDENCY_AWAY.
+   * SPAWN_SECRETS_GONE, DEPENDENCY_AWAY.
    */
   snapshotEnvironments: handleUnaryCall<SnapshotEnvironmentsRequest, SnapshotEnvironmentsResponse>;
   /**
@@ -1291,7 +1323,7 @@ export interface EnvironmentServiceClient extends Client {
    * Retry: safe with the same `request_id` for 1 hour.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, WORKSPACE_NOT_FOUND, ENVIRONMENT_TOO_LARGE,
    * VM_REMOVED, AGENT_ENDED, NOTHING_TO_ROLL_BACK, GENERATION_NOT_AVAILABLE, TAMPERED,
-   * DEPENDENCY_AWAY.
+   * SPAWN_SECRETS_GONE, DEPENDENCY_AWAY.
    */
   snapshotEnvironments(
     request: SnapshotEnvironmentsRequest,

@@ -55,10 +55,18 @@ export enum ErrorReason {
   ERROR_REASON_DELIVERY_SESSION_UNKNOWN = 29,
   /** ERROR_REASON_GENERATION_NOT_AVAILABLE - The generation is below the agent's floor, pruned, or not this VM's. Metadata: `agent_id`. */
   ERROR_REASON_GENERATION_NOT_AVAILABLE = 30,
-  /** ERROR_REASON_TAMPERED - A stored row does not carry a valid MAC: the database was changed by other hands. */
+  /**
+   * ERROR_REASON_TAMPERED - A stored row does not carry a valid MAC: the database was changed by other hands. Metadata:
+   * `agent_id`.
+   */
   ERROR_REASON_TAMPERED = 31,
   /** ERROR_REASON_VALUE_NOT_ENVIRONMENT - A value cannot travel in an environment: not UTF-8. Metadata: `name`. */
   ERROR_REASON_VALUE_NOT_ENVIRONMENT = 32,
+  /**
+   * ERROR_REASON_SPAWN_SECRETS_GONE - The spawn-time secrets that were stored for the agent are not there any more: their lease ended
+   * before its first environment was made. Metadata: `agent_id`.
+   */
+  ERROR_REASON_SPAWN_SECRETS_GONE = 33,
   /** ERROR_REASON_AGENT_NOT_FOUND - No agent of that slug. Metadata: `slug`, `workspace`. */
   ERROR_REASON_AGENT_NOT_FOUND = 40,
   /** ERROR_REASON_AGENT_EXISTS - A living agent of the same parent has this slug. Metadata: `slug`. */
@@ -161,6 +169,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 32:
     case "ERROR_REASON_VALUE_NOT_ENVIRONMENT":
       return ErrorReason.ERROR_REASON_VALUE_NOT_ENVIRONMENT;
+    case 33:
+    case "ERROR_REASON_SPAWN_SECRETS_GONE":
+      return ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE;
     case 40:
     case "ERROR_REASON_AGENT_NOT_FOUND":
       return ErrorReason.ERROR_REASON_AGENT_NOT_FOUND;
@@ -251,6 +262,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_TAMPERED";
     case ErrorReason.ERROR_REASON_VALUE_NOT_ENVIRONMENT:
       return "ERROR_REASON_VALUE_NOT_ENVIRONMENT";
+    case ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE:
+      return "ERROR_REASON_SPAWN_SECRETS_GONE";
     case ErrorReason.ERROR_REASON_AGENT_NOT_FOUND:
       return "ERROR_REASON_AGENT_NOT_FOUND";
     case ErrorReason.ERROR_REASON_AGENT_EXISTS:

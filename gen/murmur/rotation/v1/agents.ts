@@ -214,6 +214,8 @@ export interface SpawnAgentRequest {
   command: string[];
   /** Empty: the home directory of the agent's user. */
   workingDirectory: string;
+  /** Whether StoreSpawnSecrets was called for it: it is not started without them. */
+  expectsSpawnSecrets: boolean;
 }
 
 /** The agent, accepted. */
@@ -906,7 +908,16 @@ export const AgentProcess: MessageFns<AgentProcess> = {
 };
 
 function createBaseSpawnAgentRequest(): SpawnAgentRequest {
-  return { agentId: "", workspace: "", slug: "", vm: "", parentAgentId: "", command: [], workingDirectory: "" };
+  return {
+    agentId: "",
+    workspace: "",
+    slug: "",
+    vm: "",
+    parentAgentId: "",
+    command: [],
+    workingDirectory: "",
+    expectsSpawnSecrets: false,
+  };
 }
 
 export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
@@ -931,6 +942,9 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     }
     if (message.workingDirectory !== "") {
       writer.uint32(58).string(message.workingDirectory);
+    }
+    if (message.expectsSpawnSecrets !== false) {
+      writer.uint32(64).bool(message.expectsSpawnSecrets);
     }
     return writer;
   },
@@ -1004,6 +1018,14 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
             message.workingDirectory = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.expectsSpawnSecrets = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1037,6 +1059,11 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
         : isSet(object.working_directory)
         ? globalThis.String(object.working_directory)
         : "",
+      expectsSpawnSecrets: isSet(object.expectsSpawnSecrets)
+        ? globalThis.Boolean(object.expectsSpawnSecrets)
+        : isSet(object.expects_spawn_secrets)
+        ? globalThis.Boolean(object.expects_spawn_secrets)
+        : false,
     };
   },
 
@@ -1063,6 +1090,9 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     if (message.workingDirectory !== "") {
       obj.workingDirectory = message.workingDirectory;
     }
+    if (message.expectsSpawnSecrets !== false) {
+      obj.expectsSpawnSecrets = message.expectsSpawnSecrets;
+    }
     return obj;
   },
 
@@ -1078,6 +1108,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     message.parentAgentId = object.parentAgentId ?? "";
     message.command = object.command?.map((e) => e) || [];
     message.workingDirectory = object.workingDirectory ?? "";
+    message.expectsSpawnSecrets = object.expectsSpawnSecrets ?? false;
     return message;
   },
 };
@@ -2079,7 +2110,8 @@ export const AgentServiceService = {
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,
-   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, DEPENDENCY_AWAY.
+   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, TAMPERED, SPAWN_SECRETS_GONE,
+   * DEPENDENCY_AWAY.
    */
   spawnAgent: {
     path: "/murmur.rotation.v1.AgentService/SpawnAgent" as const,
@@ -2162,7 +2194,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,
-   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, DEPENDENCY_AWAY.
+   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, TAMPERED, SPAWN_SECRETS_GONE,
+   * DEPENDENCY_AWAY.
    */
   spawnAgent: handleUnaryCall<SpawnAgentRequest, SpawnAgentResponse>;
   /**
@@ -2204,7 +2237,8 @@ export interface AgentServiceClient extends Client {
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,
-   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, DEPENDENCY_AWAY.
+   * AGENT_ENDED (the parent), ENVIRONMENT_TOO_LARGE, VM_USER_SHARED, TAMPERED, SPAWN_SECRETS_GONE,
+   * DEPENDENCY_AWAY.
    */
   spawnAgent(
     request: SpawnAgentRequest,

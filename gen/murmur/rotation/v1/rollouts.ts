@@ -1489,7 +1489,8 @@ export const RolloutServiceService = {
    * Callers: developers. A VM, an agent or an agent token is refused with NOT_SUPPORTED_ON_VM.
    * Retry: safe with the same `request_id`, which returns the first rollout.
    * Reasons: AGENT_NOT_FOUND, AGENT_ENDED, ENVIRONMENT_TOO_LARGE, WORKSPACE_NOT_FOUND,
-   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, TAMPERED, SPAWN_SECRETS_GONE (of the named agent; others
+   * are skipped), DEPENDENCY_AWAY.
    */
   rekeyAgent: {
     path: "/murmur.rotation.v1.RolloutService/RekeyAgent" as const,
@@ -1557,7 +1558,8 @@ export interface RolloutServiceServer extends UntypedServiceImplementation {
    * Callers: developers. A VM, an agent or an agent token is refused with NOT_SUPPORTED_ON_VM.
    * Retry: safe with the same `request_id`, which returns the first rollout.
    * Reasons: AGENT_NOT_FOUND, AGENT_ENDED, ENVIRONMENT_TOO_LARGE, WORKSPACE_NOT_FOUND,
-   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, TAMPERED, SPAWN_SECRETS_GONE (of the named agent; others
+   * are skipped), DEPENDENCY_AWAY.
    */
   rekeyAgent: handleUnaryCall<RekeyAgentRequest, RekeyAgentResponse>;
   /**
@@ -1591,7 +1593,8 @@ export interface RolloutServiceClient extends Client {
    * Callers: developers. A VM, an agent or an agent token is refused with NOT_SUPPORTED_ON_VM.
    * Retry: safe with the same `request_id`, which returns the first rollout.
    * Reasons: AGENT_NOT_FOUND, AGENT_ENDED, ENVIRONMENT_TOO_LARGE, WORKSPACE_NOT_FOUND,
-   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   * NOT_SUPPORTED_ON_VM, REQUEST_ID_REUSED, TAMPERED, SPAWN_SECRETS_GONE (of the named agent; others
+   * are skipped), DEPENDENCY_AWAY.
    */
   rekeyAgent(
     request: RekeyAgentRequest,

@@ -54,6 +54,8 @@ export interface Agent {
   reportedAt: Date | undefined;
   /** Counts up with every change that its VM has to hear of. */
   revision: bigint;
+  /** Whether spawn-time secrets were stored for it: without them it gets no environment. */
+  expectsSpawnSecrets: boolean;
   /** The MAC over whose agent it is and where (agent-bindings.ts). */
   binding: Buffer;
 }

@@ -29,9 +29,15 @@ export function explain(agent: Agent, vm: VmContact): Explanation {
 }
 
 function explainEnded(agent: Agent): Explanation {
-  const detail = `the agent is ${agent.phase}`;
+  const detail = `the agent is ${agent.phase}${exitText(agent)}`;
   const hops = NAMES.map((name): Hop => ({ name, state: "not-reached", detail }));
-  return { hops, summary: `agent "${agent.path}" is ${agent.phase}: it gets no new generation` };
+  const summary = `agent "${agent.path}" is ${agent.phase}${exitText(agent)}: it gets no new generation`;
+  return { hops, summary };
+}
+
+/** Why it is over, when that was not a program's doing. */
+function exitText({ exit }: Agent): string {
+  return exit?.kind === "unknown" && exit.value !== "" ? ` (${exit.value})` : "";
 }
 
 function arrived(agent: Agent, vm: VmContact): Hop[] {

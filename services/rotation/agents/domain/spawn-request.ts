@@ -14,6 +14,8 @@ export interface SpawnRequest {
   parentAgentId: string;
   command: readonly string[];
   workingDirectory: string;
+  /** Whether spawn-time secrets were stored for it. */
+  expectsSpawnSecrets: boolean;
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -51,7 +53,8 @@ export function checkSpawnRequest(request: SpawnRequest): SpawnRequest {
 /** What makes a repeated spawn the same one. */
 export function spawnHash(request: SpawnRequest): Buffer {
   const { workspace, slug, vm, parentAgentId, workingDirectory, command } = request;
-  return digestOf(workspace, slug, vm, parentAgentId, workingDirectory, ...command);
+  const expects = String(request.expectsSpawnSecrets);
+  return digestOf(workspace, slug, vm, parentAgentId, workingDirectory, expects, ...command);
 }
 
 function labelFault(field: string, text: string): FieldViolation | undefined {

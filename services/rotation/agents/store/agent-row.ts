@@ -6,7 +6,8 @@ export const AGENT_COLUMNS = `
   a.tenant_id, a.agent_id, a.workspace, a.slug, a.path, a.parent_id, a.root_id, a.ancestor_ids,
   a.vm_id, a.vm_name, a.developer, a.phase, a.kill_requested, a.desired, a.desired_at,
   a.applied, a.applied_at, a.failed_generation, a.failed_reason, a.failed_at,
-  a.exit_kind, a.exit_value, a.created_at, a.ended_at, a.reported_at, a.revision, a.binding`;
+  a.exit_kind, a.exit_value, a.created_at, a.ended_at, a.reported_at, a.revision,
+  a.expects_spawn_secrets, a.binding`;
 
 /** Whether the agent `a` lives, in SQL; the same words as in the partial indexes. */
 export const IS_LIVING = `a.phase in ('starting', 'running', 'idle')`;
@@ -38,6 +39,7 @@ export interface AgentRow {
   ended_at: Date | null;
   reported_at: Date | null;
   revision: bigint;
+  expects_spawn_secrets: boolean;
   binding: Buffer;
 }
 
@@ -86,6 +88,7 @@ export function fromRow(row: AgentRow): Agent {
     endedAt: row.ended_at ?? undefined,
     reportedAt: row.reported_at ?? undefined,
     revision: row.revision,
+    expectsSpawnSecrets: row.expects_spawn_secrets,
     binding: row.binding,
   };
 }

@@ -60,6 +60,7 @@ export interface NewAgent {
   command: readonly string[];
   workingDirectory: string;
   requestHash: Buffer;
+  expectsSpawnSecrets: boolean;
   binding: Buffer;
 }
 
