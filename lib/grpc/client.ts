@@ -58,6 +58,9 @@ export type ClientOf<D extends ServiceDefinition> = { [K in keyof D]: ClientMeth
 export function openChannel(options: ChannelOptions): Channel {
   const maxBytes = options.maxMessageBytes ?? 16 * 1024 * 1024;
   const client = new Client(options.address, channelCredentials(options.tls), {
+    // Services are called directly: a proxy that the environment names is for the web, and one that
+    // does not know us would make even a loopback address unreachable.
+    "grpc.enable_http_proxy": 0,
     "grpc.keepalive_time_ms": options.keepaliveMs ?? 10_000,
     "grpc.keepalive_timeout_ms": 1_000,
     "grpc.initial_reconnect_backoff_ms": 100,

@@ -263,6 +263,24 @@ describe("the gRPC wrapper", () => {
     }
   });
 
+  it("is reached directly, whatever proxy the environment names for the web", async () => {
+    const names = ["http_proxy", "https_proxy", "grpc_proxy"];
+    const before = names.map((name) => [name, process.env[name]] as const);
+    for (const name of names) process.env[name] = "http://127.0.0.1:1";
+    const direct = openChannel({ address, timeoutMs: 5_000 });
+    try {
+      const error = await failure(
+        createClient(SecretServiceService, direct).getSecret({ name: "X" }),
+      );
+      expect(error.code).toBe("NOT_FOUND");
+    } finally {
+      direct.close();
+      for (const [name, value] of before)
+        if (value === undefined) Reflect.deleteProperty(process.env, name);
+        else process.env[name] = value;
+    }
+  });
+
   it("turns a peer that is not there into UNAVAILABLE with a retry time", async () => {
     const nobody = openChannel({ address: "127.0.0.1:1" });
     const error = await failure(
