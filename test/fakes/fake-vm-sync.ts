@@ -2,6 +2,7 @@ import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import {
   type Ack,
   type AgentReport,
+  type ComingGeneration,
   type VmDesiredState,
   type VmHello,
   VmSyncServiceService,
@@ -21,6 +22,8 @@ export class FakeVmSync {
   readonly acks: Ack[] = [];
   readonly reports: AgentReport[] = [];
   desired: VmDesiredState = { complete: true, agents: [], traceparent: "" };
+  /** What it answers beside the desired state. */
+  coming: ComingGeneration[] = [];
   heartbeatMs = 200;
   isRefusing = false;
   /** With what each hello is refused. */
@@ -51,7 +54,7 @@ export class FakeVmSync {
         if (hello) this.#hear(hello);
         this.acks.push(...(update?.acks ?? []));
         this.reports.push(...(update?.agents ?? []));
-        return Promise.resolve({ desired: this.desired });
+        return Promise.resolve({ desired: this.desired, coming: { agents: this.coming } });
       },
       listVmStatuses: () => Promise.resolve({ vms: [] }),
     });

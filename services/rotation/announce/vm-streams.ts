@@ -2,6 +2,7 @@ import type { ComingGeneration, WatchVmResponse } from "../../../gen/murmur/rota
 import { type Clock, systemClock } from "../../../lib/clock";
 import { unavailable, type AppError } from "../../../lib/errors";
 import type { Announcement, LocalAnnouncement } from "./announcement";
+import { createForetold, type DesiredGeneration } from "./foretold";
 import { createVmStream, type VmStream } from "./vm-stream";
 
 /** Which VM. */
@@ -18,8 +19,10 @@ export interface VmStreams {
   find(vm: VmRef): VmStream | undefined;
   /** The VMs that are connected here. */
   vms(): VmRef[];
-  /** Tells the VM, if its stream is here, which generations it may fetch ahead. */
+  /** Tells the VM which generations it may get ahead: at once, or when it asks, if it asks soon. */
   foretell(vm: VmRef, coming: readonly ComingGeneration[]): void;
+  /** What was foretold of these generations of a VM that asks instead of listening; given once. */
+  takeForetold(vm: VmRef, desired: readonly DesiredGeneration[]): ComingGeneration[];
   /** Hands a change to the VM's stream, if it is here. */
   offer(announcement: LocalAnnouncement): void;
   heartbeat(watermarkAgeMs: number): void;
@@ -34,6 +37,7 @@ const MAX_STALL_MS = 10_000;
 export function createVmStreams(clock: Pick<Clock, "monotonicMs"> = systemClock): VmStreams {
   const streams = new Map<string, VmStream>();
   const refs = new Map<VmStream, VmRef>();
+  const foretold = createForetold(clock);
   const closeAll = (reason: AppError) => {
     for (const stream of streams.values()) stream.close(reason);
   };
@@ -51,7 +55,12 @@ export function createVmStreams(clock: Pick<Clock, "monotonicMs"> = systemClock)
     },
     find: (vm) => streams.get(keyOf(vm)),
     vms: () => [...streams.values()].flatMap((stream) => refs.get(stream) ?? []),
-    foretell: (vm, coming) => streams.get(keyOf(vm))?.foretell(coming),
+    foretell(vm, coming) {
+      const stream = streams.get(keyOf(vm));
+      if (stream) stream.foretell(coming);
+      else foretold.keep(keyOf(vm), coming);
+    },
+    takeForetold: (vm, desired) => foretold.take(keyOf(vm), desired),
     offer(announcement) {
       streams.get(keyOf(announcement))?.offer(announcement.agents, announcement.traceparent);
     },

@@ -1,3 +1,4 @@
+import { toHello } from "../../../test/fakes/scripted-vm";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
 import { eventually } from "../../../test/harness/eventually";
 
@@ -24,5 +25,24 @@ describe("a set that the catalog sealed ahead", () => {
     expect(told.map(({ $case }) => $case)).toEqual(["coming", "desired"]);
     const sealedAhead = Buffer.from(`sealed ${agentId} 2`);
     expect(told[0]?.value.agents).toEqual([{ agentId, generation: 2n, sealedAhead }]);
+  });
+
+  it("is in the answer to a VM that asks after the change, once", async () => {
+    const name = "vm-that-asks";
+    const machine = fleet.machine(name);
+    const { agentId } = await fleet.spawn("asked", { vm: name });
+    const { vmSync } = fleet.rotation.clients(machine.credentials);
+    const hello = toHello({ client: vmSync }, new Map());
+    await vmSync.syncVm({ hello, update: undefined });
+    // It is kept for some seconds only, which a slow machine may take to ask.
+    await eventually(async () => {
+      await fleet.rekey("asked");
+      const { desired, coming } = await vmSync.syncVm({ hello, update: undefined });
+      const generation = desired?.agents[0]?.generation ?? 0n;
+      const sealedAhead = Buffer.from(`sealed ${agentId} ${generation}`);
+      expect(coming?.agents).toEqual([{ agentId, generation, sealedAhead }]);
+    });
+    const again = await vmSync.syncVm({ hello, update: undefined });
+    expect(again.coming?.agents).toEqual([]);
   });
 });

@@ -444,6 +444,57 @@ describe("what VMs say", () => {
       expect(await get(path)).toMatchObject({ appliedGeneration: 1n });
     });
 
+    it("are recorded when they say anything new, and questions that do not are answered", async () => {
+      const { machine, path, agentId } = await machineWithAgent();
+      const { vmSync } = fleet.rotation.clients(machine.credentials);
+      const sync = async (set?: { generation: bigint; fingerprint: Buffer }) => {
+        const applied = new Map(set ? [[agentId, set]] : []);
+        const hello = toHello({ client: vmSync }, applied);
+        return (await vmSync.syncVm({ hello, update: undefined })).desired?.agents[0];
+      };
+      const first = await sync();
+      const standing = { generation: 1n, fingerprint: first?.fingerprint ?? Buffer.alloc(0) };
+      await sync(standing);
+      expect(await get(path)).toMatchObject({ appliedGeneration: 1n });
+      await rekey(path);
+      expect(await sync(standing)).toMatchObject({ generation: 2n });
+      expect(await get(path)).toMatchObject({ appliedGeneration: 1n });
+      // Another set than the catalog made is as good as none, and so is no set.
+      expect(await sync({ ...standing, fingerprint: Buffer.alloc(32) })).toBeDefined();
+      expect(await get(path)).toMatchObject({ appliedGeneration: 0n });
+      await sync(standing);
+      await sync();
+      expect(await get(path)).toMatchObject({ appliedGeneration: 0n });
+    });
+
+    it("count as a contact even when they say nothing new", async () => {
+      const { machine } = await machineWithAgent();
+      const { vmSync } = fleet.rotation.clients(machine.credentials);
+      const hello = toHello({ client: vmSync }, new Map());
+      const lastSeen = async () => {
+        const { vms } = await fleet.owner.vmSync.listVmStatuses({});
+        return vms.find(({ vmId }) => vmId === machine.id)?.lastSeenAt?.getTime() ?? 0;
+      };
+      await vmSync.syncVm({ hello, update: undefined });
+      const before = await lastSeen();
+      await vmSync.syncVm({ hello, update: undefined });
+      await eventually(async () => {
+        expect(await lastSeen()).toBeGreaterThan(before);
+      });
+    });
+
+    it("of an older start of the daemon are refused, questions too", async () => {
+      const { machine } = await machineWithAgent();
+      const { vmSync } = fleet.rotation.clients(machine.credentials);
+      const helloOf = (incarnationNumber: bigint) =>
+        toHello({ client: vmSync, incarnationNumber }, new Map());
+      for (const number of [3n, 4n])
+        await vmSync.syncVm({ hello: helloOf(number), update: undefined });
+      await expect(vmSync.syncVm({ hello: helloOf(3n), update: undefined })).rejects.toMatchObject({
+        code: "FAILED_PRECONDITION",
+      });
+    });
+
     it("need a hello", async () => {
       const { machine } = await machineWithAgent();
       const { vmSync } = fleet.rotation.clients(machine.credentials);

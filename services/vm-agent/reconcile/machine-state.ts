@@ -1,6 +1,6 @@
 import type { VmHello, VmUpdate } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Incarnation } from "../incarnation";
-import type { Listener } from "../wake-ups/wake-ups";
+import type { HelloParts, Listener } from "../wake-ups/wake-ups";
 import type { AgentLives } from "./agent-lives";
 import type { EnvWriter } from "./env-writer";
 import type { Reconciler } from "./reconciler";
@@ -17,7 +17,7 @@ export interface MachineStateDeps {
 export function createMachineState(deps: MachineStateDeps): Listener {
   const { reconciler, writer, lives, incarnation } = deps;
   return {
-    hello(): VmHello {
+    hello(parts: HelloParts = "whole"): VmHello {
       return {
         bootId: deps.bootId,
         incarnation: incarnation.id.toString("hex"),
@@ -26,7 +26,7 @@ export function createMachineState(deps: MachineStateDeps): Listener {
           const applied = writer.appliedOf(agentId);
           return applied ? [{ agentId, ...applied }] : [];
         }),
-        agents: [...lives.reports(), ...reconciler.endReports()],
+        agents: parts === "whole" ? [...lives.reports(), ...reconciler.endReports()] : [],
       };
     },
     failures: (): VmUpdate => ({ acks: reconciler.failures(), agents: [] }),

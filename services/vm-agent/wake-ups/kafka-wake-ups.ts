@@ -6,7 +6,7 @@ import type {
 import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import { backoffMs } from "../../../lib/retry";
-import type { Listener, WakeUps } from "./wake-ups";
+import type { HelloParts, Listener, WakeUps } from "./wake-ups";
 
 /** A reader of the topic that calls back for every event of this machine, and once it is in place. */
 export interface EventReader {
@@ -29,11 +29,13 @@ const RETRY = { initialMs: 50, maxMs: 2_000 };
 /**
  * Wakes on `CredentialsRotated` and asks the rotation service for its state by `SyncVm`. Events are
  * believed in nothing: any number of them, in any order, is one question. Evidence goes the same
- * way; calls are coalesced, one at a time.
+ * way; calls are coalesced, one at a time. Reports of all agents go with the first call, with the
+ * timer's and with the one after a failure: what changes in between is evidence.
  */
 export function createKafkaWakeUps(deps: KafkaWakeUpsDeps): WakeUps {
   let pending: VmUpdate = { acks: [], agents: [] };
   let isWanted = true;
+  let parts: HelloParts = "whole";
   let wake = new AbortController();
   const want = () => {
     isWanted = true;
@@ -51,18 +53,25 @@ export function createKafkaWakeUps(deps: KafkaWakeUpsDeps): WakeUps {
         wake = new AbortController();
         if (isWanted) {
           isWanted = false;
-          const taken = pending;
+          const taken = { ...pending, parts };
+          parts = "standing";
           pending = { acks: [], agents: [] };
           const pauseMs = await syncOnce(deps, taken, signal);
           attempt = pauseMs === undefined ? 0 : attempt + 1;
-          if (attempt > 0) isWanted = true;
+          if (attempt > 0) {
+            isWanted = true;
+            parts = "whole";
+          }
           // No event shortens a wait that the failure asks for.
           if (pauseMs) await deps.clock.sleep(pauseMs, signal);
         }
         const waitMs =
           attempt > 0 ? backoffMs(attempt, RETRY) : deps.everyMs * (0.75 + Math.random() / 2);
         if (!isWanted || attempt > 0) await deps.clock.sleep(waitMs, wake.signal);
-        if (!wake.signal.aborted) isWanted = true;
+        if (!wake.signal.aborted) {
+          isWanted = true;
+          parts = "whole";
+        }
       }
       signal.removeEventListener("abort", stop);
       await reading;
@@ -74,14 +83,17 @@ export function createKafkaWakeUps(deps: KafkaWakeUpsDeps): WakeUps {
       };
       want();
     },
-    refresh: want,
+    refresh() {
+      parts = "whole";
+      want();
+    },
   };
 }
 
 /** Undefined when it went well, else how long to wait. What is lost is in the next hello. */
 async function syncOnce(
   deps: KafkaWakeUpsDeps,
-  update: VmUpdate,
+  { parts, ...update }: VmUpdate & { parts: HelloParts },
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const { listener } = deps;
@@ -91,7 +103,10 @@ async function syncOnce(
     agents: [...failures.agents, ...update.agents],
   };
   try {
-    const { desired } = await deps.sync({ hello: listener.hello(), update: whole }, signal);
+    const hello = listener.hello(parts);
+    const { desired, coming } = await deps.sync({ hello, update: whole }, signal);
+    // First: a set is of use to what is about to be desired only.
+    if (coming) listener.onComing(coming.agents);
     if (desired) listener.onDesired(desired);
     return undefined;
   } catch (error) {

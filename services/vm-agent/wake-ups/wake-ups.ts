@@ -19,10 +19,16 @@ export interface WakeUps {
   refresh(): void;
 }
 
+/** How much a hello says. */
+export type HelloParts = "whole" | "standing";
+
 /** What a source of wake-ups is given. */
 export interface Listener {
-  /** This machine's whole truth, made anew for each hello. */
-  hello(): VmHello;
+  /**
+   * This machine's whole truth, made anew for each hello; `standing` leaves out the agents' reports,
+   * which take a look at every process.
+   */
+  hello(parts?: HelloParts): VmHello;
   /** What failed and has not been mended: follows each hello. */
   failures(): VmUpdate;
   onDesired(state: VmDesiredState): void;

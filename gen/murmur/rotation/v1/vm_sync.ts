@@ -129,7 +129,10 @@ export interface VmHello {
    */
   incarnationNumber: bigint;
   applied: AppliedGeneration[];
-  /** Every agent that the VM knows of, ended ones included until the service forgets them. */
+  /**
+   * Every agent that the VM knows of, ended ones included until the service forgets them. A call
+   * after one that was answered may leave all of them out: nothing has changed then.
+   */
   agents: AgentReport[];
 }
 
@@ -234,7 +237,14 @@ export interface SyncVmRequest {
 
 /** The complete desired state. */
 export interface SyncVmResponse {
-  desired: VmDesiredState | undefined;
+  desired:
+    | VmDesiredState
+    | undefined;
+  /**
+   * Sets of generations that `desired` names, as far as this replica holds them; a VM fetches the
+   * others.
+   */
+  coming: ComingGenerations | undefined;
 }
 
 /** Nothing to choose. */
@@ -1857,13 +1867,16 @@ export const SyncVmRequest: MessageFns<SyncVmRequest> = {
 };
 
 function createBaseSyncVmResponse(): SyncVmResponse {
-  return { desired: undefined };
+  return { desired: undefined, coming: undefined };
 }
 
 export const SyncVmResponse: MessageFns<SyncVmResponse> = {
   encode(message: SyncVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.desired !== undefined) {
       VmDesiredState.encode(message.desired, writer.uint32(10).fork()).join();
+    }
+    if (message.coming !== undefined) {
+      ComingGenerations.encode(message.coming, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1889,6 +1902,14 @@ export const SyncVmResponse: MessageFns<SyncVmResponse> = {
             message.desired = VmDesiredState.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.coming = ComingGenerations.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1902,13 +1923,19 @@ export const SyncVmResponse: MessageFns<SyncVmResponse> = {
   },
 
   fromJSON(object: any): SyncVmResponse {
-    return { desired: isSet(object.desired) ? VmDesiredState.fromJSON(object.desired) : undefined };
+    return {
+      desired: isSet(object.desired) ? VmDesiredState.fromJSON(object.desired) : undefined,
+      coming: isSet(object.coming) ? ComingGenerations.fromJSON(object.coming) : undefined,
+    };
   },
 
   toJSON(message: SyncVmResponse): unknown {
     const obj: any = {};
     if (message.desired !== undefined) {
       obj.desired = VmDesiredState.toJSON(message.desired);
+    }
+    if (message.coming !== undefined) {
+      obj.coming = ComingGenerations.toJSON(message.coming);
     }
     return obj;
   },
@@ -1920,6 +1947,9 @@ export const SyncVmResponse: MessageFns<SyncVmResponse> = {
     const message = createBaseSyncVmResponse();
     message.desired = (object.desired !== undefined && object.desired !== null)
       ? VmDesiredState.fromPartial(object.desired)
+      : undefined;
+    message.coming = (object.coming !== undefined && object.coming !== null)
+      ? ComingGenerations.fromPartial(object.coming)
       : undefined;
     return message;
   },

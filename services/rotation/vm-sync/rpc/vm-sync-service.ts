@@ -2,15 +2,19 @@ import type { VmSyncServiceService } from "../../../../gen/murmur/rotation/v1/vm
 import { invalid, permissionDenied } from "../../../../lib/errors";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
+import type { Log } from "../../../../lib/log";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
+import type { LaunchableAgent } from "../../agents/domain/agent";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { toDesiredState } from "../../announce/desired-state";
+import type { VmHello } from "../domain/evidence";
+import type { VmUpdate } from "../intake";
 import type { VmStore } from "../store/evidence-store";
-import { parseHello, parseReports, parseUpdate } from "./parse";
+import { parseHello, parseUpdate } from "./parse";
 import { watchVm, type WatchVmDeps } from "./watch-vm";
 
 export interface VmSyncServiceDeps extends WatchVmDeps {
-  vms: Pick<VmStore, "disconnect" | "listStatuses">;
+  vms: Pick<VmStore, "disconnect" | "listStatuses" | "desiredOfKnown" | "touch">;
 }
 
 /** The handlers of VmSyncService. */
@@ -23,12 +27,14 @@ export function createVmSyncService(
       const vm = vmOf(context);
       if (!request.hello) throw invalid("hello", "hello is required");
       const hello = parseHello(request.hello, vm);
-      await deps.intake.hello(hello, { replicaId: deps.replicaId, streamId: undefined });
-      const update = parseUpdate(request.update ?? { acks: [], agents: [] }, hello.from);
-      const reports = [...parseReports(request.hello.agents, hello.from), ...update.reports];
-      await deps.intake.update({ ...update, reports });
-      const agents = await deps.agents.desiredOfVm(deps.db, vm.tenantId, vm.id);
-      return { desired: toDesiredState(agents, true) };
+      const said = request.update ?? { acks: [], agents: [] };
+      const update = parseUpdate(
+        { ...said, agents: [...request.hello.agents, ...said.agents] },
+        hello.from,
+      );
+      const agents = await sync(deps, { hello, update }, context.log);
+      const coming = deps.streams.takeForetold({ tenantId: vm.tenantId, vmId: vm.id }, agents);
+      return { desired: toDesiredState(agents, true), coming: { agents: coming } };
     },
     async listVmStatuses(_request, context) {
       const vms = await deps.vms.listStatuses(principalOf(context).tenantId);
@@ -44,6 +50,26 @@ export function createVmSyncService(
       };
     },
   };
+}
+
+/** Takes in what a VM says and reads what it should have; one statement when it only asks. */
+async function sync(
+  { intake, vms, agents, db, replicaId }: VmSyncServiceDeps,
+  { hello, update }: { hello: VmHello; update: VmUpdate },
+  log: Log,
+): Promise<LaunchableAgent[]> {
+  const hasNews = update.applied.length + update.failed.length + update.reports.length > 0;
+  const known = hasNews ? undefined : await vms.desiredOfKnown(hello);
+  if (known) {
+    // Nobody waits for it; the next call says it again.
+    vms.touch(hello.from).catch((error: unknown) => {
+      log.debug("contact was not noted", { error });
+    });
+    return known;
+  }
+  await intake.hello(hello, { replicaId, streamId: undefined });
+  await intake.update(update);
+  return agents.desiredOfVm(db, hello.from.tenantId, hello.from.vmId);
 }
 
 function vmOf(context: CallContext): VmPrincipal {

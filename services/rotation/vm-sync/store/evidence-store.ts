@@ -1,5 +1,5 @@
 import type { Db, Tx } from "../../../../lib/postgres/db";
-import type { Agent } from "../../agents/domain/agent";
+import type { Agent, LaunchableAgent } from "../../agents/domain/agent";
 import type { VmContact } from "../../rollouts/domain/rollout";
 import type {
   AppliedAck,
@@ -60,6 +60,13 @@ export interface SkippedAgent {
 
 /** The VMs themselves. */
 export interface VmStore {
+  /**
+   * What a VM should have that says what is known of it already; undefined when it says anything
+   * else, which has to be recorded (`recordHello`).
+   */
+  desiredOfKnown(hello: VmHello): Promise<LaunchableAgent[] | undefined>;
+  /** Notes a call of a VM that is known. */
+  touch(vm: Pick<VmIncarnation, "tenantId" | "vmId">): Promise<void>;
   /** Forgets a stream, unless another has replaced it since. */
   disconnect(vm: Pick<VmIncarnation, "tenantId" | "vmId">, streamId: string): Promise<void>;
   /** Says that this replica lives, and so do its streams. */

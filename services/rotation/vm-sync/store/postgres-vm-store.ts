@@ -3,6 +3,7 @@ import type { Agent } from "../../agents/domain/agent";
 import { AGENT_COLUMNS, fromRow, IS_LIVING, type AgentRow } from "../../agents/store/agent-row";
 import type { VmContact } from "../../rollouts/domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "./contact";
+import { desiredOfKnown } from "./desired-of-known";
 import type { EvidenceStore, VmStatus, VmStore } from "./evidence-store";
 import { recordApplied, recordFailed } from "./postgres-acks";
 import { recordHello } from "./postgres-hello";
@@ -22,6 +23,16 @@ export const postgresEvidenceStore: EvidenceStore = {
 /** Keeps VMs in `rotation.vms` and replicas in `rotation.replicas`. */
 export function createPostgresVmStore(db: Db): VmStore {
   return {
+    desiredOfKnown: (hello) => desiredOfKnown(db, hello),
+    async touch({ tenantId, vmId }) {
+      await db.query(
+        `update rotation.vms set last_seen_at = clock_timestamp(),
+           last_contact = case when stream_id is null then 'sync' else last_contact end
+         where tenant_id = $1 and vm_id = $2`,
+        [tenantId, vmId],
+        { name: "touch_vm" },
+      );
+    },
     async disconnect({ tenantId, vmId }, streamId) {
       await db.query(
         `update rotation.vms set stream_id = null, last_seen_at = clock_timestamp()
