@@ -18,6 +18,7 @@ import type { Pool } from "../../lib/postgres/db";
 import { ROTATION_ACCESS } from "./access";
 import { createAgentBindings } from "./agents/agent-bindings";
 import { createAgentService } from "./agents/rpc/agent-service";
+import { withLaunchCheck } from "./agents/store/launch-check";
 import { createPostgresAgentStore } from "./agents/store/postgres-agent-store";
 import { postgresAgentWriter } from "./agents/store/postgres-agent-writer";
 import { createMissingGenerations } from "./agents/missing-generations";
@@ -81,8 +82,10 @@ export function createRotation(deps: RotationDeps): Rotation {
   });
   const stopping = new AbortController();
   const replicaId = randomUUID();
-  const agents = createPostgresAgentStore(pool);
-  const writer = postgresAgentWriter;
+  const bindings = createAgentBindings(deps);
+  const { agents, writer } = withLaunchCheck({
+    ...{ agents: createPostgresAgentStore(pool), writer: postgresAgentWriter, bindings, log },
+  });
   const rollouts = createPostgresRolloutStore(pool);
   const vms = createPostgresVmStore(pool);
   const evidence = postgresEvidenceStore;
@@ -94,7 +97,6 @@ export function createRotation(deps: RotationDeps): Rotation {
   const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
   const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
   const intake = createIntake({ pool, evidence, signals, streams, log });
-  const bindings = createAgentBindings(deps);
   const common = {
     ...{ pool, agents, writer, bindings, rollouts, catalog, evidence, announcer, signals, log },
   };

@@ -1,6 +1,6 @@
 import { generateSigningKey } from "../../../lib/identity/signing-key";
 import { createAgentBindings } from "./agent-bindings";
-import type { Agent } from "./domain/agent";
+import type { Agent, LaunchableAgent } from "./domain/agent";
 
 describe("the binding of an agent's record", () => {
   const signingKey = generateSigningKey("murmur-rotation");
@@ -55,5 +55,36 @@ describe("the binding of an agent's record", () => {
     expect(after.isGenuine(agent())).toBe(true);
     expect(after.isGenuine(agent({ vmId: "vm-2" }))).toBe(false);
     expect(bindings.isGenuine(agent({ binding: after.macOf(fields) }))).toBe(false);
+  });
+
+  describe("of what it runs", () => {
+    const launch = { ...fields, command: ["/bin/sh", "-c", "true"], workingDirectory: "/srv" };
+    const launchable = (change: Partial<LaunchableAgent> = {}): LaunchableAgent => ({
+      ...agent(),
+      ...{ command: launch.command, workingDirectory: "/srv", fingerprint: Buffer.alloc(32) },
+      launchMac: bindings.launchMacOf(launch),
+      ...change,
+    });
+
+    it("holds for the command that its spawner gave, also after the key was replaced", () => {
+      const next = generateSigningKey("murmur-rotation");
+      const after = createAgentBindings({ signingKey: next, earlierSigningKeys: [signingKey] });
+      expect(bindings.mayLaunch(launchable())).toBe(true);
+      expect(after.mayLaunch(launchable())).toBe(true);
+    });
+
+    it.each<Partial<LaunchableAgent>>([
+      { command: ["/bin/sh", "-c", "false"] },
+      { command: ["/bin/sh", "-ctrue"] },
+      { command: [] },
+      { workingDirectory: "/tmp" },
+      { workingDirectory: "/bin/sh", command: ["/srv", "-c", "true"] },
+      { developer: "github/bob" },
+      { id: "a0000000-0000-4000-8000-000000000003" },
+      { launchMac: Buffer.alloc(0) },
+      { launchMac: bindings.macOf(fields) },
+    ])("does not hold for a record with %j", (change) => {
+      expect(bindings.mayLaunch(launchable(change))).toBe(false);
+    });
   });
 });

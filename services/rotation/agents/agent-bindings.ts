@@ -1,12 +1,18 @@
 import { createHmac, timingSafeEqual, type KeyObject } from "node:crypto";
 import { deriveKey } from "../../../lib/identity/derive-key";
 import type { SigningKey } from "../../../lib/identity/signing-key";
-import type { Agent } from "./domain/agent";
+import type { Agent, LaunchableAgent } from "./domain/agent";
 
 /** What decides whose secrets an agent gets, and on which machine. */
 export type BoundFields = Pick<
   Agent,
   "tenantId" | "id" | "vmId" | "workspace" | "developer" | "parentId" | "expectsSpawnSecrets"
+>;
+
+/** What decides what is run with them. */
+export type LaunchFields = Pick<
+  LaunchableAgent,
+  "tenantId" | "id" | "workingDirectory" | "command"
 >;
 
 declare const GENUINE: unique symbol;
@@ -16,11 +22,14 @@ export type GenuineAgent = Agent & { readonly [GENUINE]: true };
 
 /**
  * Ties an agent's record to this service: who can write the table and has no signing key cannot
- * make one up, and cannot change for whom one is.
+ * make one up, and cannot change for whom one is, or what it runs.
  */
 export interface AgentBindings {
   macOf(agent: BoundFields): Buffer;
+  launchMacOf(agent: LaunchFields): Buffer;
   isGenuine(agent: Agent): agent is GenuineAgent;
+  /** Whether the record is genuine and its command is the one that the spawner gave. */
+  mayLaunch(agent: LaunchableAgent): boolean;
 }
 
 export interface AgentBindingsDeps {
@@ -30,26 +39,51 @@ export interface AgentBindingsDeps {
   earlierSigningKeys?: readonly SigningKey[];
 }
 
-const PURPOSE = "murmur-agent-binding-v1";
+interface Keys {
+  binding: KeyObject;
+  launch: KeyObject;
+}
 
 export function createAgentBindings({
   signingKey,
   earlierSigningKeys = [],
 }: AgentBindingsDeps): AgentBindings {
-  const key = deriveKey(signingKey, PURPOSE);
-  const accepted = [key, ...earlierSigningKeys.map((earlier) => deriveKey(earlier, PURPOSE))];
+  const keys = toKeys(signingKey);
+  const accepted = [keys, ...earlierSigningKeys.map(toKeys)];
+  const isBound = (agent: Agent) =>
+    accepted.some(({ binding }) => isSame(bindingMac(binding, agent), agent.binding));
   return {
-    macOf: (agent) => macOf(key, agent),
-    isGenuine: (agent): agent is GenuineAgent =>
-      accepted.some((it) => isSame(macOf(it, agent), agent.binding)),
+    macOf: (agent) => bindingMac(keys.binding, agent),
+    launchMacOf: (agent) => launchMac(keys.launch, agent),
+    isGenuine: (agent): agent is GenuineAgent => isBound(agent),
+    mayLaunch: (agent) =>
+      isBound(agent) &&
+      accepted.some(({ launch }) => isSame(launchMac(launch, agent), agent.launchMac)),
   };
 }
 
-function macOf(key: KeyObject, agent: BoundFields): Buffer {
+function toKeys(signingKey: SigningKey): Keys {
+  return {
+    binding: deriveKey(signingKey, "murmur-agent-binding-v1"),
+    launch: deriveKey(signingKey, "murmur-agent-launch-v1"),
+  };
+}
+
+function bindingMac(key: KeyObject, agent: BoundFields): Buffer {
   const { tenantId, id, vmId, workspace, developer, parentId = "" } = agent;
   const expects = String(agent.expectsSpawnSecrets);
+  return macOf(key, [tenantId, id, vmId, workspace, developer, parentId, expects]);
+}
+
+function launchMac(key: KeyObject, agent: LaunchFields): Buffer {
+  const { tenantId, id, workingDirectory, command } = agent;
+  return macOf(key, [tenantId, id, workingDirectory, ...command]);
+}
+
+/** Each field behind its length, so that no two lists of fields look the same. */
+function macOf(key: KeyObject, fields: readonly string[]): Buffer {
   const mac = createHmac("sha256", key);
-  for (const field of [tenantId, id, vmId, workspace, developer, parentId, expects]) {
+  for (const field of fields) {
     const bytes = Buffer.from(field);
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { AgentWish } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { createLog } from "../../../lib/log";
 import type { FakeVm } from "../../../test/fakes/fake-catalog";
 import { spawnRequest } from "../../../test/fakes/scripted-vm";
@@ -32,9 +33,10 @@ describe("a record of an agent that was changed by other hands", () => {
     await sql(
       `with tree as (insert into rotation.trees values ('t1', $1))
        insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, binding, desired, created_at)
+         vm_name, developer, command, working_directory, request_hash, binding,
+         launch_mac, desired, created_at)
        values ('t1', $1, 'backend', $3, $3, $1, $2, 'vm-stolen', 'github/alice', '{/bin/true}', '',
-         '', '', $4, now() - make_interval(secs => $5))`,
+         '', '', '', $4, now() - make_interval(secs => $5))`,
       [agentId, stolen.id, path, desired, ageSeconds],
     );
     return agentId;
@@ -57,6 +59,7 @@ describe("a record of an agent that was changed by other hands", () => {
     const found = lines.find((line) => line.includes("ALARM") && line.includes(agentId));
     expect(found).toContain('"level":"error"');
   };
+  const named = (path: string) => ({ workspace: "backend", path });
   const tampered = (path: string) => ({
     code: "FAILED_PRECONDITION",
     reason: ErrorReason.ERROR_REASON_TAMPERED,
@@ -154,6 +157,46 @@ describe("a record of an agent that was changed by other hands", () => {
     await expect(
       fleet.owner.agents.getAgent({ workspace: "backend", path: "mother/child" }),
     ).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  describe("while it is still to be started", () => {
+    const change = (agentId: string) =>
+      sql(`update rotation.agents set command = '{/bin/evil}' where agent_id = $1`, [agentId]);
+
+    it("goes to its VM without a command, in the whole state and in what changed", async () => {
+      const quiet = fleet.machine("vm-quiet");
+      const honest = await fleet.spawn("honest", { vm: "vm-quiet", command: ["/bin/good"] });
+      const early = await fleet.spawn("early", { vm: "vm-quiet" });
+      await change(early.agentId);
+      const vm = await fleet.connect(quiet);
+      await eventually(() => {
+        expect(vm.desired.get(early.agentId)).toMatchObject({ generation: 1n, command: [] });
+      });
+      expect(vm.desired.get(honest.agentId)).toMatchObject({ command: ["/bin/good"] });
+      expectAlarm(early.agentId);
+
+      await change(honest.agentId);
+      await fleet.rekey("honest");
+      await eventually(() => {
+        expect(vm.desired.get(honest.agentId)).toMatchObject({ generation: 2n, command: [] });
+      });
+      await fleet.owner.agents.killAgent({ ...named("early"), callerAgentId: "" });
+      await eventually(() => {
+        const wish = AgentWish.AGENT_WISH_END;
+        expect(vm.desired.get(early.agentId)).toMatchObject({ wish, command: [] });
+      });
+    });
+
+    it("that was given to another developer goes to its VM without a command", async () => {
+      const { agentId } = await fleet.spawn("given", { vm: "vm-stolen" });
+      await sql(`update rotation.agents set developer = 'github/mallory' where agent_id = $1`, [
+        agentId,
+      ]);
+      const vm = await fleet.connect(stolen);
+      await eventually(() => {
+        expect(vm.desired.get(agentId)).toMatchObject({ command: [] });
+      });
+    });
   });
 
   it("gets no generation by a repetition of its spawn, and stays as evidence", async () => {

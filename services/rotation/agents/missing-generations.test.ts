@@ -33,9 +33,9 @@ describe("agents whose generation is gone", () => {
       await database.pool.query(`insert into rotation.trees values ($1, $2)`, [tenantId, id]);
       await database.pool.query(
         `insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-           vm_name, developer, command, working_directory, request_hash, binding, phase, desired,
+           vm_name, developer, command, working_directory, request_hash, binding, launch_mac, phase, desired,
            failed_generation, failed_reason, failed_at)
-         values ($1, $2, 'w', $3, $3, $2, 'vm', 'vm-1', 'd', '{}', '', '', $6, 'running', 2, $4, $5,
+         values ($1, $2, 'w', $3, $3, $2, 'vm', 'vm-1', 'd', '{}', '', '', $6, '', 'running', 2, $4, $5,
            clock_timestamp())`,
         [tenantId, id, id.slice(0, 8), failed, REFUSED, bindings.macOf(bound)],
       );

@@ -314,20 +314,24 @@ describe("spawn", () => {
 
   it("gives an agent whose spawn was never finished its generation later", async () => {
     const agentId = randomUUID();
-    const binding = createAgentBindings({ signingKey: fleet.catalog.rotationKey }).macOf({
+    const bindings = createAgentBindings({ signingKey: fleet.catalog.rotationKey });
+    const bound = {
       ...{ tenantId: "t1", id: agentId, vmId: machine.id, workspace: "backend" },
       ...{ developer: "github/alice", parentId: undefined, expectsSpawnSecrets: false },
-    });
+    };
+    const launch = { tenantId: "t1", id: agentId, command: ["/bin/true"], workingDirectory: "" };
     await fleet.rotation.database.pool.query(
       `with tree as (insert into rotation.trees values ('t1', $1))
        insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, binding, created_at)
+         vm_name, developer, command, working_directory, request_hash, binding, launch_mac, created_at)
        values ('t1', $1, 'backend', 'orphan', 'orphan', $1, $2, 'vm-1', 'github/alice',
-         '{/bin/true}', '', '', $3, now() - interval '1 minute')`,
-      [agentId, machine.id, binding],
+         '{/bin/true}', '', '', $3, $4, now() - interval '1 minute')`,
+      [agentId, machine.id, bindings.macOf(bound), bindings.launchMacOf(launch)],
     );
     await eventually(() => {
-      expect(vm.desired.get(agentId)).toMatchObject({ path: "orphan", generation: 1n });
+      expect(vm.desired.get(agentId)).toMatchObject({
+        ...{ path: "orphan", generation: 1n, command: ["/bin/true"] },
+      });
     });
   });
 });

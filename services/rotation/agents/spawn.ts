@@ -68,6 +68,7 @@ async function accept(
 ): Promise<Agent> {
   const place = await findPlace(deps, principal, caller, request);
   const { tenantId } = principal;
+  const { command, workingDirectory } = request;
   await withTransaction(deps.pool, async (tx) => {
     const parent = place.parent && (await lockParent(deps.writer, tx, place.parent));
     const bound = {
@@ -85,10 +86,11 @@ async function accept(
       path: parent ? `${parent.path}/${request.slug}` : request.slug,
       parent,
       vmName: place.vm.name,
-      command: request.command,
-      workingDirectory: request.workingDirectory,
+      command,
+      workingDirectory,
       requestHash: spawnHash(request),
       binding: deps.bindings.macOf(bound),
+      launchMac: deps.bindings.launchMacOf({ ...bound, command, workingDirectory }),
     });
     if (inserted) await writeAudit(tx, caller, [spawnEntry(request.agentId, "ok")]);
   });

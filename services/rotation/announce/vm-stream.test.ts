@@ -13,7 +13,7 @@ function agent(id: string, change: Partial<LaunchableAgent> = {}): LaunchableAge
     ...{ applied: 0n, appliedAt: undefined, failure: undefined, exit: undefined },
     ...{ createdAt: new Date(0), endedAt: undefined, reportedAt: undefined, revision: 1n },
     ...{ command: ["/bin/true"], workingDirectory: "", fingerprint: Buffer.alloc(32) },
-    ...{ binding: Buffer.alloc(0), expectsSpawnSecrets: false },
+    ...{ binding: Buffer.alloc(0), launchMac: Buffer.alloc(0), expectsSpawnSecrets: false },
     ...change,
   };
 }

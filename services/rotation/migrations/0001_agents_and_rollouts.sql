@@ -31,6 +31,8 @@ create table agents (
   -- expected, under a key from the signing key: a record without it was not written by this service,
   -- and gets no environment.
   binding           bytea not null,
+  -- MAC over tenant, agent, working directory and command, likewise: without it nothing is started.
+  launch_mac        bytea not null,
   phase             text not null default 'starting'
     check (phase in ('starting', 'running', 'idle', 'completed', 'failed', 'cancelled')),
   kill_requested    boolean not null default false,

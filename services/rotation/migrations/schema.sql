@@ -18,6 +18,7 @@ create table rotation.agents (
   request_hash bytea not null,
   expects_spawn_secrets boolean default false not null,
   binding bytea not null,
+  launch_mac bytea not null,
   phase text default 'starting'::text not null,
   kill_requested boolean default false not null,
   desired bigint default 0 not null,

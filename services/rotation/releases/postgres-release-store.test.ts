@@ -11,9 +11,9 @@ describe("agents of which the catalog has to be told", () => {
     await database.pool.query(`insert into rotation.trees values ('t1', $1)`, [agentId]);
     await database.pool.query(
       `insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, binding, phase, desired,
+         vm_name, developer, command, working_directory, request_hash, binding, launch_mac, phase, desired,
          release_due)
-       values ('t1', $1, 'w', 'a', 'a', $1, 'vm', 'vm-1', 'd', '{}', '', '', '', 'running', 1,
+       values ('t1', $1, 'w', 'a', 'a', $1, 'vm', 'vm-1', 'd', '{}', '', '', '', '', 'running', 1,
          true)`,
       [agentId],
     );

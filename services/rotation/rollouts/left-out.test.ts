@@ -88,10 +88,10 @@ describe("an agent that the catalog refuses a generation", () => {
     await fleet.rotation.database.pool.query(
       `with tree as (insert into rotation.trees values ('t1', $1))
        insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, binding,
+         vm_name, developer, command, working_directory, request_hash, binding, launch_mac,
          expects_spawn_secrets, created_at)
        values ('t1', $1, 'backend', 'late', 'late', $1, $2, 'vm-1', 'github/alice', '{/bin/true}',
-         '', '', $3, true, now() - interval '11 minutes')`,
+         '', '', $3, '', true, now() - interval '11 minutes')`,
       [id, vmId, bindings.macOf(bound)],
     );
     const named = { workspace: "backend", path: "late" };

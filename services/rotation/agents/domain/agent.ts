@@ -64,6 +64,8 @@ export interface Agent {
 export interface LaunchableAgent extends Agent {
   command: readonly string[];
   workingDirectory: string;
+  /** The MAC over what is run (agent-bindings.ts). */
+  launchMac: Buffer;
   /** What the ack of the desired generation must show; empty while there is none. */
   fingerprint: Buffer;
 }

@@ -49,7 +49,7 @@ export interface ProcessesRow extends AgentRow {
 }
 
 /** Columns beyond AGENT_COLUMNS that make a LaunchableAgent, with generations as `g`. */
-export const LAUNCH_COLUMNS = `a.command, a.working_directory, g.fingerprint`;
+export const LAUNCH_COLUMNS = `a.command, a.working_directory, a.launch_mac, g.fingerprint`;
 
 /** Joins the desired generation of the agent `a` as `g`. */
 export const JOIN_DESIRED = `
@@ -59,6 +59,7 @@ export const JOIN_DESIRED = `
 export interface LaunchRow extends AgentRow {
   command: string[];
   working_directory: string;
+  launch_mac: Buffer;
   fingerprint: Buffer | null;
 }
 
@@ -98,6 +99,7 @@ export function fromLaunchRow(row: LaunchRow): LaunchableAgent {
     ...fromRow(row),
     command: row.command,
     workingDirectory: row.working_directory,
+    launchMac: row.launch_mac,
     fingerprint: row.fingerprint ?? Buffer.alloc(0),
   };
 }

@@ -62,6 +62,7 @@ export interface NewAgent {
   requestHash: Buffer;
   expectsSpawnSecrets: boolean;
   binding: Buffer;
+  launchMac: Buffer;
 }
 
 /** Changes of agents; each takes the transaction that it is part of. */

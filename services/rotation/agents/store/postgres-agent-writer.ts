@@ -88,14 +88,20 @@ async function insert(tx: Tx, agent: NewAgent): Promise<boolean> {
       `insert into rotation.agents (
          tenant_id, agent_id, workspace, slug, path, parent_id, root_id, ancestor_ids,
          vm_id, vm_name, developer, command, working_directory, request_hash, binding,
-         expects_spawn_secrets)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         expects_spawn_secrets, launch_mac)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
        on conflict (tenant_id, agent_id) do nothing`,
       [
         ...[agent.tenantId, agent.id, agent.workspace, agent.slug, agent.path],
         ...[parent?.id ?? null, rootId, parent ? [...parent.ancestorIds, parent.id] : []],
         ...[agent.vmId, agent.vmName, agent.developer, agent.command],
-        ...[agent.workingDirectory, agent.requestHash, agent.binding, agent.expectsSpawnSecrets],
+        ...[
+          agent.workingDirectory,
+          agent.requestHash,
+          agent.binding,
+          agent.expectsSpawnSecrets,
+          agent.launchMac,
+        ],
       ],
     );
     return rowCount === 1;

@@ -31,8 +31,8 @@ describe("evidence in the database", () => {
     await pool.query(`insert into rotation.trees values ('t1', $1)`, [id]);
     await pool.query(
       `insert into rotation.agents (tenant_id, agent_id, workspace, slug, path, root_id, vm_id,
-         vm_name, developer, command, working_directory, request_hash, binding, phase, desired, applied)
-       values ('t1', $1, 'w', $2, $2, $1, 'vm', 'vm-1', 'd', '{}', '', '', '', 'running', 9, $3)`,
+         vm_name, developer, command, working_directory, request_hash, binding, launch_mac, phase, desired, applied)
+       values ('t1', $1, 'w', $2, $2, $1, 'vm', 'vm-1', 'd', '{}', '', '', '', '', 'running', 9, $3)`,
       [id, id.slice(0, 8), applied],
     );
     for (let g = 1n; g <= 9n; g++)
