@@ -3,7 +3,7 @@ import { AppError, deadlineExceeded, isAppError, unavailable } from "../../lib/e
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { type CallControl } from "../../lib/grpc/client";
 import { type MethodDefinition } from "../../lib/grpc/definition";
-import { fromWireStatus } from "../../lib/grpc/status";
+import { connectionFailed, fromWireStatus } from "../../lib/grpc/status";
 import { frame, unframe } from "./frames";
 import { type Http2Session } from "./http2-session";
 
@@ -36,7 +36,7 @@ export async function* call(
     for await (const message of unframe(stream)) yield method.responseDeserialize(message);
     checkStatus(answer);
   } catch (error) {
-    throw isOfConnection(error) ? unavailable("service is away", error, 200) : error;
+    throw isOfConnection(error) ? connectionFailed(error.message, error) : error;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
@@ -45,7 +45,7 @@ export async function* call(
 }
 
 /** Node's errors of sockets and of HTTP/2 carry a code such as ECONNREFUSED. */
-function isOfConnection(error: unknown): boolean {
+function isOfConnection(error: unknown): error is Error {
   return !isAppError(error) && typeof (error as NodeJS.ErrnoException).code === "string";
 }
 

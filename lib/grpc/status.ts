@@ -83,9 +83,26 @@ export function fromWireStatus(wire: WireStatus): AppError {
   });
 }
 
+/** What clients put around the error of a connection: grpc-js, and Node's HTTP/2. */
+const AROUND = [
+  /^.*Last error: (?:Error: )?/s,
+  /\.? Resolution note:.*$/s,
+  /^.*\(caused by: |\)$/gs,
+];
+
+/**
+ * UNAVAILABLE for a connection that did not come about or broke; `text` is what was said of it. Only
+ * a certificate that is not accepted is told apart: waiting does not mend it.
+ */
+export function connectionFailed(text: string, cause?: unknown): AppError {
+  if (!/certificate/i.test(text)) return unavailable("service is away", cause, 200);
+  const why = AROUND.reduce((rest, around) => rest.replace(around, ""), text);
+  return unavailable(`the service's certificate is not accepted: ${why}`, cause, 200);
+}
+
 /** Errors that grpc-js itself makes: a peer that is away, a deadline, a cancelled call. */
 function withoutDetails({ message, cause }: WireStatus, code: ErrorCode): AppError {
-  if (code === "UNAVAILABLE") return unavailable("service is away", cause, 200);
+  if (code === "UNAVAILABLE") return connectionFailed(message, cause);
   const reasons: Partial<Record<ErrorCode, ErrorReason>> = {
     DEADLINE_EXCEEDED: ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED,
     CANCELLED: ErrorReason.ERROR_REASON_CANCELLED,
