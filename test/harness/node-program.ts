@@ -61,9 +61,9 @@ export function startNodeProgram(
     pid: child.pid ?? 0,
     async ask(expression) {
       child.stdin.write(`${expression.replaceAll("\n", " ")}\n`);
-      const { done, value } = await answers.next();
-      if (done === true) throw new Error(`the program ended: ${(await over).stderr}`);
-      const answer = JSON.parse(value) as { value?: unknown; threw?: string };
+      const line = (await answers.next()) as IteratorResult<string, undefined>;
+      if (line.done) throw new Error(`the program ended: ${(await over).stderr}`);
+      const answer = JSON.parse(line.value) as { value?: unknown; threw?: string };
       if (answer.threw !== undefined) throw new Error(answer.threw);
       return answer.value;
     },
