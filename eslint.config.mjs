@@ -21,7 +21,8 @@ const DOORS = [
 const PROCESS_DOORS = [
   {
     name: "node:child_process",
-    message: "processes are started in vm-agent/processes, dev and tests only",
+    message:
+      "processes are started in vm-agent/processes, live-env/self-test, reload, dev and tests only",
   },
 ];
 
@@ -152,7 +153,11 @@ export default tseslint.config(
   },
   { files: ["services/vm-agent/linux/**"], rules: { "no-restricted-imports": restrict("koffi") } },
   {
-    files: ["services/vm-agent/processes/**"],
+    files: [
+      "services/vm-agent/processes/**",
+      "services/vm-agent/live-env/self-test.ts",
+      "services/vm-agent/reload/**",
+    ],
     rules: { "no-restricted-imports": restrict("node:child_process") },
   },
   {

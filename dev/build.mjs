@@ -10,12 +10,13 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BUILD_OPTIONS, ENTRY_POINTS } from "./entry-points.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
+const LAYERS = "services/vm-agent/live-env";
 
 const started = new Date();
 const entryPoints = Object.entries(ENTRY_POINTS).filter(([, source]) => {
@@ -25,6 +26,7 @@ const entryPoints = Object.entries(ENTRY_POINTS).filter(([, source]) => {
 });
 mkdirSync(dist, { recursive: true });
 copyMigrations();
+copyLayers();
 // One that is broken does not keep the others from being built.
 const outcomes = await Promise.allSettled(entryPoints.map(bundle));
 process.exitCode = outcomes.every(({ status }) => status === "fulfilled") ? 0 : 1;
@@ -65,9 +67,25 @@ function copyMigrations() {
   }
 }
 
+/** What runs inside agents' programs, as it is; whoever installs it picks what to ship. */
+function copyLayers() {
+  const into = join(dist, "live-env");
+  rmSync(into, { recursive: true, force: true });
+  for (const path of layerFiles())
+    cpSync(join(root, path), join(dist, basename(LAYERS), path.slice(LAYERS.length)));
+}
+
+function layerFiles() {
+  const files = readdirSync(join(root, LAYERS), { recursive: true, encoding: "utf8" });
+  return files
+    .filter((path) => /\.(?:cjs|py|bash|so)$/.test(path))
+    .map((path) => join(LAYERS, path));
+}
+
 /** Beside each bundle the list of what went into it; its time is the start of the build. */
 function noteInputs(name, inputs) {
   const own = inputs.filter((path) => !path.includes("node_modules/"));
+  if (name === "vm-agent") own.push(...layerFiles());
   const list = join(dist, `${name}.inputs`);
   writeFileSync(list, [...own, "package-lock.json", "dev/build.mjs"].join("\n"));
   utimesSync(list, started, started);

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { exitOnBugs, run } from "../../lib/lifecycle";
 import { createLog } from "../../lib/log";
 import { loadVmAgentConfig } from "./config";
@@ -10,7 +11,10 @@ async function main(): Promise<void> {
   const options = { log, graceMs: config.shutdownGraceMs };
   process.exit(
     await run("vm-agent", options, (scope) =>
-      startVmAgent({ config, environment: process.env, log }, scope),
+      startVmAgent(
+        { config, environment: process.env, log, layersFrom: join(__dirname, "live-env") },
+        scope,
+      ),
     ),
   );
 }

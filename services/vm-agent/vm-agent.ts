@@ -23,6 +23,7 @@ import { readBootId } from "./linux/boot-id";
 import { findCgroupParent } from "./linux/cgroup";
 import { lockDirectory } from "./linux/directory-lock";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
+import { prepareLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
 import { Supervisor } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
@@ -36,6 +37,8 @@ export interface VmAgentOptions {
   /** The daemon's own environment: a few harmless names of it are passed on to agents. */
   environment: Environment;
   log: Log;
+  /** Where what runs inside agents' programs was shipped. */
+  layersFrom: string;
 }
 
 /**
@@ -130,13 +133,17 @@ function holdDirectory(systemCalls: SystemCalls, directory: string, scope: Scope
 }
 
 function openSupervisor(
-  { config, environment, log }: VmAgentOptions,
+  { config, environment, log, layersFrom }: VmAgentOptions,
   socketPath: string,
 ): Supervisor {
   const supervisor = new Supervisor({
     stateDir: config.stateDir,
     socketPath,
     inheritedEnv: environment,
+    layers: prepareLayers({
+      ...{ from: layersFrom, runDir: config.runDir, searchPath: environment["PATH"], log },
+      user: config.agentUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    }),
     bootId: readBootId(),
     cgroupParent: findCgroupParent(),
     clock,

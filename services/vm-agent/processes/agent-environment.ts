@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { type InstalledLayers, liveNames } from "../live-env/launch";
 import { type AgentUser } from "./agent";
 
 /** Taken over from the daemon's own environment, and nothing else: never MURMUR_* nor a secret. */
@@ -12,8 +13,12 @@ export interface AgentEnvironmentFacts {
   inherited: Readonly<Record<string, string | undefined>>;
   envDir: string;
   socketPath: string;
+  /** What lets running programs follow their set; absent: nothing does. */
+  layers?: InstalledLayers | undefined;
+  /** Layers that are switched off for this agent. */
+  layersOff?: readonly string[] | undefined;
   /** Absent: the daemon's own user. */
-  user?: AgentUser;
+  user?: AgentUser | undefined;
   /** The text of /etc/passwd; a parameter for tests. */
   passwd?: string;
 }
@@ -21,7 +26,7 @@ export interface AgentEnvironmentFacts {
 /**
  * What an agent's process starts with, before its environment file is read on top: a way to find
  * programs, who and where it is, `MURMUR_DIR` (the marker of the agent's processes) and
- * `MURMUR_SOCKET`. No secret.
+ * `MURMUR_SOCKET`, and what leads its programs to the layers of live-env. No secret.
  */
 export function agentEnvironment(facts: AgentEnvironmentFacts): Record<string, string> {
   const isSameUser = facts.user === undefined || facts.user.uid === process.getuid?.();
@@ -36,6 +41,7 @@ export function agentEnvironment(facts: AgentEnvironmentFacts): Record<string, s
     ...(isSameUser || !facts.user ? {} : describeUser(facts.user.uid, facts.passwd)),
     MURMUR_DIR: facts.envDir,
     MURMUR_SOCKET: facts.socketPath,
+    ...(facts.layers && liveNames({}, facts.layers, facts.layersOff)),
   };
 }
 

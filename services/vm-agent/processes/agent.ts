@@ -20,6 +20,8 @@ export interface SpawnRequest {
   cwd?: string;
   /** The daemon's own user when absent. */
   user?: AgentUser;
+  /** Layers of live-env that this agent does without. */
+  layersOff?: readonly string[];
 }
 
 /** How an agent's first process ended. */

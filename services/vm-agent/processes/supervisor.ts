@@ -11,6 +11,7 @@ import {
 } from "../linux/cgroup";
 import { type ProcessIdentity, type ProcessInfo, readProcessTable } from "../linux/proc";
 import { type AgentState, hasEnded, type SpawnRequest } from "./agent";
+import type { InstalledLayers } from "../live-env/launch";
 import { agentEnvironment } from "./agent-environment";
 import { type AgentRecord } from "./agent-record";
 import { boundLog } from "./bound-log";
@@ -29,6 +30,8 @@ export interface SupervisorDeps {
   socketPath: string;
   /** The daemon's own environment; only a few harmless names are passed on. */
   inheritedEnv: Readonly<Record<string, string | undefined>>;
+  /** What lets agents' running programs follow their set; waited for before the first start. */
+  layers?: Promise<InstalledLayers>;
   /** `readBootId()`. */
   bootId: string;
   /** `findCgroupParent()`; without one, trees are told by session and parents. */
@@ -67,9 +70,8 @@ const GROUP_POLL_MS = 5;
  * needs to be the only one on its state directory: take `lockDirectory` first.
  */
 export class Supervisor {
-  readonly #deps: Required<Omit<SupervisorDeps, "cgroupParent">> & {
-    cgroupParent?: Cgroup | undefined;
-  };
+  readonly #deps: Required<Omit<SupervisorDeps, "cgroupParent" | "layers">> &
+    Pick<SupervisorDeps, "cgroupParent" | "layers">;
   readonly #directory: StateDirectory;
   readonly #agents = new Map<string, SupervisedAgent>();
   readonly #spawning = new Map<string, Promise<AgentState>>();
@@ -260,7 +262,8 @@ export class Supervisor {
     const agent = this.#add(record);
     try {
       if (record.cgroup) makeCgroup(record.cgroup);
-      const shim = await launchShim(this.#directory, this.#environment(request), record, request);
+      const environment = await this.#environment(request);
+      const shim = await launchShim(this.#directory, environment, record, request);
       shim.once("exit", () => {
         agent.isShimGone = true;
         this.#guarded(() => this.#refresh(agent));
@@ -283,9 +286,11 @@ export class Supervisor {
     return { agentId, bootId, envDir, user, createdAt: clock.now(), ...(cgroup && { cgroup }) };
   }
 
-  #environment({ envDir, user }: SpawnRequest): Record<string, string> {
+  async #environment(request: SpawnRequest): Promise<Record<string, string>> {
+    const { envDir, user, layersOff } = request;
     const { inheritedEnv: inherited, socketPath } = this.#deps;
-    return agentEnvironment({ inherited, socketPath, envDir, ...(user && { user }) });
+    const layers = await this.#deps.layers;
+    return agentEnvironment({ inherited, socketPath, envDir, user, layers, layersOff });
   }
 
   /** For looks that nobody waits for: out of descriptors, say, the next sweep looks again. */
