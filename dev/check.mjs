@@ -1,4 +1,4 @@
-// npm run check: format, lint, types, and that gen/ is what proto/ makes. Runs all, then says what
+// npm run check: format, lint, types, no unused exports, and that gen/ is what proto/ makes. Runs all, then says what
 // failed. Last line: `N passed, N failed`.
 import { spawnSync } from "node:child_process";
 import {
@@ -20,6 +20,7 @@ const CHECKS = {
   format: () => tool("prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
   lint: () => tool("eslint/bin/eslint.js", "--max-warnings", "0", "."),
   types: () => tool("typescript/bin/tsc", "-p", "."),
+  unused: () => tool("knip/bin/knip.js", "--no-progress"),
   proto: isGeneratedCurrent,
 };
 

@@ -1,7 +1,5 @@
 /** How many secrets an environment holds. */
 export const SECRETS = 20;
-/** The secret that tells which round a set is of. */
-export const MARKER = "BENCH_SECRET_10";
 
 export function secretName(at: number): string {
   return `BENCH_SECRET_${10 + at}`;

@@ -77,11 +77,6 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
   return isViolation(error, "23505", constraint);
 }
 
-/** Whether the row that this one points to is missing, or is still pointed to. */
-export function isForeignKeyViolation(error: unknown, constraint?: string): boolean {
-  return isViolation(error, "23503", constraint);
-}
-
 function isViolation(error: unknown, state: string, constraint: string | undefined): boolean {
   if (codeOf(error) !== state) return false;
   if (constraint === undefined) return true;
