@@ -91,7 +91,13 @@ test("a holder that freezes is replaced within its lease, and then moves no curs
   await eventually(() => expect(second.sent).toEqual(["a", "b"]));
   const cursor = async () =>
     (await pool.query("select cursor_xid, cursor_id, holder from shop.outbox_publisher")).rows;
-  const before = await cursor();
+  const newest = await pool.query<{ id: bigint }>("select max(id) as id from shop.outbox");
+  // It is moved after the sending.
+  const before = await eventually(async () => {
+    const rows = await cursor();
+    expect(rows).toMatchObject([{ cursor_id: newest.rows[0]?.id }]);
+    return rows;
+  });
   thaw();
   await eventually(() => expect(frozen.sent).toEqual(["a"]));
   await eventually(() => expect(frozen.publisher.isHolder()).toBe(false));
