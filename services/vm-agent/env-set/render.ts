@@ -76,7 +76,7 @@ export function render(set: EnvSet, options: RenderOptions): RenderedSet {
   const live = nextLiveFile(options.history, {
     generation: set.generation,
     entries: environment.entries,
-    newKey: randomBytes(16),
+    newKey: options.history?.key ?? randomBytes(16),
   });
   files.push({ path: LIVE_FILE, content: sensitive(encodeLiveFile(live)) });
   return { ...toRenderedSet(set, files, omitted), history: withoutValues(live) };

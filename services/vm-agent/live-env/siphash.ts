@@ -1,78 +1,105 @@
-/** The four words of the state; each as its low and its high half. */
-class State {
-  readonly #halves = new DataView(new ArrayBuffer(32));
+/** Two rounds take in a word, four end it. */
+const ROUNDS = 2;
+const LAST_ROUNDS = 4;
 
-  low(word: number): number {
-    return this.#halves.getUint32(word * 8, true);
-  }
-
-  high(word: number): number {
-    return this.#halves.getUint32(word * 8 + 4, true);
-  }
-
-  /** Only the lower 32 bits of each half count. */
-  set(word: number, low: number, high: number): void {
-    this.#halves.setUint32(word * 8, low, true);
-    this.#halves.setUint32(word * 8 + 4, high, true);
-  }
-
-  xor(word: number, low: number, high: number): void {
-    this.set(word, this.low(word) ^ low, this.high(word) ^ high);
-  }
-
-  rounds(count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.#mix(0, 1, 13);
-      this.set(0, this.high(0), this.low(0));
-      this.#mix(2, 3, 16);
-      this.#mix(0, 3, 21);
-      this.#mix(2, 1, 17);
-      this.set(2, this.high(2), this.low(2));
-    }
-  }
-
-  /** Adds `from` to `to`, then rotates `from` left by less than 32 bits and xors the sum to it. */
-  #mix(to: number, from: number, by: number): void {
-    const [low, high] = [this.low(from), this.high(from)];
-    const sum = this.low(to) + low;
-    const carried = this.high(to) + high + (sum > 0xffffffff ? 1 : 0);
-    this.set(to, sum, carried);
-    this.set(from, (low << by) | (high >>> (32 - by)), (high << by) | (low >>> (32 - by)));
-    this.xor(from, sum, carried);
-  }
-}
+/** The four words of the state, each as its low and its high half. */
+type State = Int32Array & Record<0 | 1 | 2 | 3 | 4 | 5 | 6 | 7, number>;
 
 /**
  * SipHash-2-4 of some bytes under a key of 16 bytes (Aumasson and Bernstein, 2012). In halves of
- * words, since BigInt takes ten times as long and this is on the path of every swap.
+ * words that are local variables, since this is on the path of every swap: BigInt takes a hundred
+ * times as long, and a state that is read and written by accessors ten times.
  */
 export function siphash(key: Uint8Array, bytes: Uint8Array): bigint {
   const keys = new DataView(key.buffer, key.byteOffset, 16);
-  const state = new State();
-  for (const word of [0, 1, 2, 3]) {
-    const half = (word % 2) * 8;
-    state.xor(word, keys.getUint32(half, true), keys.getUint32(half + 4, true));
-  }
-  state.xor(0, 0x70736575, 0x736f6d65);
-  state.xor(1, 0x6e646f6d, 0x646f7261);
-  state.xor(2, 0x6e657261, 0x6c796765);
-  state.xor(3, 0x79746573, 0x74656462);
-  const whole = bytes.length - (bytes.length % 8);
+  const half = (at: number) => keys.getInt32(at, true);
+  // prettier-ignore
+  const state = Int32Array.of(
+    half(0) ^ 0x70736575, half(4) ^ 0x736f6d65, half(8) ^ 0x6e646f6d, half(12) ^ 0x646f7261,
+    half(0) ^ 0x6e657261, half(4) ^ 0x6c796765, half(8) ^ 0x79746573, half(12) ^ 0x74656462,
+  ) as State;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const whole = bytes.length - (bytes.length % 8);
   for (let at = 0; at < whole; at += 8)
-    absorb(state, view.getUint32(at, true), view.getUint32(at + 4, true));
-  const last = new DataView(new ArrayBuffer(8));
-  for (let at = whole; at < bytes.length; at++) last.setUint8(at - whole, view.getUint8(at));
-  last.setUint8(7, bytes.length & 0xff);
-  absorb(state, last.getUint32(0, true), last.getUint32(4, true));
-  state.xor(2, 0xff, 0);
-  state.rounds(4);
-  for (const word of [1, 2, 3]) state.xor(0, state.low(word), state.high(word));
-  return (BigInt(state.high(0)) << 32n) | BigInt(state.low(0));
+    absorb(state, view.getInt32(at, true), view.getInt32(at + 4, true));
+  let low = 0;
+  let high = bytes.length << 24;
+  for (let at = whole; at < bytes.length; at++) {
+    const byte = view.getUint8(at);
+    if (at - whole < 4) low |= byte << (8 * (at - whole));
+    else high |= byte << (8 * (at - whole - 4));
+  }
+  absorb(state, low, high);
+  state[4] ^= 0xff;
+  mix(state, LAST_ROUNDS);
+  low = state[0] ^ state[2] ^ state[4] ^ state[6];
+  high = state[1] ^ state[3] ^ state[5] ^ state[7];
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 
 function absorb(state: State, low: number, high: number): void {
-  state.xor(3, low, high);
-  state.rounds(2);
-  state.xor(0, low, high);
+  state[6] ^= low;
+  state[7] ^= high;
+  mix(state, ROUNDS);
+  state[0] ^= low;
+  state[1] ^= high;
+}
+
+/** `a0` is the low half of the first word, `a1` its high half, `b0` of the second, and so on. */
+function mix(state: State, rounds: number): void {
+  let a0 = state[0];
+  let a1 = state[1];
+  let b0 = state[2];
+  let b1 = state[3];
+  let c0 = state[4];
+  let c1 = state[5];
+  let d0 = state[6];
+  let d1 = state[7];
+  let sum: number;
+  let kept: number;
+  for (let round = 0; round < rounds; round++) {
+    // a += b; b = rotl(b, 13) ^ a; a = rotl(a, 32)
+    sum = (a0 + b0) | 0;
+    a1 = (a1 + b1 + carry(sum, a0)) | 0;
+    kept = b0;
+    b0 = ((b0 << 13) | (b1 >>> 19)) ^ sum;
+    b1 = ((b1 << 13) | (kept >>> 19)) ^ a1;
+    a0 = a1;
+    a1 = sum;
+    // c += d; d = rotl(d, 16) ^ c
+    sum = (c0 + d0) | 0;
+    c1 = (c1 + d1 + carry(sum, c0)) | 0;
+    c0 = sum;
+    kept = d0;
+    d0 = ((d0 << 16) | (d1 >>> 16)) ^ c0;
+    d1 = ((d1 << 16) | (kept >>> 16)) ^ c1;
+    // a += d; d = rotl(d, 21) ^ a
+    sum = (a0 + d0) | 0;
+    a1 = (a1 + d1 + carry(sum, a0)) | 0;
+    a0 = sum;
+    kept = d0;
+    d0 = ((d0 << 21) | (d1 >>> 11)) ^ a0;
+    d1 = ((d1 << 21) | (kept >>> 11)) ^ a1;
+    // c += b; b = rotl(b, 17) ^ c; c = rotl(c, 32)
+    sum = (c0 + b0) | 0;
+    c1 = (c1 + b1 + carry(sum, c0)) | 0;
+    kept = b0;
+    b0 = ((b0 << 17) | (b1 >>> 15)) ^ sum;
+    b1 = ((b1 << 17) | (kept >>> 15)) ^ c1;
+    c0 = c1;
+    c1 = sum;
+  }
+  state[0] = a0;
+  state[1] = a1;
+  state[2] = b0;
+  state[3] = b1;
+  state[4] = c0;
+  state[5] = c1;
+  state[6] = d0;
+  state[7] = d1;
+}
+
+/** Of an addition of halves: the sum has wrapped when it is below what it was added to. */
+function carry(sum: number, term: number): number {
+  return sum >>> 0 < term >>> 0 ? 1 : 0;
 }
