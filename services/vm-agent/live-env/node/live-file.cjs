@@ -5,6 +5,8 @@
 const { openSync, readSync, closeSync } = require("fs");
 
 const HEADER_BYTES = 40;
+/** Far more than a set may have: a garbled size must not become an allocation. */
+const MAX_BYTES = 2 ** 24;
 const SIP_START = new Uint32Array([
   0x70736575, 0x736f6d65, 0x6e646f6d, 0x646f7261, 0x6e657261, 0x6c796765, 0x79746573, 0x74656462,
 ]);
@@ -15,6 +17,7 @@ function readLive(path) {
   if (bytes.length < HEADER_BYTES) return undefined;
   let view = viewOf(bytes);
   const size = view.getUint32(36, true);
+  if (size > MAX_BYTES) return undefined;
   if (size > bytes.length) {
     bytes.fill(0);
     bytes = readStart(path, size);
