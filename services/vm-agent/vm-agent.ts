@@ -28,6 +28,7 @@ import { LocalSocketServer } from "./local-socket/local-socket-server";
 import { Supervisor } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
 import { createLocalAgents } from "./upstream/local-agents";
+import { createLocalValues } from "./upstream/local-values";
 import { openWakeUps } from "./wake-ups/open-wake-ups";
 
 const clock = systemClock;
@@ -107,13 +108,20 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     path: socketPath,
     systemCalls,
     agentOf: (process) => supervisor.agentOf(process),
+    userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     ownUid: uid,
-    handlers: createLocalAgents({
-      agents: createClient(AgentServiceService, rotation),
-      environments: createClient(EnvironmentServiceService, catalog),
-      find: (agentId) => machine.find(agentId),
-      daemonStatus: () => daemonStatus(identity, incarnation, supervisor),
-    }),
+    handlers: {
+      ...createLocalAgents({
+        agents: createClient(AgentServiceService, rotation),
+        environments: createClient(EnvironmentServiceService, catalog),
+        find: (agentId) => machine.find(agentId),
+        daemonStatus: () => daemonStatus(identity, incarnation, supervisor),
+      }),
+      ...createLocalValues({
+        envFiles,
+        settingsOf: (agentId) => machine.find(agentId) && { git: [], docker: [] },
+      }),
+    },
     clock,
     log,
   });

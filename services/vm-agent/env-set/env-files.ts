@@ -5,7 +5,8 @@ import { FreeSpace } from "./free-space";
 import { inspect, type Inspection, type Verdict, verify } from "./inspect";
 import { randomSuffix } from "./layout";
 import { type LiveFile } from "../live-env/live-file";
-import { type CurrentSet, readCurrent, readHistory } from "./read-current";
+import { type CurrentSet, readCurrent, readHistory, readReceipts } from "./read-current";
+import { type CurrentValues, readValues } from "./read-values";
 import { type RenderedSet } from "./render";
 import { prune, remove, sweep, type SweepResult } from "./sweep";
 import { swap, type SwapResult } from "./swap";
@@ -38,8 +39,12 @@ export interface EnvFiles {
   verify(agentId: string, owner: Owner, expected: ExpectedSet): Verdict;
   /** The set in force, from one generation; undefined for none. */
   readCurrent(agentId: string): CurrentSet | undefined;
+  /** Values of these names, from one generation; undefined when no set stands. */
+  readValues(agentId: string, names: readonly string[]): CurrentValues | undefined;
   /** What was ever delivered, for `render`; undefined for nothing. */
   readHistory(agentId: string): LiveFile | undefined;
+  /** What processes wrote into their agent's receipts; undefined for none, or no file of ours. */
+  readReceipts(agentId: string): Buffer | undefined;
   /** Keeps the set in force and the two before it; to be called off the ack path. */
   prune(agentId: string): number;
   /** Removes all of an agent that ended. */
@@ -69,7 +74,9 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
     inspect: (agentId, owner) => inspect(context, agentId, owner),
     verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
     readCurrent: (agentId) => readCurrent(context, agentId),
+    readValues: (agentId, names) => readValues(context, agentId, names),
     readHistory: (agentId) => readHistory(context, agentId),
+    readReceipts: (agentId) => readReceipts(context, agentId),
     prune: (agentId) => prune(context, agentId),
     remove: (agentId) => {
       remove(context, agentId);

@@ -2,7 +2,7 @@ import { type EnvFilesContext, useAgent } from "./agent-directory";
 import { errnoOf, toEnvSetError } from "./env-set-error";
 import { type LiveFile, tryDecodeLiveFile } from "../live-env/live-file";
 import { withoutValues } from "../live-env/delivered";
-import { DATA_LINK, generationOf, LIVE_FILE } from "./layout";
+import { DATA_LINK, generationOf, LIVE_FILE, RECEIPTS_BYTES, RECEIPTS_FILE } from "./layout";
 import { parseEnvJson, type ParsedEnvJson } from "./parse";
 import { type PinnedDirectory } from "./pinned-directory";
 
@@ -12,7 +12,8 @@ export interface CurrentSet extends ParsedEnvJson {
   directory: string;
 }
 
-const MAX_FORM_BYTES = 16 * 1024 * 1024;
+/** More than any file of a set has. */
+export const MAX_FORM_BYTES = 16 * 1024 * 1024;
 const ATTEMPTS = 3;
 
 /**
@@ -21,33 +22,33 @@ const ATTEMPTS = 3;
  */
 export function readCurrent(context: EnvFilesContext, agentId: string): CurrentSet | undefined {
   try {
-    return useAgent(context, agentId, (directory) => {
-      const read = readResolved(directory, ATTEMPTS);
-      if (!read) return undefined;
-      const { name, content } = read;
-      const path = `${context.agentsDirectory}/${agentId}/${name}`;
-      return { ...parseEnvJson(content), directory: path };
-    });
+    return useAgent(context, agentId, (agent) =>
+      useCurrent(agent, ({ name, directory }) => ({
+        ...parseEnvJson(directory.readFile("env.json", MAX_FORM_BYTES).content),
+        directory: `${context.agentsDirectory}/${agentId}/${name}`,
+      })),
+    );
   } catch (error) {
     throw toEnvSetError(error, `agent ${agentId}`);
   }
 }
 
-/** Resolves again when the generation was pruned meanwhile, three swaps after it was resolved. */
-function readResolved(
-  directory: PinnedDirectory,
-  attempts: number,
-): { name: string; content: Buffer } | undefined {
-  const name = directory.readLink(DATA_LINK);
+/**
+ * Opens the generation in force for the time of `use`; undefined when there is none. Resolves again
+ * when it was pruned meanwhile, three swaps after it was resolved.
+ */
+export function useCurrent<T>(
+  agent: PinnedDirectory,
+  use: (generation: { name: string; directory: PinnedDirectory }) => T,
+  attempts = ATTEMPTS,
+): T | undefined {
+  const name = agent.readLink(DATA_LINK);
   if (name === undefined || generationOf(name) === undefined) return undefined;
   try {
-    const { content } = directory.useChild(name, (generation) =>
-      generation.readFile("env.json", MAX_FORM_BYTES),
-    );
-    return { name, content };
+    return agent.useChild(name, (directory) => use({ name, directory }));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT" || attempts <= 1) throw error;
-    return readResolved(directory, attempts - 1);
+    return useCurrent(agent, use, attempts - 1);
   }
 }
 
@@ -86,4 +87,17 @@ function readLive(directory: PinnedDirectory, name: string): LiveFile | undefine
   const history = live && { ...withoutValues(live), key: Uint8Array.from(live.key) };
   content.fill(0);
   return history;
+}
+
+/** The receipts of an agent's processes; undefined for none. Never throws: they are a hint. */
+export function readReceipts(context: EnvFilesContext, agentId: string): Buffer | undefined {
+  try {
+    return useAgent(
+      context,
+      agentId,
+      (directory) => directory.tryReadFile(RECEIPTS_FILE, RECEIPTS_BYTES)?.content,
+    );
+  } catch {
+    return undefined;
+  }
 }

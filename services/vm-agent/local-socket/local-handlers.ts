@@ -21,6 +21,10 @@ export interface LocalHandlers {
     signal: AbortSignal,
   ): Promise<object>;
   onKill(callerId: string, request: { path: string }, signal: AbortSignal): Promise<object>;
+  /** Base64 of what the caller's own set has under these names. */
+  onGetValues(callerId: string, request: { names: readonly string[] }): Promise<object>;
+  /** How the caller's programs are to be answered that ask for credentials of a host. */
+  onGetSettings(callerId: string): Promise<object>;
   onDaemonStatus(signal: AbortSignal): Promise<object>;
 }
 
@@ -45,5 +49,9 @@ export function dispatch(
       return handlers.onStatus(caller.agentId, request, signal);
     case "kill":
       return handlers.onKill(caller.agentId, request, signal);
+    case "get-values":
+      return handlers.onGetValues(caller.agentId, request);
+    case "get-settings":
+      return handlers.onGetSettings(caller.agentId);
   }
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
@@ -58,6 +58,8 @@ const handlers: LocalHandlers = {
   onList: record("list"),
   onStatus: record("status"),
   onKill: record("kill"),
+  onGetValues: record("get-values"),
+  onGetSettings: (callerId) => Promise.resolve({ caller: callerId }),
   onDaemonStatus: () => Promise.resolve({ agents: 0 }),
 };
 
@@ -68,6 +70,7 @@ async function listen(
   server = new LocalSocketServer({
     ...{ path: vm.socketPath, systemCalls, limits, handlers: { ...handlers, ...changed } },
     agentOf: (identity) => supervisor.agentOf(identity),
+    userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     ownUid: process.getuid?.() ?? -1,
   });
   await server.start();
@@ -183,6 +186,40 @@ describe("who is asking", () => {
     expect(JSON.parse(second)).toMatchObject({ result: { caller: other } });
   });
 
+  const asRoot = process.getuid?.() === 0 ? test : test.skip;
+  asRoot("a process of another user is refused, whether in an agent's tree or not", async () => {
+    await listen();
+    chmodSync(vm.directory, 0o755);
+    const params = { names: ["TOKEN"] };
+    const request = JSON.stringify({ method: "get-values", params });
+    const stranger = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    const [, inTree] = await askAsAgent(
+      `${stranger} $CLIENT "$MURMUR_SOCKET" "$REQUEST"; sleep 1000`,
+      request,
+    );
+    const client = [process.execPath, join(vm.directory, "client.js"), vm.socketPath, request];
+    const outside = spawn("setpriv", [...stranger.split(" ").slice(1), ...client]);
+    // Who is refused before the request is sent may hear of the closed connection first.
+    for (const answer of [inTree, await readAll(outside.stdout)])
+      expect(answer).toMatch(/"code":"PERMISSION_DENIED"|^EPIPE|^ECONNRESET/);
+    expect(calls).toEqual([]);
+  });
+
+  test("values are for agents: the daemon's own user gets none", async () => {
+    await listen();
+    const request = JSON.stringify({ method: "get-values", params: { names: ["TOKEN"] } });
+    expect(JSON.parse(await ask(request))).toMatchObject({ error: { code: "PERMISSION_DENIED" } });
+    expect(calls).toEqual([]);
+    const [agentId] = await askAsAgent("ask; sleep 1000", request);
+    expect(calls).toEqual([
+      {
+        method: "get-values",
+        callerId: agentId,
+        request: { method: "get-values", names: ["TOKEN"] },
+      },
+    ]);
+  });
+
   test("a connection left to others by an agent's process that ended serves them no more", async () => {
     await listen();
     const testator = `${process.execPath} ${vm.directory}/testator.js`;
@@ -280,6 +317,12 @@ describe("what is asked", () => {
       '{"method":"spawn-child","params":{"slug":"x","argv":["x"],"env":{"A":1}}}',
       "env must hold texts without NUL",
     ],
+    [
+      "a name that is a path",
+      '{"method":"get-values","params":{"names":["../live"]}}',
+      "names must be 1 to 100 names of variables",
+    ],
+    ["no names", '{"method":"get-values"}', "names must be 1 to 100 names of variables"],
     [
       "a field too many",
       '{"method":"ping","params":{"agent_id":"x"}}',
@@ -386,7 +429,8 @@ test("the socket of a killed daemon is taken over; a file of that name is not", 
   expect(statSync(vm.socketPath).mode & 0o777).toBe(0o666);
   const stale = server;
   const second = new LocalSocketServer({
-    ...{ path: vm.socketPath, systemCalls, handlers, agentOf: () => undefined, ownUid: 0 },
+    ...{ path: vm.socketPath, systemCalls, handlers },
+    ...{ agentOf: () => undefined, userOf: () => undefined, ownUid: 0 },
   });
   await second.start();
   await second.stop();
@@ -402,8 +446,7 @@ test("a path too long for a socket is refused by name", async () => {
     path,
     systemCalls,
     handlers,
-    agentOf: () => undefined,
-    ownUid: 0,
+    ...{ agentOf: () => undefined, userOf: () => undefined, ownUid: 0 },
   });
   await expect(server.start()).rejects.toThrow(/has over 107 bytes/);
 });

@@ -23,6 +23,8 @@ import { sensitive, type Sensitive } from "../../../lib/sensitive";
  * | `list` | agent | `include_ended`? | `agents`: its descendants |
  * | `status` | agent | `path`? (of a descendant; else itself) | one agent, its descendants, processes |
  * | `kill` | agent | `path` of a descendant | `agents`: whose end was asked for |
+ * | `get-values` | agent | `names`: 1 to 100 | `generation`, `values`: {NAME: base64}, without names that its set lacks |
+ * | `get-settings` | agent | | `git`, `docker`: {host: {`username`?, `password_secret`}} |
  * | `ping` | daemon's user, root | | `{}` |
  * | `daemon-status` | daemon's user, root | | the daemon's own view |
  *
@@ -35,6 +37,8 @@ export type LocalRequest =
   | { method: "list"; includeEnded: boolean }
   | { method: "status"; path: string | undefined }
   | { method: "kill"; path: string }
+  | { method: "get-values"; names: string[] }
+  | { method: "get-settings" }
   | { method: "ping" }
   | { method: "daemon-status" };
 
@@ -50,11 +54,13 @@ export interface SpawnChildRequest {
 export type ParsedLine =
   { id: string | null; request: LocalRequest } | { id: string | null; fault: unknown };
 
+const NAME = /^[A-Z][A-Z0-9_]{0,255}$/;
 const MAX_ID = 64;
 const MAX_TEXT = 4096;
 const MAX_ARGUMENTS = 1024;
 const MAX_COMMAND_BYTES = 128 * 1024;
 const MAX_NAMES = 1000;
+const MAX_ASKED_NAMES = 100;
 const MAX_ENV_BYTES = 512 * 1024;
 
 /** Reads one request; wrong ones come back with an INVALID_ARGUMENT that lists every fault. */
@@ -114,6 +120,9 @@ function readRequest(method: string, fields: Fields): LocalRequest | undefined {
       return { method, path: fields.text("path") };
     case "kill":
       return { method, path: fields.text("path") ?? fields.missing("path") };
+    case "get-values":
+      return { method, names: fields.names() };
+    case "get-settings":
     case "ping":
     case "daemon-status":
       return { method };
@@ -152,6 +161,15 @@ class Fields {
     const bytes = value.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
     if (bytes <= MAX_COMMAND_BYTES) return value;
     return this.#wrong("argv", `argv exceeds ${MAX_COMMAND_BYTES} bytes`, []);
+  }
+
+  names(): string[] {
+    const value = this.#take("names");
+    const isList = Array.isArray(value) && value.length > 0 && value.length <= MAX_ASKED_NAMES;
+    if (isList && value.every((it): it is string => typeof it === "string" && NAME.test(it)))
+      return value;
+    const wanted = `names must be 1 to ${MAX_ASKED_NAMES} names of variables`;
+    return this.#wrong("names", wanted, []);
   }
 
   env(): Map<string, Sensitive<string>> {

@@ -33,8 +33,10 @@ async function main([
   const server = new LocalSocketServer({
     ...{ path: socketPath, systemCalls, ownUid: process.getuid?.() ?? -1 },
     agentOf: (identity) => supervisor.agentOf(identity),
+    userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     handlers: {
       ...{ onSpawnChild: answer, onList: answer, onStatus: answer, onKill: answer },
+      ...{ onGetValues: answer, onGetSettings: answer },
       onDaemonStatus: () => Promise.resolve({}),
     },
   });

@@ -17,10 +17,13 @@ export interface LocalAgentsDeps {
   daemonStatus(): object;
 }
 
+/** What is asked about agents; values have handlers of their own. */
+type ForAgents = Omit<LocalHandlers, "onGetValues" | "onGetSettings">;
+
 const SPAWN_MS = 30_000;
 
 /** Answers an agent's own processes: children of the caller, and the caller's descendants only. */
-export function createLocalAgents(deps: LocalAgentsDeps): LocalHandlers {
+export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
   const callerOf = (agentId: string): DesiredAgent => {
     const caller = deps.find(agentId);
     if (!caller) throw notFound(ErrorReason.ERROR_REASON_AGENT_NOT_FOUND, "no agent that asks");
