@@ -155,7 +155,7 @@ export default tseslint.config(
   {
     files: [
       "services/vm-agent/processes/**",
-      "services/vm-agent/live-env/self-test.ts",
+      "services/vm-agent/live-env/{self-test,*/*-program}.ts",
       "services/vm-agent/reload/**",
     ],
     rules: { "no-restricted-imports": restrict("node:child_process") },
