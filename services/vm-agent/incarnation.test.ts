@@ -16,8 +16,11 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const begin = () =>
-  beginIncarnation(directory, createLog("test", "info", { write: (line) => lines.push(line) }));
+const begin = (reconcileEveryMs = 30_000) =>
+  beginIncarnation({
+    ...{ stateDir: directory, reconcileEveryMs },
+    log: createLog("test", "info", { write: (line) => lines.push(line) }),
+  });
 const refusal = (number: bigint, silentSeconds = 0) =>
   failedPrecondition(ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED, "another life", {
     incarnation_number: `${number}`,
@@ -57,6 +60,13 @@ test("a life that lost its place takes it back once the other is silent", () => 
   expect(original.failed(refusal(2n, 299))).toBeGreaterThan(0);
   expect(original.failed(refusal(2n, 300))).toBe(0);
   expect(original.number).toBe(3n);
+});
+
+test("a life that says hello seldom is not taken for silent", () => {
+  const original = begin(600_000);
+  original.accepted();
+  expect(original.failed(refusal(2n, 2_399))).toBeGreaterThan(0);
+  expect(original.failed(refusal(2n, 2_400))).toBe(0);
 });
 
 test("a number that nothing is above is left alone, and garbled ones are not believed", () => {

@@ -21,8 +21,16 @@ export interface Incarnation {
   failed(error: unknown): number;
 }
 
-/** A hello says it at least every half minute, so that a life that is silent for this long is over. */
-const SILENT_SECONDS = 300n;
+export interface IncarnationDeps {
+  stateDir: string;
+  /** How often a life says hello; a clone has the same setting. */
+  reconcileEveryMs: number;
+  log: Log;
+}
+
+/** A life is over when it was silent for this long, and for so many of its hellos. */
+const SILENT_MS = 300_000;
+const MISSED_HELLOS = 4;
 const LOST = { initialMs: 5_000, maxMs: 60_000 };
 /** What an int64 holds. */
 const HIGHEST = 2n ** 63n - 1n;
@@ -35,7 +43,9 @@ const HIGHEST = 2n ** 63n - 1n;
  * the same identity, a clone: it says so, waits, and takes the place back only when the other has
  * gone silent. Otherwise the two would take it from each other for ever.
  */
-export function beginIncarnation(stateDir: string, log: Log): Incarnation {
+export function beginIncarnation(deps: IncarnationDeps): Incarnation {
+  const { stateDir, reconcileEveryMs, log } = deps;
+  const silentMs = Math.max(SILENT_MS, MISSED_HELLOS * reconcileEveryMs);
   const file = join(stateDir, "incarnation");
   const last = /^\d{1,19}\n$/.exec(readIfPresent(file) ?? "")?.[0] ?? "0";
   let number = BigInt(last.trim());
@@ -60,7 +70,7 @@ export function beginIncarnation(stateDir: string, log: Log): Incarnation {
       const other = supersededBy(error);
       if (!other) return 0;
       const fields = { incarnation: `${number}`, known: `${other.number}` };
-      const isOver = !isAccepted || other.silentSeconds >= SILENT_SECONDS;
+      const isOver = !isAccepted || other.silentMs >= silentMs;
       if (isOver && other.number < HIGHEST) {
         log.warn("the rotation service knows a later life of this VM: going on above it", fields);
         goAbove(other.number);
@@ -72,10 +82,10 @@ export function beginIncarnation(stateDir: string, log: Log): Incarnation {
   };
 }
 
-function supersededBy(error: unknown): { number: bigint; silentSeconds: bigint } | undefined {
+function supersededBy(error: unknown): { number: bigint; silentMs: number } | undefined {
   if (!isAppError(error)) return undefined;
   if (error.reason !== ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED) return undefined;
   const { incarnation_number: number = "", silent_seconds: silent = "" } = error.metadata;
   if (!/^\d{1,19}$/.test(number)) return undefined;
-  return { number: BigInt(number), silentSeconds: /^\d+$/.test(silent) ? BigInt(silent) : 0n };
+  return { number: BigInt(number), silentMs: /^\d+$/.test(silent) ? Number(silent) * 1000 : 0 };
 }

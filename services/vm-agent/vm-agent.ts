@@ -85,7 +85,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     },
     scope.signal,
   );
-  const incarnation = beginIncarnation(config.stateDir, log);
+  const incarnation = beginIncarnation({ ...config, log });
   const catalog = withCredentials(channels.catalog, identity.credentials());
   const rotation = withCredentials(channels.rotation, identity.credentials());
   const envFiles = createEnvFiles({ agentsDirectory, uid });
