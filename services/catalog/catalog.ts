@@ -2,6 +2,7 @@ import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { createRefusals } from "../../lib/audit/refusals";
@@ -24,6 +25,7 @@ import { createDeliverAhead } from "./rpc/deliver-ahead";
 import { createDeliveryService } from "./rpc/delivery-service";
 import { createEnvironmentService } from "./rpc/environment-service";
 import { createSecretService } from "./rpc/secret-service";
+import { createUserService } from "./rpc/user-service";
 import { createVmService } from "./rpc/vm-service";
 import { createWorkspaceService } from "./rpc/workspace-service";
 import { createSecrets } from "./secrets/secrets";
@@ -31,7 +33,9 @@ import { createPostgresExpiryStore } from "./store/postgres-expiry-store";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
 import { createPostgresReleaseStore } from "./store/postgres-release-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
+import { createPostgresUserStore } from "./store/postgres-user-store";
 import { createPostgresWorkspaceStore } from "./store/postgres-workspace-store";
+import { createUsers } from "./users/users";
 import { createPostgresVmStore } from "./vms/postgres-vm-store";
 import { createVmMacs } from "./vms/vm-macs";
 import { watchReadiness } from "./watch-readiness";
@@ -91,12 +95,14 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const { takeSnapshots, storeSpawnSecrets, opener, values } = environments;
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values, clock });
   const workspaces = createWorkspaces(createPostgresWorkspaceStore(pool));
+  const users = createUsers(createPostgresUserStore(pool));
   const releases = createPostgresReleaseStore(pool);
 
   const delivery = { store: vms, environments: opener, sessions };
   const deliverAhead = createDeliverAhead(delivery);
 
   server.add(SecretServiceService, createSecretService(secrets));
+  server.add(UserServiceService, createUserService({ users, secrets }));
   server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
   server.add(
     EnvironmentServiceService,

@@ -2,6 +2,7 @@ import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import type { Clock } from "../../lib/clock";
@@ -37,6 +38,7 @@ import { createTestDatabase, type TestDatabase } from "./postgres";
 
 export interface CatalogClients {
   secrets: ClientOf<typeof SecretServiceService>;
+  users: ClientOf<typeof UserServiceService>;
   workspaces: ClientOf<typeof WorkspaceServiceService>;
   environments: ClientOf<typeof EnvironmentServiceService>;
   vms: ClientOf<typeof VmServiceService>;
@@ -137,6 +139,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
       const authenticated = credentials ? withCredentials(channel, credentials) : channel;
       return {
         secrets: createClient(SecretServiceService, authenticated),
+        users: createClient(UserServiceService, authenticated),
         workspaces: createClient(WorkspaceServiceService, authenticated),
         environments: createClient(EnvironmentServiceService, authenticated),
         vms: createClient(VmServiceService, authenticated),

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { Client } from "pg";
 import { SecretDelivery, SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { type Agent, AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
@@ -19,6 +20,7 @@ import { eventually } from "./eventually";
 
 export interface StackClients {
   secrets: ClientOf<typeof SecretServiceService>;
+  users: ClientOf<typeof UserServiceService>;
   workspaces: ClientOf<typeof WorkspaceServiceService>;
   vms: ClientOf<typeof VmServiceService>;
   agents: ClientOf<typeof AgentServiceService>;
@@ -167,6 +169,7 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
 function createClients(catalog: Channel, rotation: Channel): StackClients {
   return {
     secrets: createClient(SecretServiceService, catalog),
+    users: createClient(UserServiceService, catalog),
     workspaces: createClient(WorkspaceServiceService, catalog),
     vms: createClient(VmServiceService, catalog),
     agents: createClient(AgentServiceService, rotation),

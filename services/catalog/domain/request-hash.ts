@@ -7,9 +7,9 @@ import type { SecretWrite } from "./secret";
  * lets nobody guess a weak value.
  */
 export function bodyHashOf(key: DataKey, write: Omit<SecretWrite, "requestId">): Buffer {
-  const { name, value, description, expectedVersion, delivery } = write;
+  const { owner, name, value, description, expectedVersion, delivery } = write;
   return macOf(key.subkey("request-hash"), [
-    "set-secret",
+    ...(owner === "" ? ["set-secret"] : ["set-user-secret", owner]),
     name,
     ...optional(description),
     ...optional(expectedVersion?.toString()),

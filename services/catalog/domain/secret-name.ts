@@ -5,10 +5,11 @@ import { changesProgramStart } from "./program-start-names";
 const NAME = /^[A-Z][A-Z0-9_]*$/;
 const MAX_NAME_BYTES = 255;
 const INTERNAL_PREFIX = "MURMUR_";
-const PROFILE_NAME = "GH_TOKEN";
+/** Filled by the developer's profile, which names one of the developer's secrets for it. */
+export const PROFILE_NAME = "GH_TOKEN";
 
 /** Tenant secrets may not be called GH_TOKEN: that one comes from the developer's profile. */
-export type SecretScope = "tenant" | "spawn";
+export type SecretScope = "tenant" | "user" | "spawn";
 
 /** Whether a secret can have this name at all: others need not be looked for. */
 export function isSecretName(name: string): boolean {
@@ -33,10 +34,11 @@ export function programStartFault(name: string): string | undefined {
 }
 
 /** What is wrong with deleting a name. */
-export function deleteNameFault(name: string): string | undefined {
-  if (name === PROFILE_NAME || (NAME.test(name) && name.startsWith(INTERNAL_PREFIX)))
+export function deleteNameFault(name: string, scope: SecretScope = "tenant"): string | undefined {
+  const isProfiles = scope === "tenant" && name === PROFILE_NAME;
+  if (isProfiles || (NAME.test(name) && name.startsWith(INTERNAL_PREFIX)))
     return `secret name ${quoted(name)} is reserved and cannot be deleted`;
-  return nameFault(name, "tenant");
+  return nameFault(name, scope);
 }
 
 /** The name of the environment variable that a secret fills. */

@@ -6,6 +6,7 @@ import { deleteNameFault, isSecretName } from "./secret-name";
 const write = (fields: Partial<Omit<SecretWrite, "value">> & { value?: string | Buffer } = {}) => {
   const { value = "v", ...rest } = fields;
   return {
+    owner: "",
     name: "A",
     description: undefined,
     expectedVersion: undefined,

@@ -11,9 +11,18 @@ const MAX_REQUEST_ID_BYTES = 128;
 /** How a secret reaches an agent. */
 export type Delivery = "environment" | "file";
 
-/** What is kept and shown about a secret. */
-export interface Secret {
+/** The owner of tenant secrets. */
+export const TENANT = "";
+
+/** Which secret of a tenant. */
+export interface SecretPath {
+  /** TENANT, or the developer whose it is, `provider/username`. */
+  owner: string;
   name: string;
+}
+
+/** What is kept and shown about a secret. */
+export interface Secret extends SecretPath {
   version: bigint;
   description: string | undefined;
   delivery: Delivery;
@@ -32,8 +41,7 @@ export interface SecretHistoryEntry {
 }
 
 /** A new value for a name, as a caller asks for it. */
-export interface SecretWrite {
-  name: string;
+export interface SecretWrite extends SecretPath {
   value: Sensitive<Buffer>;
   /** Undefined keeps the description, empty clears it. */
   description: string | undefined;
@@ -52,7 +60,7 @@ export interface SecretWrite {
 export function secretWriteFaults(write: SecretWrite): FieldViolation[] {
   const { name, value, description, delivery, expectedVersion } = write;
   return compact([
-    ["name", nameFault(name, "tenant")],
+    ["name", nameFault(name, scopeOf(write))],
     ["plaintext_value", valueFaults(value)[0]],
     ["description", descriptionFault(description)],
     ["name", programStartFault(name)],
@@ -61,6 +69,16 @@ export function secretWriteFaults(write: SecretWrite): FieldViolation[] {
     ["delivery", deliveryFault(name, delivery)],
     ["request_id", requestIdFault(write.requestId)],
   ]);
+}
+
+/** Whose secrets a path is among. */
+export function scopeOf({ owner }: SecretPath): "tenant" | "user" {
+  return owner === TENANT ? "tenant" : "user";
+}
+
+/** A secret as messages name it: `NAME`, or `provider/username/NAME`. */
+export function pathText({ owner, name }: SecretPath): string {
+  return owner === TENANT ? name : `${owner}/${name}`;
 }
 
 /** Everything that is wrong with one named value given at spawn; `path` leads to it. */

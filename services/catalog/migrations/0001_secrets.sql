@@ -23,9 +23,11 @@ create table data_keys (
 );
 create unique index data_keys_current on data_keys (tenant_id) where is_current;
 
--- Tenant secrets as they are now. A deleted one keeps its row, so that version numbers go on.
+-- Secrets as they are now: the tenant's (owner ''), and developers' own (owner `provider/username`).
+-- A deleted one keeps its row, so that version numbers go on.
 create table secrets (
   tenant_id            text collate "C" not null,
+  owner                text collate "C" not null,
   name                 text collate "C" not null,
   version              bigint not null,
   -- The current version's row; null when deleted.
@@ -39,19 +41,20 @@ create table secrets (
   created_at           timestamptz not null,
   updated_at           timestamptz not null,
   updated_by           text not null,
-  primary key (tenant_id, name)
+  primary key (tenant_id, owner, name)
 ) with (fillfactor = 80);
--- A file-delivered NAME fills the variable NAME_FILE, which no other secret may then fill.
+-- A file-delivered NAME fills the variable NAME_FILE, which no other secret of its owner may then fill.
 create unique index secrets_variable
-  on secrets (tenant_id, (case when as_file then name || '_FILE' else name end))
+  on secrets (tenant_id, owner, (case when as_file then name || '_FILE' else name end))
   where not is_deleted;
 
 -- Every version of every secret, immutable. `id` is made before the value is sealed, as it is part
--- of the associated data. Kinds: tenant (owner ''), spawn (owner: the agent's id).
+-- of the associated data. Kinds: tenant (owner ''), user (owner: the developer), spawn (owner: the
+-- agent's id).
 create table secret_versions (
   tenant_id   text collate "C" not null,
   id          uuid not null,
-  kind        text not null check (kind in ('tenant', 'spawn')),
+  kind        text not null check (kind in ('tenant', 'user', 'spawn')),
   owner       text collate "C" not null,
   name        text collate "C" not null,
   version     bigint not null,
@@ -67,6 +70,20 @@ create table secret_versions (
 );
 -- Values are sealed: compressing them costs time and gains nothing.
 alter table secret_versions alter column sealed set storage external;
+
+-- Developers' profiles.
+create table users (
+  tenant_id           text collate "C" not null,
+  -- `provider/username`.
+  name                text collate "C" not null,
+  -- Which of the developer's secrets becomes GH_TOKEN; null: none.
+  github_token_secret text collate "C",
+  revision            bigint not null,
+  created_at          timestamptz not null,
+  updated_at          timestamptz not null,
+  updated_by          text not null,
+  primary key (tenant_id, name)
+);
 
 create table workspaces (
   tenant_id   text collate "C" not null,

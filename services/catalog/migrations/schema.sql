@@ -141,13 +141,14 @@ create table catalog.secret_versions (
   as_file boolean not null,
   written_at timestamp with time zone not null,
   written_by text not null,
-  constraint secret_versions_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'spawn'::text]))),
+  constraint secret_versions_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'user'::text, 'spawn'::text]))),
   constraint secret_versions_pkey PRIMARY KEY (tenant_id, id),
   constraint secret_versions_tenant_id_kind_owner_name_version_key UNIQUE (tenant_id, kind, owner, name, version)
 );
 
 create table catalog.secrets (
   tenant_id text collate "C" not null,
+  owner text collate "C" not null,
   name text collate "C" not null,
   version bigint not null,
   version_id uuid,
@@ -159,13 +160,24 @@ create table catalog.secrets (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   updated_by text not null,
-  constraint secrets_pkey PRIMARY KEY (tenant_id, name)
+  constraint secrets_pkey PRIMARY KEY (tenant_id, owner, name)
 );
-CREATE UNIQUE INDEX secrets_variable ON catalog.secrets USING btree (tenant_id, (
+CREATE UNIQUE INDEX secrets_variable ON catalog.secrets USING btree (tenant_id, owner, (
 CASE
     WHEN as_file THEN (name || '_FILE'::text)
     ELSE name
 END)) WHERE (NOT is_deleted);
+
+create table catalog.users (
+  tenant_id text collate "C" not null,
+  name text collate "C" not null,
+  github_token_secret text collate "C",
+  revision bigint not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  updated_by text not null,
+  constraint users_pkey PRIMARY KEY (tenant_id, name)
+);
 
 create table catalog.vm_removals (
   id smallint default 1 not null,

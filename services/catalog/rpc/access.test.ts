@@ -46,6 +46,12 @@ const MEMBER = [
   "SecretService/GetSecret",
   "SecretService/ListSecretVersions",
   "SecretService/ListSecrets",
+  ...["SetUser", "GetUser", "ListUsers", "DeleteUser", "SetUserSecret", "GetUserSecret"].map(
+    (rpc) => `UserService/${rpc}`,
+  ),
+  "UserService/ListUserSecrets",
+  "UserService/DeleteUserSecret",
+  "UserService/ListUserSecretVersions",
   "VmService/ListVms",
   "WorkspaceService/GetWorkspace",
   "WorkspaceService/ListWorkspaces",

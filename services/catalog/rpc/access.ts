@@ -2,6 +2,7 @@ import type { AccessTable } from "../../../lib/grpc/access";
 import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../../gen/murmur/catalog/v1/secrets";
+import { UserServiceService } from "../../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
 
@@ -14,6 +15,17 @@ export const CATALOG_ACCESS: AccessTable = {
   [SecretServiceService.listSecrets.path]: { developer: "member" },
   [SecretServiceService.deleteSecret.path]: { developer: "admin" },
   [SecretServiceService.listSecretVersions.path]: { developer: "member" },
+
+  // Members are let in for what is their own: `callerAbout` looks at the name in the request.
+  [UserServiceService.setUser.path]: { developer: "member" },
+  [UserServiceService.getUser.path]: { developer: "member" },
+  [UserServiceService.listUsers.path]: { developer: "member" },
+  [UserServiceService.deleteUser.path]: { developer: "member" },
+  [UserServiceService.setUserSecret.path]: { developer: "member" },
+  [UserServiceService.getUserSecret.path]: { developer: "member" },
+  [UserServiceService.listUserSecrets.path]: { developer: "member" },
+  [UserServiceService.deleteUserSecret.path]: { developer: "member" },
+  [UserServiceService.listUserSecretVersions.path]: { developer: "member" },
 
   [WorkspaceServiceService.setWorkspace.path]: { developer: "admin" },
   [WorkspaceServiceService.getWorkspace.path]: { developer: "member", services: [ROTATION] },

@@ -4,6 +4,7 @@ import type {
 } from "../../../gen/murmur/catalog/v1/secrets";
 import type { UnaryHandler } from "../../../lib/grpc/context";
 import { callerOf } from "../audit";
+import { TENANT } from "../domain/secret";
 import type { Secrets } from "../secrets/secrets";
 
 /** Ends a secret for future snapshots. */
@@ -11,7 +12,7 @@ export function deleteSecret(
   secrets: Secrets,
 ): UnaryHandler<DeleteSecretRequest, DeleteSecretResponse> {
   return async ({ name, expectedVersion }, context) => {
-    await secrets.delete(callerOf(context), name, expectedVersion);
+    await secrets.delete(callerOf(context), { owner: TENANT, name }, expectedVersion);
     return {};
   };
 }

@@ -4,7 +4,9 @@ import type {
 } from "../../../gen/murmur/catalog/v1/secrets";
 import type { UnaryHandler } from "../../../lib/grpc/context";
 import { callerOf } from "../audit";
+import { TENANT } from "../domain/secret";
 import type { Secrets } from "../secrets/secrets";
+import { toVersionMessage } from "./secret-message";
 
 /** Lists the versions of a secret, newest first. */
 export function listSecretVersions(
@@ -12,12 +14,8 @@ export function listSecretVersions(
 ): UnaryHandler<ListSecretVersionsRequest, ListSecretVersionsResponse> {
   return async (request, context) => {
     const { tenantId } = callerOf(context);
-    const { items, nextPageToken } = await secrets.history(tenantId, request.name, request);
-    const versions = items.map(({ isDeletion, isCurrent, ...entry }) => ({
-      ...entry,
-      deleted: isDeletion,
-      current: isCurrent,
-    }));
-    return { versions, nextPageToken };
+    const path = { owner: TENANT, name: request.name };
+    const { items, nextPageToken } = await secrets.history(tenantId, path, request);
+    return { versions: items.map(toVersionMessage), nextPageToken };
   };
 }

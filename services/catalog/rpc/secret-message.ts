@@ -1,13 +1,20 @@
 import {
   SecretDelivery,
   type Secret as SecretMessage,
+  type SecretVersion,
 } from "../../../gen/murmur/catalog/v1/secrets";
-import type { Delivery, Secret, SecretWrite } from "../domain/secret";
+import type { Delivery, Secret, SecretHistoryEntry, SecretWrite } from "../domain/secret";
 
 /** A secret as callers see it. */
 export function toSecretMessage(secret: Secret): SecretMessage {
-  const { delivery, ...rest } = secret;
+  const { delivery, owner: _owner, ...rest } = secret;
   return { ...rest, delivery: DELIVERIES[delivery] };
+}
+
+/** One entry of a history as callers see it. */
+export function toVersionMessage(entry: SecretHistoryEntry): SecretVersion {
+  const { isDeletion, isCurrent, ...rest } = entry;
+  return { ...rest, deleted: isDeletion, current: isCurrent };
 }
 
 /** What a caller asked for; a number from a newer contract is `unknown`. */

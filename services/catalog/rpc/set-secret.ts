@@ -2,6 +2,7 @@ import type { SetSecretRequest, SetSecretResponse } from "../../../gen/murmur/ca
 import type { UnaryHandler } from "../../../lib/grpc/context";
 import { sensitive } from "../../../lib/sensitive";
 import { callerOf } from "../audit";
+import { TENANT } from "../domain/secret";
 import type { Secrets } from "../secrets/secrets";
 import { fromDelivery, toSecretMessage } from "./secret-message";
 
@@ -9,6 +10,7 @@ import { fromDelivery, toSecretMessage } from "./secret-message";
 export function setSecret(secrets: Secrets): UnaryHandler<SetSecretRequest, SetSecretResponse> {
   return async (request, context) => {
     const secret = await secrets.set(callerOf(context), {
+      owner: TENANT,
       name: request.name,
       value: sensitive(request.plaintextValue),
       description: request.description,

@@ -191,9 +191,9 @@ describe("SnapshotEnvironments refuses", () => {
 
   it("more than 1,000 names", async () => {
     await catalog.database.pool.query(
-      `insert into catalog.secrets (tenant_id, name, version, version_id, size_bytes, as_file,
-         created_at, updated_at, updated_by)
-       select $1, 'N' || n, 1, gen_random_uuid(), 1, false, now(), now(), 'x'
+      `insert into catalog.secrets (tenant_id, owner, name, version, version_id, size_bytes,
+         as_file, created_at, updated_at, updated_by)
+       select $1, '', 'N' || n, 1, gen_random_uuid(), 1, false, now(), now(), 'x'
        from generate_series(1, 1001) n`,
       [acme.id],
     );

@@ -1,20 +1,26 @@
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { AppError, conflict, notFound } from "../../../lib/errors";
 import { quoted } from "../../../lib/quoted";
-import { environmentFault } from "../domain/secret";
+import { environmentFault, pathText, type SecretPath } from "../domain/secret";
 
-export function secretNotFound(name: string): AppError {
+const MAX_METADATA = 255;
+
+export function secretNotFound(path: SecretPath): AppError {
+  const name = pathText(path);
   const message = `secret ${quoted(name)} not found`;
-  return notFound(ErrorReason.ERROR_REASON_SECRET_NOT_FOUND, message, { name: name.slice(0, 255) });
+  return notFound(ErrorReason.ERROR_REASON_SECRET_NOT_FOUND, message, {
+    name: name.slice(0, MAX_METADATA),
+  });
 }
 
 /** `version` is the one that stands, 0 when there is none. */
-export function versionConflict(name: string, version: bigint): AppError {
+export function versionConflict(path: SecretPath, version: bigint): AppError {
+  const name = pathText(path);
   const is = version === 0n ? "does not exist" : `is at version ${version}`;
   return conflict(
     ErrorReason.ERROR_REASON_SECRET_VERSION_CONFLICT,
     `secret ${quoted(name)} ${is}, not at the expected version`,
-    { name, version: String(version) },
+    { name: name.slice(0, MAX_METADATA), version: String(version) },
   );
 }
 

@@ -9,10 +9,13 @@ import { bodyHashOf } from "../domain/request-hash";
 import {
   countFault,
   isEnvironmentValue,
+  pathText,
+  scopeOf,
   secretWriteFaults,
   sizeOf,
   type Secret,
   type SecretHistoryEntry,
+  type SecretPath,
   type SecretWrite,
 } from "../domain/secret";
 import { deleteNameFault, isSecretName } from "../domain/secret-name";
@@ -33,13 +36,19 @@ export interface PageRequest {
   pageToken: string;
 }
 
-/** What can be done with tenant secrets. No answer holds a value. */
+/**
+ * What can be done with secrets of the tenant and of developers. Who may is decided before. No answer
+ * holds a value.
+ */
 export interface Secrets {
   set(caller: Caller, write: SecretWrite): Promise<Secret>;
-  get(tenantId: string, name: string): Promise<Secret>;
-  list(tenantId: string, page: PageRequest): Promise<Page<Secret>>;
-  delete(caller: Caller, name: string, expectedVersion?: bigint): Promise<void>;
-  history(tenantId: string, name: string, page: PageRequest): Promise<Page<SecretHistoryEntry>>;
+  get(tenantId: string, path: SecretPath): Promise<Secret>;
+  /** Those of one owner. */
+  list(tenantId: string, owner: string, page: PageRequest): Promise<Page<Secret>>;
+  /** Those of all developers. */
+  listOfUsers(tenantId: string, page: PageRequest): Promise<Page<Secret>>;
+  delete(caller: Caller, path: SecretPath, expectedVersion?: bigint): Promise<void>;
+  history(tenantId: string, path: SecretPath, page: PageRequest): Promise<Page<SecretHistoryEntry>>;
 }
 
 export interface SecretsDeps {
@@ -50,37 +59,44 @@ export interface SecretsDeps {
   clock?: Clock;
 }
 
-/** Tenant secrets over a store and the tenants' data keys. */
+/** Secrets over a store and the tenants' data keys. */
 export function createSecrets(deps: SecretsDeps): Secrets {
   const { store } = deps;
   return {
     set: (caller, write) => setSecret(deps, caller, write),
-    async get(tenantId, name) {
-      const secret = isSecretName(name) ? await store.find(tenantId, name) : undefined;
-      if (!secret) throw secretNotFound(name);
+    async get(tenantId, path) {
+      const secret = isSecretName(path.name) ? await store.find(tenantId, path) : undefined;
+      if (!secret) throw secretNotFound(path);
       return secret;
     },
-    async list(tenantId, page) {
-      const query = readPage("secrets", page);
-      return toPage("secrets", await store.list(tenantId, query), query, ({ name }) => name);
+    async list(tenantId, owner, page) {
+      const list = `secrets${owner && ` of ${owner}`}`;
+      const query = readPage(list, page);
+      return toPage(list, await store.list(tenantId, owner, query), query, ({ name }) => name);
     },
-    async delete(caller, name, expectedVersion) {
-      const fault = deleteNameFault(name);
+    async listOfUsers(tenantId, page) {
+      const { after, limit } = readPage("secrets of developers", page);
+      const found = await store.listOfUsers(tenantId, { limit, after: parsePath(after) });
+      return toPage("secrets of developers", found, { after, limit }, pathText);
+    },
+    async delete(caller, path, expectedVersion) {
+      const fault = deleteNameFault(path.name, scopeOf(path));
       if (fault !== undefined) throw invalid("name", fault);
       const count = countFault("expected_version", expectedVersion);
       if (count !== undefined) throw invalid("expected_version", count);
-      const outcome = await store.delete(caller, name, expectedVersion);
-      if (outcome.kind === "not-found") throw secretNotFound(name);
-      if (outcome.kind === "version-conflict") throw versionConflict(name, outcome.version);
+      const outcome = await store.delete(caller, path, expectedVersion);
+      if (outcome.kind === "not-found") throw secretNotFound(path);
+      if (outcome.kind === "version-conflict") throw versionConflict(path, outcome.version);
     },
-    async history(tenantId, name, page) {
-      const query = readPage(`versions of ${name}`, page);
+    async history(tenantId, path, page) {
+      const list = `versions of ${pathText(path)}`;
+      const query = readPage(list, page);
       const before = query.after === undefined ? undefined : parseVersion(query.after);
-      const entries = isSecretName(name)
-        ? await store.history(tenantId, name, { limit: query.limit, before })
+      const entries = isSecretName(path.name)
+        ? await store.history(tenantId, path, { limit: query.limit, before })
         : [];
-      if (entries.length === 0 && before === undefined) throw secretNotFound(name);
-      return toPage(`versions of ${name}`, entries, query, ({ version }) => String(version));
+      if (entries.length === 0 && before === undefined) throw secretNotFound(path);
+      return toPage(list, entries, query, ({ version }) => String(version));
     },
   };
 }
@@ -106,11 +122,12 @@ function sealWrite(
   key: DataKey,
   write: SecretWrite,
 ): Omit<SealedWrite, "needsFile"> {
-  const { name, value, description, delivery, expectedVersion, requestId } = write;
+  const { owner, name, value, description, delivery, expectedVersion, requestId } = write;
   const versionId = uuidV7(clock.now());
-  const sealed = seal(key.key, { tenantId, kind: "tenant", id: versionId, owner: "", name }, value);
+  const kind = scopeOf(write);
+  const sealed = seal(key.key, { tenantId, kind, id: versionId, owner, name }, value);
   return {
-    name,
+    ...{ owner, name },
     versionId,
     dataKeyId: key.id,
     sealed,
@@ -137,12 +154,20 @@ async function toSecret(
       throw requestIdReused(write.requestId);
     }
     case "version-conflict":
-      throw versionConflict(write.name, outcome.version);
+      throw versionConflict(write, outcome.version);
     case "needs-file":
       throw notForEnvironment(write.name);
     case "variable-taken":
       throw variableTaken(write);
   }
+}
+
+/** What `pathText` wrote of a developer's secret. */
+function parsePath(text: string | undefined): SecretPath | undefined {
+  if (text === undefined) return undefined;
+  const [, owner, name] = /^([^/]+\/[^/]+)\/([^/]+)$/.exec(text) ?? [];
+  if (owner === undefined || name === undefined) throw garbledPageToken();
+  return { owner, name };
 }
 
 function parseVersion(text: string): bigint {

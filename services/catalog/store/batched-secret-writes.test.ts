@@ -20,6 +20,7 @@ const caller = (tenantId: string, id = "github/alice"): Caller => ({
   peer: "here",
 });
 const write = (name: string, fields: Partial<SealedWrite> = {}): SealedWrite => ({
+  owner: "",
   name,
   versionId: uuidV7(new Date()),
   dataKeyId: randomUUID(),
@@ -87,7 +88,7 @@ describe("writes that come at the same time", () => {
       store.write(who, write("C", { asFile: false })),
       store.write(who, write("D", { description: "", asFile: true })),
     ]);
-    const list = await store.list(who.tenantId, { after: undefined, limit: 10 });
+    const list = await store.list(who.tenantId, "", { after: undefined, limit: 10 });
     expect(list.map(({ name, description, delivery }) => [name, description, delivery])).toEqual([
       ["A", "old", "file"],
       ["B", "new", "file"],
@@ -128,7 +129,7 @@ describe("writes that come at the same time", () => {
       ["A", "B"].map((name) => store.write(who, write(name, { request }))),
     );
     expect(outcomes.map(({ kind }) => kind).sort()).toEqual(["repeated", "written"]);
-    expect(await store.list(who.tenantId, { after: undefined, limit: 10 })).toHaveLength(1);
+    expect(await store.list(who.tenantId, "", { after: undefined, limit: 10 })).toHaveLength(1);
   });
 
   it("all fail when PostgreSQL is away, and none is tried again behind their backs", async () => {
@@ -153,7 +154,7 @@ describe("writes that come at the same time", () => {
           ),
         ),
       );
-    const list = await stores[0]!.list(who.tenantId, { after: undefined, limit: 300 });
+    const list = await stores[0]!.list(who.tenantId, "", { after: undefined, limit: 300 });
     expect(list.every(({ version }) => version === 20n)).toBe(true);
     expect(replicas.flatMap(({ errors }) => errors)).toEqual([]);
   });

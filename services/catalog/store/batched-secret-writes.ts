@@ -102,7 +102,7 @@ async function inRounds(
     const round = new Map<string, CallersWrite>();
     const later: CallersWrite[] = [];
     for (const one of rest) {
-      const secret = `${one.caller.tenantId}\0${one.write.name}`;
+      const secret = `${one.caller.tenantId}\0${one.write.owner}\0${one.write.name}`;
       if (round.has(secret)) later.push(one);
       else round.set(secret, one);
     }
@@ -133,5 +133,6 @@ function toArrays(writes: readonly CallersWrite[]): unknown[] {
     of(({ write }) => write.description ?? null),
     of(({ write }) => write.request?.id ?? null),
     of(({ write }) => write.request?.bodyHash ?? null),
+    of(({ write }) => write.owner),
   ];
 }

@@ -1,6 +1,7 @@
 import type { Db } from "../../../lib/postgres/db";
 import { isUniqueViolation } from "../../../lib/postgres/errors";
 import type { Caller } from "../audit";
+import { scopeOf, type SecretPath } from "../domain/secret";
 import type { DeleteOutcome, SealedWrite, SecretStore, WriteOutcome } from "./secret-store";
 import { createBatchedWrites } from "./batched-secret-writes";
 import { SECRET_COLUMNS, secretFromRow, type SecretRow } from "./secret-row";
@@ -26,32 +27,39 @@ interface StateRow {
   as_file: boolean;
 }
 
-const SET_SECRET = "SetSecret";
-
 /** SecretStore in PostgreSQL. */
 export function createPostgresSecretStore(db: Db): SecretStore {
   return {
     write: createBatchedWrites(db, (caller, write) => writeSecret(db, caller, write)),
-    delete: (caller, name, expectedVersion) => deleteSecret(db, caller, name, expectedVersion),
-    async find(tenantId, name) {
+    delete: (caller, path, expectedVersion) => deleteSecret(db, caller, path, expectedVersion),
+    async find(tenantId, { owner, name }) {
       const { rows } = await db.query<SecretRow>(
         `select ${SECRET_COLUMNS} from catalog.secrets
-         where tenant_id = $1 and name = $2 and not is_deleted`,
-        [tenantId, name],
+         where tenant_id = $1 and owner = $2 and name = $3 and not is_deleted`,
+        [tenantId, owner, name],
         { name: "find-secret" },
       );
       return rows[0] && secretFromRow(rows[0]);
     },
-    async list(tenantId, { after, limit }) {
+    async list(tenantId, owner, { after, limit }) {
       const { rows } = await db.query<SecretRow>(
         `select ${SECRET_COLUMNS} from catalog.secrets
-         where tenant_id = $1 and name > $2 and not is_deleted
+         where tenant_id = $1 and owner = $4 and name > $2 and not is_deleted
          order by name limit $3`,
-        [tenantId, after ?? "", limit + 1],
+        [tenantId, after ?? "", limit + 1, owner],
       );
       return rows.map(secretFromRow);
     },
-    async history(tenantId, name, { before, limit }) {
+    async listOfUsers(tenantId, { after, limit }) {
+      const { rows } = await db.query<SecretRow>(
+        `select ${SECRET_COLUMNS} from catalog.secrets
+         where tenant_id = $1 and owner > '' and (owner, name) > ($2, $3) and not is_deleted
+         order by owner, name limit $4`,
+        [tenantId, after?.owner ?? "", after?.name ?? "", limit + 1],
+      );
+      return rows.map(secretFromRow);
+    },
+    async history(tenantId, { owner, name }, { before, limit }) {
       const { rows } = await db.query<{
         version: bigint;
         written_at: Date;
@@ -62,11 +70,12 @@ export function createPostgresSecretStore(db: Db): SecretStore {
         `select v.version, v.written_at, v.written_by, v.sealed is null as is_deletion,
            v.id is not distinct from s.version_id as is_current
          from catalog.secret_versions v
-         join catalog.secrets s on s.tenant_id = v.tenant_id and s.name = v.name
-         where v.tenant_id = $1 and v.kind = 'tenant' and v.owner = '' and v.name = $2
+         join catalog.secrets s
+           on s.tenant_id = v.tenant_id and s.owner = v.owner and s.name = v.name
+         where v.tenant_id = $1 and v.kind = $5 and v.owner = $6 and v.name = $2
            and ($3::bigint is null or v.version < $3)
          order by v.version desc limit $4`,
-        [tenantId, name, before ?? null, limit + 1],
+        [tenantId, name, before ?? null, limit + 1, scopeOf({ owner, name }), owner],
       );
       return rows.map((row) => ({
         version: row.version,
@@ -96,17 +105,17 @@ async function writeSecret(db: Db, caller: Caller, write: SealedWrite): Promise<
 async function explainRefusal(db: Db, caller: Caller, write: SealedWrite): Promise<WriteOutcome> {
   const { request } = write;
   if (request) {
-    const done = await findRequest(db, caller, request.id);
+    const done = await findRequest(db, caller, write, request.id);
     if (done?.is_live) {
       const { data_key_id: dataKeyId, body_hash: bodyHash, answer } = done;
       return { kind: "repeated", dataKeyId, bodyHash, secret: secretFromRow(fromAnswer(answer)) };
     }
     if (done) {
-      await forgetRequest(db, caller, request.id);
+      await forgetRequest(db, caller, write, request.id);
       return writeSecret(db, caller, write);
     }
   }
-  const state = await findState(db, caller.tenantId, write.name);
+  const state = await findState(db, caller.tenantId, write);
   const version = state && !state.is_deleted ? state.version : 0n;
   const asFile = write.asFile ?? (version > 0n && state?.as_file === true);
   if (write.expectedVersion !== undefined && write.expectedVersion !== version)
@@ -119,44 +128,60 @@ async function explainRefusal(db: Db, caller: Caller, write: SealedWrite): Promi
 async function deleteSecret(
   db: Db,
   caller: Caller,
-  name: string,
+  path: SecretPath,
   expectedVersion?: bigint,
 ): Promise<DeleteOutcome> {
+  const { owner, name } = path;
   const { rowCount } = await db.query(
     DELETE_SECRET,
-    [caller.tenantId, caller.kind, caller.id, caller.peer, name, expectedVersion ?? null],
+    [caller.tenantId, caller.kind, caller.id, caller.peer, name, expectedVersion ?? null, owner],
     { name: "delete-secret" },
   );
   if (rowCount > 0) return { kind: "deleted" };
-  const state = await findState(db, caller.tenantId, name);
+  const state = await findState(db, caller.tenantId, path);
   if (!state || state.is_deleted) return { kind: "not-found" };
   return { kind: "version-conflict", version: state.version };
 }
 
-async function findState(db: Db, tenantId: string, name: string): Promise<StateRow | undefined> {
+async function findState(
+  db: Db,
+  tenantId: string,
+  { owner, name }: SecretPath,
+): Promise<StateRow | undefined> {
   const { rows } = await db.query<StateRow>(
-    `select version, is_deleted, as_file from catalog.secrets where tenant_id = $1 and name = $2`,
-    [tenantId, name],
+    `select version, is_deleted, as_file from catalog.secrets
+     where tenant_id = $1 and owner = $2 and name = $3`,
+    [tenantId, owner, name],
   );
   return rows[0];
 }
 
-async function findRequest(db: Db, caller: Caller, id: string): Promise<RequestRow | undefined> {
+/** As the statements name it. */
+function methodOf(path: SecretPath): string {
+  return path.owner === "" ? "SetSecret" : "SetUserSecret";
+}
+
+async function findRequest(
+  db: Db,
+  caller: Caller,
+  path: SecretPath,
+  id: string,
+): Promise<RequestRow | undefined> {
   const { rows } = await db.query<RequestRow>(
     `select data_key_id, body_hash, answer, expires_at > clock_timestamp() as is_live
      from catalog.requests
-     where tenant_id = $1 and method = '${SET_SECRET}' and actor = $2 and request_id = $3`,
-    [caller.tenantId, caller.id, id],
+     where tenant_id = $1 and method = $4 and actor = $2 and request_id = $3`,
+    [caller.tenantId, caller.id, id, methodOf(path)],
   );
   return rows[0];
 }
 
-async function forgetRequest(db: Db, caller: Caller, id: string): Promise<void> {
+async function forgetRequest(db: Db, caller: Caller, path: SecretPath, id: string): Promise<void> {
   await db.query(
     `delete from catalog.requests
-     where tenant_id = $1 and method = '${SET_SECRET}' and actor = $2 and request_id = $3
+     where tenant_id = $1 and method = $4 and actor = $2 and request_id = $3
        and expires_at <= clock_timestamp()`,
-    [caller.tenantId, caller.id, id],
+    [caller.tenantId, caller.id, id, methodOf(path)],
   );
 }
 
@@ -167,7 +192,7 @@ function toParams(caller: Caller, write: SealedWrite): unknown[] {
     ...[write.dataKeyId, write.sealed, write.sizeBytes, write.asFile ?? null],
     ...[write.description !== undefined, write.description ?? null],
     ...[write.expectedVersion ?? null, write.needsFile, request?.id ?? null],
-    request?.bodyHash ?? null,
+    ...[request?.bodyHash ?? null, write.owner],
   ];
 }
 

@@ -48,7 +48,7 @@ with written as (
 select written.*, array(
     select ref from unnest(written.secret_refs) as ref
     where not exists (select from catalog.secrets s
-      where s.tenant_id = $1 and s.name = ref and not s.is_deleted)
+      where s.tenant_id = $1 and s.owner = '' and s.name = ref and not s.is_deleted)
     order by ref
   ) as missing_secrets
 from written`;

@@ -2,6 +2,7 @@ import type { Secret } from "../domain/secret";
 
 /** A row of catalog.secrets. */
 export interface SecretRow {
+  owner: string;
   name: string;
   version: bigint;
   description: string | null;
@@ -12,10 +13,11 @@ export interface SecretRow {
 }
 
 export const SECRET_COLUMNS =
-  "name, version, description, as_file, created_at, updated_at, updated_by";
+  "owner, name, version, description, as_file, created_at, updated_at, updated_by";
 
 export function secretFromRow(row: SecretRow): Secret {
   return {
+    owner: row.owner,
     name: row.name,
     version: row.version,
     description: row.description ?? undefined,

@@ -1,10 +1,9 @@
 import type { Caller } from "../audit";
-import type { Secret, SecretHistoryEntry } from "../domain/secret";
+import type { Secret, SecretHistoryEntry, SecretPath } from "../domain/secret";
 import type { PageQuery } from "../../../lib/page";
 
 /** A sealed value on its way to the store. */
-export interface SealedWrite {
-  name: string;
+export interface SealedWrite extends SecretPath {
   versionId: string;
   dataKeyId: string;
   sealed: Buffer;
@@ -33,17 +32,22 @@ export type WriteOutcome =
 export type DeleteOutcome =
   { kind: "deleted" } | { kind: "not-found" } | { kind: "version-conflict"; version: bigint };
 
-/** Tenant secrets and their versions. Each write is one statement with its audit row. */
+/** Tenant and developer secrets and their versions. Each write is one statement with its audit row. */
 export interface SecretStore {
   write(caller: Caller, write: SealedWrite): Promise<WriteOutcome>;
-  delete(caller: Caller, name: string, expectedVersion?: bigint): Promise<DeleteOutcome>;
-  find(tenantId: string, name: string): Promise<Secret | undefined>;
-  /** By name; one row more than the limit when there are more. */
-  list(tenantId: string, query: PageQuery): Promise<Secret[]>;
+  delete(caller: Caller, path: SecretPath, expectedVersion?: bigint): Promise<DeleteOutcome>;
+  find(tenantId: string, path: SecretPath): Promise<Secret | undefined>;
+  /** Those of one owner, by name; one row more than the limit when there are more. */
+  list(tenantId: string, owner: string, query: PageQuery): Promise<Secret[]>;
+  /** Those of all developers, by owner and name, after a path; one row more than the limit. */
+  listOfUsers(
+    tenantId: string,
+    page: { limit: number; after: SecretPath | undefined },
+  ): Promise<Secret[]>;
   /** Newest first, below `before`; empty when the name never existed. */
   history(
     tenantId: string,
-    name: string,
+    path: SecretPath,
     page: { limit: number; before: bigint | undefined },
   ): Promise<SecretHistoryEntry[]>;
 }

@@ -21,10 +21,11 @@ with spaces as materialized (
   select coalesce(bool_or(secret_refs is null), false) as everything from spaces
 ), taken as (
   select s.* from takes, catalog.secrets s
-  where takes.everything and s.tenant_id = $1 and not s.is_deleted
+  where takes.everything and s.tenant_id = $1 and s.owner = '' and not s.is_deleted
   union all
   select s.* from takes, (select distinct unnest(secret_refs) as name from spaces) as refs
-  join catalog.secrets s on s.tenant_id = $1 and s.name = refs.name and not s.is_deleted
+  join catalog.secrets s
+    on s.tenant_id = $1 and s.owner = '' and s.name = refs.name and not s.is_deleted
   where not takes.everything
 )
 select
@@ -57,7 +58,7 @@ where g.tenant_id = $1 and g.agent_id = any($2::uuid[])`;
 export const READ_DEAD_VERSIONS = `
 select v.id from catalog.secret_versions v
 left join catalog.secrets s
-  on s.tenant_id = v.tenant_id and s.name = v.name and v.kind = 'tenant'
+  on s.tenant_id = v.tenant_id and s.owner = v.owner and s.name = v.name and v.kind <> 'spawn'
 where v.tenant_id = $1 and v.id = any($2::uuid[])
   and (v.sealed is null or s.last_deleted_version > v.version)`;
 

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { issueDeveloperToken } from "../../../lib/identity/claims";
+import { isDeveloperName } from "../../../lib/identity/developer-name";
 import { ROLES, type Role } from "../../../lib/identity/principal";
 import { parseSigningKey } from "../../../lib/identity/signing-key";
 import { sensitive } from "../../../lib/sensitive";
 
 const USAGE =
   "usage: issue-token --key-file FILE --tenant TENANT --developer PROVIDER/NAME [--role member|admin|owner] [--ttl 24h]";
-const DEVELOPER = /^[a-z0-9-]+\/[A-Za-z0-9._-]+$/;
 const TTL = /^(\d{1,6})(m|h|d)$/;
 const UNIT_SECONDS = { m: 60, h: 3_600, d: 86_400 } as const;
 const MAX_TTL_SECONDS = 90 * 86_400;
@@ -29,7 +29,7 @@ export async function issueToken(args: string[]): Promise<string> {
   });
   const { "key-file": keyFile, tenant, developer } = values;
   if (!keyFile || !tenant || !developer) throw new Error(USAGE);
-  if (!DEVELOPER.test(developer)) throw new Error("--developer must be PROVIDER/NAME");
+  if (!isDeveloperName(developer)) throw new Error("--developer must be PROVIDER/NAME");
   const key = parseSigningKey(sensitive(readFileSync(keyFile, "utf8")));
   return issueDeveloperToken(key, {
     tenantId: tenant,

@@ -67,6 +67,10 @@ export enum ErrorReason {
    * before its first environment was made. Metadata: `agent_id`.
    */
   ERROR_REASON_SPAWN_SECRETS_GONE = 33,
+  /** ERROR_REASON_USER_NOT_FOUND - No profile of that developer. Metadata: `user`. */
+  ERROR_REASON_USER_NOT_FOUND = 34,
+  /** ERROR_REASON_USER_CONFLICT - The profile is at another revision than the caller expected. Metadata: `user`. */
+  ERROR_REASON_USER_CONFLICT = 35,
   /** ERROR_REASON_AGENT_NOT_FOUND - No agent of that slug. Metadata: `slug`, `workspace`. */
   ERROR_REASON_AGENT_NOT_FOUND = 40,
   /** ERROR_REASON_AGENT_EXISTS - A living agent of the same parent has this slug. Metadata: `slug`. */
@@ -172,6 +176,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 33:
     case "ERROR_REASON_SPAWN_SECRETS_GONE":
       return ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE;
+    case 34:
+    case "ERROR_REASON_USER_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_USER_NOT_FOUND;
+    case 35:
+    case "ERROR_REASON_USER_CONFLICT":
+      return ErrorReason.ERROR_REASON_USER_CONFLICT;
     case 40:
     case "ERROR_REASON_AGENT_NOT_FOUND":
       return ErrorReason.ERROR_REASON_AGENT_NOT_FOUND;
@@ -264,6 +274,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_VALUE_NOT_ENVIRONMENT";
     case ErrorReason.ERROR_REASON_SPAWN_SECRETS_GONE:
       return "ERROR_REASON_SPAWN_SECRETS_GONE";
+    case ErrorReason.ERROR_REASON_USER_NOT_FOUND:
+      return "ERROR_REASON_USER_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_USER_CONFLICT:
+      return "ERROR_REASON_USER_CONFLICT";
     case ErrorReason.ERROR_REASON_AGENT_NOT_FOUND:
       return "ERROR_REASON_AGENT_NOT_FOUND";
     case ErrorReason.ERROR_REASON_AGENT_EXISTS:
