@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
-import { AckOutcome, AgentWish } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { AckOutcome, AgentWish, type Ack } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { FakeVm } from "../../../test/fakes/fake-catalog";
 import { toHello } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
@@ -465,6 +465,32 @@ describe("what VMs say", () => {
       await sync(standing);
       await sync();
       expect(await get(path)).toMatchObject({ appliedGeneration: 0n });
+    });
+
+    it("are believed of a set that stands by its ack, and close its target", async () => {
+      const { machine, path, agentId } = await machineWithAgent();
+      const { vmSync } = fleet.rotation.clients(machine.credentials);
+      const applied = new Map<string, { generation: bigint; fingerprint: Buffer }>();
+      const sync = async (acks: Ack[]) => {
+        const hello = toHello({ client: vmSync }, applied);
+        return (await vmSync.syncVm({ hello, update: { acks, agents: [] } })).desired?.agents[0];
+      };
+      // First with what was not known before, then with what was.
+      for (let round = 1; round <= 2; round++) {
+        const rolloutId = await rekey(path);
+        const told = await sync([]);
+        if (!told) throw new Error("it is not told of its agent");
+        const { generation, fingerprint } = told;
+        applied.set(agentId, { generation, fingerprint });
+        const outcome = AckOutcome.ACK_OUTCOME_APPLIED;
+        const rest = { reason: "", omittedNames: ["A"], appliedAt: undefined };
+        await sync([{ agentId, generation, fingerprint, outcome, ...rest }]);
+        expect(await get(path)).toMatchObject({ appliedGeneration: generation });
+        expect(await target(rolloutId)).toMatchObject({
+          state: TargetState.TARGET_STATE_APPLIED,
+          omittedNames: ["A"],
+        });
+      }
     });
 
     it("count as a contact even when they say nothing new", async () => {

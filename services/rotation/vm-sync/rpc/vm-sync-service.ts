@@ -52,24 +52,32 @@ export function createVmSyncService(
   };
 }
 
-/** Takes in what a VM says and reads what it should have; one statement when it only asks. */
+/**
+ * Takes in what a VM says and reads what it should have. A hello that says what is known, or what
+ * the acks beside it have just said, needs not be recorded.
+ */
 async function sync(
   { intake, vms, agents, db, replicaId }: VmSyncServiceDeps,
   { hello, update }: { hello: VmHello; update: VmUpdate },
   log: Log,
 ): Promise<LaunchableAgent[]> {
   const hasNews = update.applied.length + update.failed.length + update.reports.length > 0;
-  const known = hasNews ? undefined : await vms.desiredOfKnown(hello);
-  if (known) {
-    // Nobody waits for it; the next call says it again.
-    vms.touch(hello.from).catch((error: unknown) => {
-      log.debug("contact was not noted", { error });
-    });
-    return known;
+  let known = await vms.desiredOfKnown(hello);
+  if (hasNews && known !== "another life") {
+    await intake.update(update);
+    known = await vms.desiredOfKnown(hello);
   }
-  await intake.hello(hello, { replicaId, streamId: undefined });
-  await intake.update(update);
-  return agents.desiredOfVm(db, hello.from.tenantId, hello.from.vmId);
+  if (typeof known === "string") {
+    await intake.hello(hello, { replicaId, streamId: undefined });
+    // Once more: a hello replaces what was believed before, and the update is what came after it.
+    await intake.update(update);
+    return agents.desiredOfVm(db, hello.from.tenantId, hello.from.vmId);
+  }
+  // Nobody waits for it; the next call says it again.
+  vms.touch(hello.from).catch((error: unknown) => {
+    log.debug("contact was not noted", { error });
+  });
+  return known;
 }
 
 function vmOf(context: CallContext): VmPrincipal {

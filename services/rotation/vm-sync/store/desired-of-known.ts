@@ -1,5 +1,4 @@
 import type { Db } from "../../../../lib/postgres/db";
-import type { LaunchableAgent } from "../../agents/domain/agent";
 import {
   AGENT_COLUMNS,
   fromLaunchRow,
@@ -9,6 +8,7 @@ import {
   type LaunchRow,
 } from "../../agents/store/agent-row";
 import type { VmHello } from "../domain/evidence";
+import type { DesiredOfKnown } from "./evidence-store";
 
 type Nullable<T> = { [K in keyof T]: T[K] | null };
 
@@ -23,10 +23,7 @@ type Row = Nullable<LaunchRow> & {
  * change nothing but the time of the contact: the same life of the same machine, which claims just
  * what is believed.
  */
-export async function desiredOfKnown(
-  db: Db,
-  hello: VmHello,
-): Promise<LaunchableAgent[] | undefined> {
+export async function desiredOfKnown(db: Db, hello: VmHello): Promise<DesiredOfKnown> {
   const { from, applied } = hello;
   const { rows } = await db.query<Row>(
     `select ${AGENT_COLUMNS}, ${LAUNCH_COLUMNS},
@@ -57,9 +54,9 @@ export async function desiredOfKnown(
     ],
     { name: "desired_of_known_vm" },
   );
-  if (rows.length === 0) return undefined;
+  if (rows.length === 0) return "another life";
   const agents = rows.filter(isAgent);
-  if (!agents.every(({ is_settled }) => is_settled)) return undefined;
+  if (!agents.every(({ is_settled }) => is_settled)) return "news";
   return agents.filter(({ desired }) => desired > 0n).map(fromLaunchRow);
 }
 

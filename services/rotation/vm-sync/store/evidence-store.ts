@@ -58,13 +58,16 @@ export interface SkippedAgent {
   reason: string;
 }
 
+/**
+ * The living agents of a VM; `news` when what it claims is not what is believed, and `another life`
+ * when it is not the machine, in the life, that said hello last: `recordHello` judges it then.
+ */
+export type DesiredOfKnown = LaunchableAgent[] | "news" | "another life";
+
 /** The VMs themselves. */
 export interface VmStore {
-  /**
-   * What a VM should have that says what is known of it already; undefined when it says anything
-   * else, which has to be recorded (`recordHello`).
-   */
-  desiredOfKnown(hello: VmHello): Promise<LaunchableAgent[] | undefined>;
+  /** What a VM should have, when it says just what is known of it already. */
+  desiredOfKnown(hello: VmHello): Promise<DesiredOfKnown>;
   /** Notes a call of a VM that is known. */
   touch(vm: Pick<VmIncarnation, "tenantId" | "vmId">): Promise<void>;
   /** Forgets a stream, unless another has replaced it since. */
