@@ -3,9 +3,8 @@
 // is caught: this file prints nothing, throws nothing and holds nothing open.
 "use strict";
 
-const fs = require("fs");
 // Taken now: programs replace these (mocked files, fake timers).
-const { readlinkSync } = fs;
+const { readlinkSync, watch } = require("fs");
 const now = Date.now;
 const later = setImmediate;
 const every = setInterval;
@@ -255,7 +254,7 @@ function listen(live, directory) {
   process.on("newListener", (event) => {
     if (event !== EVENT || stop) return;
     try {
-      stop = watch(directory, look);
+      stop = startWatch(directory, look);
       process.on("removeListener", release);
       look();
     } catch {
@@ -270,7 +269,7 @@ function listen(live, directory) {
   }
 }
 
-function watch(directory, look) {
+function startWatch(directory, look) {
   let timer;
   // The kernel gives a user 128 instances; without one, a second's delay.
   const poll = () => {
@@ -279,7 +278,7 @@ function watch(directory, look) {
   };
   let watcher;
   try {
-    watcher = fs.watch(directory, { persistent: false }, (_, name) => {
+    watcher = watch(directory, { persistent: false }, (_, name) => {
       // Every process of the agent writes to `receipts` beside it.
       if (name !== "receipts") look();
     });
