@@ -74,6 +74,7 @@ describe("agents as rotation tells of them", () => {
       "  workspace   backend",
       "  vm          build-1",
       "  generation  3 of 4",
+      "  evidence    agent and 0 of 1 process on generation 3; pid 41 (bash) is on generation 1",
       "  developer   github/alice",
       "",
       "Children",
@@ -81,8 +82,8 @@ describe("agents as rotation tells of them", () => {
       "  fix-auth/tests  running  build-2  1",
       "",
       "Processes, just now",
-      "  PID  PARENT  NAME",
-      "  41   1       bash",
+      "  PID  PARENT  NAME  GENERATION  BY",
+      "  41   1       bash  1           bash",
     ]);
     expect((await murmur("status old")).stdout).toContain("ended just now (status 3)\n");
   });

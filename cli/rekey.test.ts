@@ -1,7 +1,9 @@
+import { type AgentProcess } from "../gen/murmur/rotation/v1/agents";
 import { TargetState } from "../gen/murmur/rotation/v1/rollouts";
 import { ErrorReason } from "../gen/murmur/errors/v1/error_reason";
 import { failedPrecondition, unavailable } from "../lib/errors";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
+import { processMessage } from "../test/fakes/process-message";
 import { eventually } from "../test/harness/eventually";
 import { buildTestCli, type CliCall, type CliRun, type TestCli } from "../test/harness/murmur-cli";
 
@@ -145,13 +147,42 @@ describe("murmur rekey", () => {
     expect(left).toMatch(/^2 agents in \d+ ms\r\nRekeyed\r\n$/);
   });
 
-  it("waits for files only, and says so when asked to wait for processes", async () => {
-    expect(await murmur("rekey --wait processes fix-auth")).toEqual({
-      code: 2,
-      stdout: "",
-      stderr: "murmur: rekey fix-auth: --wait processes is not available yet\nUse --wait files.\n",
+  describe("--wait processes", () => {
+    const on = (pid: number, generation: bigint, more: Partial<AgentProcess> = {}) =>
+      processMessage({ pid, generation, layer: "exec", ...more });
+
+    beforeEach(() => {
+      rotation.isPrompt = true;
     });
-    expect(rotation.requests.rekey).toEqual([]);
+
+    it("waits until every process has the new set or sees it with its next read", async () => {
+      rotation.processes = [
+        [on(10, 1n)],
+        [on(20, 2n)],
+        [on(10, 2n), on(11, 1n, { readsThrough: true, name: "node" })],
+        [on(20, 2n)],
+      ];
+      expect(await murmur("rekey --wait processes fix-auth")).toEqual({
+        code: 0,
+        stdout: "Rekeyed\n",
+        stderr:
+          "fix-auth: agent and 1 of 2 processes on generation 2; pid 11 (node) reads through\n" +
+          "fix-auth/tests: agent and 1 of 1 process on generation 2\n",
+      });
+    });
+
+    it("names who cannot be told, and is no success then", async () => {
+      const java = processMessage({ pid: 4711, name: "java" });
+      rotation.processes = Array.from({ length: 100 }, (_, at) =>
+        at % 2 === 0 ? [on(10, 2n), java] : [on(20, 2n)],
+      );
+      const { code, stdout, stderr } = await murmur("rekey --wait processes fix-auth");
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toContain(
+        "fix-auth: agent and 1 of 2 processes on generation 2; pid 4711 (java) cannot be told\n",
+      );
+      expect(stderr).toContain("1 of 3 processes is not known to use the new set\n");
+    });
   });
 });
 

@@ -23,6 +23,17 @@ export interface ProcessView {
   pid: number;
   parentPid: number;
   name: string;
+  /** What it last took over; 0: it cannot be told. */
+  generation: number;
+  /** By what it follows: `exec`, `bash`, `node`, `python`; empty for nothing. */
+  layer: string;
+  /** Its next read sees a later generation by itself. */
+  readsThrough: boolean;
+  /** Some names are not shown to code that calls getenv. */
+  notAppliedNatively: boolean;
+  firstUsedAt: Date | undefined;
+  /** When the generation before was last read, where the process can tell. */
+  lastUsedBeforeAt: Date | undefined;
 }
 
 /** One agent with all that belongs to it. */

@@ -1,9 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { type Agent, agentPhaseToJSON, type ExitStatus } from "../../gen/murmur/rotation/v1/agents";
+import {
+  type Agent,
+  type AgentProcess,
+  agentPhaseToJSON,
+  type ExitStatus,
+} from "../../gen/murmur/rotation/v1/agents";
 import { allPages } from "../all-pages";
 import { type CommandContext } from "../command";
 import { patient } from "../patient";
-import { type AgentKeeper, type AgentView, type Spawned, type SpawnWish } from "./agent-view";
+import {
+  type AgentKeeper,
+  type AgentView,
+  type ProcessView,
+  type Spawned,
+  type SpawnWish,
+} from "./agent-view";
 
 /** Agents by way of the rotation service, as a developer sees them. */
 export function createRotationAgentKeeper(context: CommandContext): AgentKeeper {
@@ -25,7 +36,7 @@ export function createRotationAgentKeeper(context: CommandContext): AgentKeeper 
       return {
         agent: toAgentView(response.agent),
         descendants: response.descendants.map(toAgentView),
-        processes: response.processes,
+        processes: response.processes.map(toProcessView),
         reportedAt: response.reportedAt,
       };
     },
@@ -38,6 +49,10 @@ export function createRotationAgentKeeper(context: CommandContext): AgentKeeper 
       return response.agents.map(toAgentView);
     },
   };
+}
+
+export function toProcessView(process: AgentProcess): ProcessView {
+  return { ...process, generation: Number(process.generation) };
 }
 
 /** The agent's id is chosen here, so that its values can wait for it and a repeat starts no twin. */

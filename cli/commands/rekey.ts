@@ -2,11 +2,18 @@ import { randomUUID } from "node:crypto";
 import { type RekeyAgentResponse } from "../../gen/murmur/rotation/v1/rollouts";
 import { isAppError } from "../../lib/errors";
 import { retry } from "../../lib/retry";
+import { evidenceWords } from "../agents/evidence-words";
 import { type CommandContext, type Invocation, type Run } from "../command";
 import { type Rotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { parseDurationMs } from "../input/duration";
 import { printable } from "../output/printable";
+import {
+  type AgentProcesses,
+  evidenceToJson,
+  missingOf,
+  waitForProcesses,
+} from "../rekey/wait-for-processes";
 import { startProgress } from "../rekey/progress";
 import { rolloutToJson, laggards, skipped, targetTable } from "../rekey/targets";
 import { byPath, isCompleted, type RolloutView, watchRollout } from "../rekey/watch-rollout";
@@ -20,6 +27,8 @@ interface RekeyWish {
   reason: string;
   timeout: string;
   timeoutMs: number;
+  /** Wait for the processes, too, and not for the files only. */
+  forProcesses: boolean;
 }
 
 /** Why the waiting ended. */
@@ -41,8 +50,13 @@ export const run: Run = async (context, call) => {
     if (call.flag("no-wait")) reportStart(context, call, accepted);
     else {
       const { outcome, view } = await wait(context, rollouts, accepted, stop.signal);
+      const deps = { rollouts, clock: context.clock, signal: stop.signal };
+      const agents =
+        wish.forProcesses && outcome === "completed"
+          ? await waitForProcesses(deps, view.rollout.rolloutId)
+          : undefined;
       const elapsedMs = Math.round(context.clock.monotonicMs() - startMs);
-      report(context, call, { outcome, view, elapsedMs, timeout: wish.timeout });
+      report(context, call, { outcome, view, agents, elapsedMs, timeout: wish.timeout });
     }
   } finally {
     clearTimeout(timer);
@@ -51,7 +65,6 @@ export const run: Run = async (context, call) => {
 };
 
 async function readWish(context: CommandContext, call: Invocation): Promise<RekeyWish> {
-  checkWait(call.text("wait"));
   const timeout = call.text("timeout") ?? "30s";
   const timeoutMs = parseDurationMs("--timeout", timeout);
   return {
@@ -60,15 +73,13 @@ async function readWish(context: CommandContext, call: Invocation): Promise<Reke
     reason: call.text("reason") ?? "",
     timeout,
     timeoutMs,
+    forProcesses: readWait(call.text("wait")) === "processes",
   };
 }
 
-/** Nothing tells yet which processes have taken a new value in, so nobody can wait for that. */
-function checkWait(wait: string | undefined): void {
-  if (wait === "processes")
-    throw new UsageError("--wait processes is not available yet", "Use --wait files.");
-  if (wait !== undefined && wait !== "files")
-    throw new UsageError("--wait must be files or processes");
+function readWait(wait = "files"): "files" | "processes" {
+  if (wait === "files" || wait === "processes") return wait;
+  throw new UsageError("--wait must be files or processes");
 }
 
 /** One random request id for all attempts: however often it is sent, it is one rollout. */
@@ -147,6 +158,8 @@ function reportStart(
 interface Ending {
   outcome: Outcome;
   view: RolloutView;
+  /** Only where processes were waited for. */
+  agents: AgentProcesses[] | undefined;
   elapsedMs: number;
   timeout: string;
 }
@@ -154,10 +167,18 @@ interface Ending {
 /** Tells how it ended; throws unless every agent has got there. */
 function report(context: CommandContext, call: Invocation, ending: Ending): void {
   const { output } = context;
-  const { outcome, view, elapsedMs } = ending;
-  if (call.flag("json")) output.json({ ...rolloutToJson(view), elapsed_ms: elapsedMs });
+  const { outcome, view, agents, elapsedMs } = ending;
+  if (call.flag("json"))
+    output.json({
+      ...rolloutToJson(view),
+      ...(agents && { processes: agents.map(evidenceToJson) }),
+      elapsed_ms: elapsedMs,
+    });
   reportTargets(context, view);
+  for (const { path, processes, generation } of agents ?? [])
+    output.note(printable(`${path}: ${evidenceWords(processes, generation)}`));
   if (outcome !== "completed") throw unfinished(ending);
+  if (agents) requireProcesses(agents);
   if (output.live.isLive) output.note(`${view.targets.length} agents in ${elapsedMs} ms`);
   if (!call.flag("json")) output.line("Rekeyed");
 }
@@ -171,6 +192,20 @@ function reportTargets({ output }: CommandContext, { targets }: RolloutView): vo
   const late = laggards(targets);
   if (late.length === 0) return;
   for (const line of targetTable(late, output.errorStyle)) output.note(line);
+}
+
+/** Partial success is none: throws unless every process has the new set or will see it. */
+function requireProcesses(agents: readonly AgentProcesses[]): void {
+  const missing = agents.flatMap(missingOf).length;
+  const all = agents.flatMap(({ processes }) => processes).length;
+  const untold = agents.filter(({ isCurrent }) => !isCurrent).length;
+  if (missing === 0 && untold === 0) return;
+  throw new LocalError(
+    missing > 0
+      ? `${missing} of ${all} processes ${missing === 1 ? "is" : "are"} not known to use the new set`
+      : `the VMs of ${untold} of ${agents.length} agents have not told of their processes yet`,
+    "The files are in place. Use murmur status to see what each process has taken over.",
+  );
 }
 
 function unfinished({ outcome, view: { rollout, targets }, timeout }: Ending): LocalError {

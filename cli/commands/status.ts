@@ -9,6 +9,8 @@ import {
 } from "../agents/agent-table";
 import { type AgentDetails, type AgentView } from "../agents/agent-view";
 import { type CommandContext, type Run } from "../command";
+import { processToJson } from "../agents/process-to-json";
+import { consumedWords, evidenceWords } from "../agents/evidence-words";
 import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
@@ -33,6 +35,8 @@ function show({ output, clock }: CommandContext, details: AgentDetails): void {
   fact("workspace", printable(agent.workspace));
   fact("vm", printable(agent.vm));
   fact("generation", generationWords(agent));
+  if (processes.length > 0)
+    fact("evidence", printable(evidenceWords(processes, agent.appliedGeneration)));
   fact("developer", printable(agent.developer));
   if (descendants.length > 0) section(output, "Children", agentTable(descendants, style));
   if (processes.length > 0)
@@ -46,7 +50,7 @@ function section(output: CommandContext["output"], title: string, lines: string[
 }
 
 function processTable(
-  { processes }: AgentDetails,
+  { agent, processes }: AgentDetails,
   style: CommandContext["output"]["style"],
 ): string[] {
   return table(
@@ -55,6 +59,8 @@ function processTable(
       { title: "PID", text: ({ pid }) => String(pid) },
       { title: "PARENT", text: ({ parentPid }) => String(parentPid) },
       { title: "NAME", text: ({ name }) => name },
+      { title: "GENERATION", text: (process) => consumedWords(process, agent.desiredGeneration) },
+      { title: "BY", text: ({ layer }) => layer || "-" },
     ],
     style.bold,
   );
@@ -64,7 +70,7 @@ function toJson({ agent, descendants, processes, reportedAt }: AgentDetails) {
   return {
     ...agentToJson(agent),
     children: descendants.map((child: AgentView) => agentToJson(child)),
-    processes: processes.map(({ pid, parentPid, name }) => ({ pid, parent_pid: parentPid, name })),
+    processes: processes.map(processToJson),
     reported_at: reportedAt,
   };
 }

@@ -49,6 +49,7 @@ beforeEach(async () => {
   });
   server.add(RolloutServiceService, {
     ...{ rekeyAgent: unused, getRollout: unused, listRollouts: unused },
+    listRolloutProcesses: unused,
     watchRollout: async function* (_request, context) {
       for await (const _ of onWatch(context)) yield { rollout: undefined, targets: [] };
     },

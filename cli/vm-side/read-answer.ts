@@ -43,6 +43,12 @@ function toProcessView(value: unknown): ProcessView {
     pid: numberOf(process["pid"]),
     parentPid: numberOf(process["parent_pid"]),
     name: textOf(process["name"]),
+    generation: numberOf(process["generation"]),
+    layer: textOf(process["layer"]),
+    readsThrough: process["reads_through"] === true,
+    notAppliedNatively: process["not_applied_natively"] === true,
+    firstUsedAt: timeOf(process["first_used_at"]),
+    lastUsedBeforeAt: timeOf(process["last_used_before_at"]),
   };
 }
 

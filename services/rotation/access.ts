@@ -26,6 +26,7 @@ export const ROTATION_ACCESS: AccessTable = {
   [RolloutServiceService.getRollout.path]: { developer: "member" },
   [RolloutServiceService.listRollouts.path]: { developer: "member" },
   [RolloutServiceService.watchRollout.path]: { developer: "member" },
+  [RolloutServiceService.listRolloutProcesses.path]: { developer: "member" },
 
   [VmSyncServiceService.watchVm.path]: { vm: true },
   [VmSyncServiceService.syncVm.path]: { vm: true },

@@ -73,8 +73,11 @@ describe("whatever is sent", () => {
       ),
       { nil: undefined },
     );
+    const time = fc.option(fc.date({ noInvalidDate: false }), { nil: undefined });
     const process = fc.record({
       ...{ pid: fc.integer(), parentPid: fc.integer(), name: text, startTicks: int64 },
+      ...{ generation: int64, layer: text, readsThrough: fc.boolean() },
+      ...{ notAppliedNatively: fc.boolean(), firstUsedAt: time, lastUsedBeforeAt: time },
     });
     const report = fc.record({
       ...{ agentId, phase, exitStatus: exit, processes: fc.array(process, { maxLength: 3 }) },

@@ -40,6 +40,7 @@ describe("another tenant", () => {
       () => stranger.rollouts.rekeyAgent({ ...named, requestId: "known", reason: "" }),
     ],
     ["GetRollout", () => stranger.rollouts.getRollout({ rolloutId })],
+    ["ListRolloutProcesses", () => stranger.rollouts.listRolloutProcesses({ rolloutId })],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",

@@ -5,6 +5,7 @@ import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import {
   type Agent,
   AgentPhase,
+  type AgentProcess,
   AgentServiceService,
   type Hop,
   type SpawnAgentRequest,
@@ -26,6 +27,7 @@ import { issueDeveloperToken } from "../../lib/identity/claims";
 import { keySetOf } from "../../lib/identity/key-set";
 import { generateSigningKey, type SigningKey, toPublicKey } from "../../lib/identity/signing-key";
 import { silentLog } from "../../lib/log";
+import { processMessage } from "./process-message";
 
 const TENANT = "acme";
 
@@ -49,6 +51,8 @@ export interface FakeRotation {
   settle(path: string, change: Partial<RolloutTarget>): void;
   /** Acks every target of each new rollout at once. */
   isPrompt: boolean;
+  /** What the next answers of ListRolloutProcesses say, an entry for each target. */
+  processes: AgentProcess[][];
   /** Makes the next calls of RekeyAgent fail with these. */
   rekeyFailures: Error[];
   token(role?: "member" | "admin" | "owner"): Promise<string>;
@@ -98,6 +102,7 @@ export async function startFakeRotation(
     rollouts: [],
     requests: { rekey: [], spawn: [] },
     isPrompt: false,
+    processes: [],
     rekeyFailures: [],
     watchers: () => changed.listenerCount("change"),
     settle(path, change) {
@@ -183,7 +188,9 @@ function agentHandlers(fake: FakeRotation) {
       Promise.resolve({
         agent: find(request),
         descendants: tree(request.path),
-        processes: [{ pid: 41, parentPid: 1, name: "bash", startTicks: 7n }],
+        processes: [
+          processMessage({ pid: 41, name: "bash", startTicks: 7n, generation: 1n, layer: "bash" }),
+        ],
         reportedAt: new Date(),
       }),
     listAgents: (request: { workspace: string; includeEnded: boolean; pageToken: string }) => {
@@ -225,6 +232,14 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
         rollouts: fake.rollouts.map(({ rollout }) => rollout).reverse(),
         nextPageToken: "",
       }),
+    listRolloutProcesses: ({ rolloutId }: { rolloutId: string }) => {
+      const { targets } = find(rolloutId);
+      const agents = targets.map(({ agentId, path, generation }) => {
+        const processes = fake.processes.shift() ?? [];
+        return { agentId, path, generation, processes, reportedAt: new Date(), isCurrent: true };
+      });
+      return Promise.resolve({ agents });
+    },
     async *watchRollout({ rolloutId }: { rolloutId: string }, { signal }: CallContext) {
       const watched = find(rolloutId);
       const changes = on(changed, "change", { signal });

@@ -5,6 +5,7 @@ import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollo
 import { AckOutcome, AgentWish, type Ack } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { FakeVm } from "../../../test/fakes/fake-catalog";
 import { toHello } from "../../../test/fakes/scripted-vm";
+import { processMessage } from "../../../test/fakes/process-message";
 import { eventually } from "../../../test/harness/eventually";
 import { startRotation } from "../../../test/harness/rotation";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -351,7 +352,11 @@ describe("what VMs say", () => {
     it("move the phase, and show processes and how it ended", async () => {
       const { machine, path, agentId } = await machineWithAgent();
       const vm = await fleet.connect(machine);
-      const process = { pid: 7, parentPid: 1, name: "bash", startTicks: 12345678901n };
+      const process = processMessage({
+        ...{ pid: 7, parentPid: 1, name: "bash", startTicks: 12345678901n },
+        ...{ generation: 17n, layer: "bash", readsThrough: true, notAppliedNatively: true },
+        ...{ firstUsedAt: new Date(1_700_000_000_123), lastUsedBeforeAt: new Date(1) },
+      });
       vm.send({
         agents: [
           {

@@ -3,6 +3,7 @@ import type { AgentReport, DesiredAgent } from "../../../gen/murmur/rotation/v1/
 import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import type { ProcessInfo } from "../linux/proc";
+import { findReceipt } from "../live-env/receipts";
 import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
 import { toProcess, toReport } from "./agent-reports";
 import type { LocalAgent } from "./plan";
@@ -24,6 +25,8 @@ export interface AgentLivesDeps {
   /** Whether agents of several developers may run under one user, who is then no boundary. */
   allowSharedUser: boolean;
   envDirOf(agentId: string): string;
+  /** The bytes of an agent's receipts file; undefined: there are none. */
+  receiptsOf(agentId: string): Buffer | undefined;
   log: Log;
 }
 
@@ -111,7 +114,11 @@ export class AgentLives {
   }
 
   #processes(state: AgentState): AgentProcess[] {
-    return hasEnded(state) ? [] : this.deps.supervisor.processes(state.agentId).map(toProcess);
+    if (hasEnded(state)) return [];
+    const receipts = this.deps.receiptsOf(state.agentId);
+    return this.deps.supervisor
+      .processes(state.agentId)
+      .map((info) => toProcess(info, receipts && findReceipt(receipts, info)));
   }
 
   #otherDeveloper(developer: string): string | undefined {

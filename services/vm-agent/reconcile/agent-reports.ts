@@ -6,6 +6,7 @@ import {
 } from "../../../gen/murmur/rotation/v1/agents";
 import type { AgentReport } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { ProcessInfo } from "../linux/proc";
+import type { Receipt } from "../live-env/receipts";
 import type { AgentState } from "../processes/agent";
 
 const PHASES: Record<AgentState["phase"], AgentPhase> = {
@@ -40,9 +41,15 @@ export function reportEnd(agentId: string, phase: AgentPhase, why: string): Agen
   return { agentId, phase, exitStatus: { how: { $case: "unknown", value: why } }, processes: [] };
 }
 
-/** One process as the wire tells it; the name is what the process calls itself. */
-export function toProcess(info: ProcessInfo): AgentProcess {
+/** One process as the wire tells it, by its own word: its name, and what it has taken over. */
+export function toProcess(info: ProcessInfo, receipt: Receipt | undefined): AgentProcess {
   return {
+    generation: receipt?.generation ?? 0n,
+    layer: receipt?.layer ?? "",
+    readsThrough: receipt?.readsThrough ?? false,
+    notAppliedNatively: receipt?.notAppliedNatively ?? false,
+    firstUsedAt: receipt?.firstUsedAt,
+    lastUsedBeforeAt: receipt?.lastUsedBeforeAt,
     pid: info.pid,
     parentPid: info.parentPid,
     name: basename(info.name),

@@ -1,4 +1,4 @@
-import type { DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { AckOutcome, type DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
@@ -10,7 +10,7 @@ import type { EnvironmentSource } from "./environment-source";
 import { EnvWriter } from "./env-writer";
 import { createForesight } from "./foresight";
 import { createMachineState } from "./machine-state";
-import { reportProcesses } from "./process-reports";
+import { createProcessReports } from "./process-reports";
 import { Reconciler } from "./reconciler";
 import { SwapPacer } from "./swap-pacer";
 
@@ -53,13 +53,24 @@ export function assembleMachine(deps: MachineDeps): Machine {
     user: config.agentUser,
     allowSharedUser: config.allowSharedUser,
     envDirOf: (agentId) => envFiles.directoryOf(agentId),
+    receiptsOf: (agentId) => envFiles.readReceipts(agentId),
     log,
   });
   let wakeUps: WakeUps | undefined;
+  const processReports = createProcessReports({
+    reports: () => lives.livingReports(),
+    send: (agents) => wakeUps?.send({ acks: [], agents }),
+    clock,
+    everyMs: PROCESSES_EVERY_MS,
+  });
   const reconciler = new Reconciler({
     source: createForesight(deps.source, clock),
     pacer: new SwapPacer(clock, MAX_SWAPS_PER_SECOND),
-    send: (update) => wakeUps?.send(update),
+    send(update) {
+      wakeUps?.send(update);
+      for (const { agentId, outcome } of update.acks)
+        if (outcome === AckOutcome.ACK_OUTCOME_APPLIED) processReports.swapped(agentId);
+    },
     ...{ writer, lives, clock, log },
   });
   readBack(deps, writer, lives);
@@ -77,15 +88,7 @@ export function assembleMachine(deps: MachineDeps): Machine {
     async run(signal) {
       await Promise.all([
         reconciler.run(signal),
-        reportProcesses(
-          {
-            reports: () => lives.livingReports(),
-            send: (agents) => wakeUps?.send({ acks: [], agents }),
-            clock,
-            everyMs: PROCESSES_EVERY_MS,
-          },
-          signal,
-        ),
+        processReports.run(signal),
         lookFromTimeToTime(
           () => {
             reconciler.verifyFiles();

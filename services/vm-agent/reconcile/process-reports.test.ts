@@ -1,14 +1,10 @@
 import { AgentPhase, type AgentProcess } from "../../../gen/murmur/rotation/v1/agents";
 import type { AgentReport } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { FakeClock } from "../../../test/fakes/fake-clock";
-import { reportProcesses } from "./process-reports";
+import { processMessage } from "../../../test/fakes/process-message";
+import { createProcessReports } from "./process-reports";
 
-const child = (pid: number, startTicks = 1n): AgentProcess => ({
-  pid,
-  parentPid: 1,
-  name: "sh",
-  startTicks,
-});
+const child = (pid: number, startTicks = 1n): AgentProcess => processMessage({ pid, startTicks });
 const agent = (...processes: AgentProcess[]): AgentReport => ({
   agentId: "a",
   phase: AgentPhase.AGENT_PHASE_RUNNING,
@@ -27,7 +23,7 @@ it("tells of processes when they change, a reused pid included, and is silent ot
     clock,
     everyMs: 100,
   };
-  const running = reportProcesses(deps, stopping.signal);
+  const running = createProcessReports(deps).run(stopping.signal);
   await clock.advance(350);
   expect(sent).toEqual([now]);
   now = [agent(child(10), child(11))];
@@ -39,6 +35,28 @@ it("tells of processes when they change, a reused pid included, and is silent ot
   now = [agent(child(10, 2n), child(11))];
   await clock.advance(100);
   expect(sent).toHaveLength(3);
+  stopping.abort();
+  await running;
+});
+
+it("looks soon after a swap, tells even that nothing has changed, and puts no look off", async () => {
+  const clock = new FakeClock();
+  const sentAt: number[] = [];
+  const stopping = new AbortController();
+  const reports = createProcessReports({
+    reports: () => [agent(child(10))],
+    send: () => void sentAt.push(clock.monotonicMs()),
+    clock,
+    everyMs: 3_000,
+  });
+  const running = reports.run(stopping.signal);
+  await clock.advance(3_500);
+  expect(sentAt).toEqual([3_000]);
+  reports.swapped("a");
+  await clock.advance(40);
+  reports.swapped("a");
+  await clock.advance(5_000);
+  expect(sentAt).toEqual([3_000, 3_550, 3_790, 4_540]);
   stopping.abort();
   await running;
 });

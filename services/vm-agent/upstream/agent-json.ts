@@ -23,8 +23,18 @@ export function agentToJson(agent: Agent): Record<string, unknown> {
   };
 }
 
-export function processToJson({ pid, parentPid, name }: AgentProcess): Record<string, unknown> {
-  return { pid, parent_pid: parentPid, name };
+export function processToJson(process: AgentProcess): Record<string, unknown> {
+  return {
+    pid: process.pid,
+    parent_pid: process.parentPid,
+    name: process.name,
+    generation: String(process.generation),
+    layer: process.layer,
+    reads_through: process.readsThrough,
+    not_applied_natively: process.notAppliedNatively,
+    first_used_at: process.firstUsedAt,
+    last_used_before_at: process.lastUsedBeforeAt,
+  };
 }
 
 function exitWords({ how }: ExitStatus): string | undefined {

@@ -197,6 +197,20 @@ export interface AgentProcess {
   name: string;
   /** The kernel's start time in clock ticks since boot: with the pid it names one process for ever. */
   startTicks: bigint;
+  /** The generation that it last took over, by its own word; 0: it cannot be told. */
+  generation: bigint;
+  /** By which layer it follows its environment: `exec`, `bash`, `node`, `python`; empty: by none. */
+  layer: string;
+  /** Its next read sees a later generation by itself, whatever `generation` says. */
+  readsThrough: boolean;
+  /** Some names are shown to its own language and its children, not to code that calls getenv. */
+  notAppliedNatively: boolean;
+  /** When `generation` was first taken over, by the VM's clock. */
+  firstUsedAt:
+    | Date
+    | undefined;
+  /** When the generation before it was last read; absent where the process cannot tell. */
+  lastUsedBeforeAt: Date | undefined;
 }
 
 /** A new agent. */
@@ -778,7 +792,18 @@ export const Agent: MessageFns<Agent> = {
 };
 
 function createBaseAgentProcess(): AgentProcess {
-  return { pid: 0, parentPid: 0, name: "", startTicks: 0n };
+  return {
+    pid: 0,
+    parentPid: 0,
+    name: "",
+    startTicks: 0n,
+    generation: 0n,
+    layer: "",
+    readsThrough: false,
+    notAppliedNatively: false,
+    firstUsedAt: undefined,
+    lastUsedBeforeAt: undefined,
+  };
 }
 
 export const AgentProcess: MessageFns<AgentProcess> = {
@@ -797,6 +822,27 @@ export const AgentProcess: MessageFns<AgentProcess> = {
         throw new globalThis.Error("value provided for field message.startTicks of type int64 too large");
       }
       writer.uint32(32).int64(message.startTicks);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(40).int64(message.generation);
+    }
+    if (message.layer !== "") {
+      writer.uint32(50).string(message.layer);
+    }
+    if (message.readsThrough !== false) {
+      writer.uint32(56).bool(message.readsThrough);
+    }
+    if (message.notAppliedNatively !== false) {
+      writer.uint32(64).bool(message.notAppliedNatively);
+    }
+    if (message.firstUsedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.firstUsedAt), writer.uint32(74).fork()).join();
+    }
+    if (message.lastUsedBeforeAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastUsedBeforeAt), writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -846,6 +892,54 @@ export const AgentProcess: MessageFns<AgentProcess> = {
             message.startTicks = reader.int64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.layer = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.readsThrough = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.notAppliedNatively = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.firstUsedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lastUsedBeforeAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -872,6 +966,28 @@ export const AgentProcess: MessageFns<AgentProcess> = {
         : isSet(object.start_ticks)
         ? BigInt(object.start_ticks)
         : 0n,
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      layer: isSet(object.layer) ? globalThis.String(object.layer) : "",
+      readsThrough: isSet(object.readsThrough)
+        ? globalThis.Boolean(object.readsThrough)
+        : isSet(object.reads_through)
+        ? globalThis.Boolean(object.reads_through)
+        : false,
+      notAppliedNatively: isSet(object.notAppliedNatively)
+        ? globalThis.Boolean(object.notAppliedNatively)
+        : isSet(object.not_applied_natively)
+        ? globalThis.Boolean(object.not_applied_natively)
+        : false,
+      firstUsedAt: isSet(object.firstUsedAt)
+        ? fromJsonTimestamp(object.firstUsedAt)
+        : isSet(object.first_used_at)
+        ? fromJsonTimestamp(object.first_used_at)
+        : undefined,
+      lastUsedBeforeAt: isSet(object.lastUsedBeforeAt)
+        ? fromJsonTimestamp(object.lastUsedBeforeAt)
+        : isSet(object.last_used_before_at)
+        ? fromJsonTimestamp(object.last_used_before_at)
+        : undefined,
     };
   },
 
@@ -889,6 +1005,24 @@ export const AgentProcess: MessageFns<AgentProcess> = {
     if (message.startTicks !== 0n) {
       obj.startTicks = message.startTicks.toString();
     }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.layer !== "") {
+      obj.layer = message.layer;
+    }
+    if (message.readsThrough !== false) {
+      obj.readsThrough = message.readsThrough;
+    }
+    if (message.notAppliedNatively !== false) {
+      obj.notAppliedNatively = message.notAppliedNatively;
+    }
+    if (message.firstUsedAt !== undefined) {
+      obj.firstUsedAt = message.firstUsedAt.toISOString();
+    }
+    if (message.lastUsedBeforeAt !== undefined) {
+      obj.lastUsedBeforeAt = message.lastUsedBeforeAt.toISOString();
+    }
     return obj;
   },
 
@@ -903,6 +1037,14 @@ export const AgentProcess: MessageFns<AgentProcess> = {
     message.startTicks = (object.startTicks !== undefined && object.startTicks !== null)
       ? BigInt(object.startTicks)
       : 0n;
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.layer = object.layer ?? "";
+    message.readsThrough = object.readsThrough ?? false;
+    message.notAppliedNatively = object.notAppliedNatively ?? false;
+    message.firstUsedAt = object.firstUsedAt ?? undefined;
+    message.lastUsedBeforeAt = object.lastUsedBeforeAt ?? undefined;
     return message;
   },
 };

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
+import { AgentProcess } from "./agents";
 
 /** What has become of one target. */
 export enum TargetState {
@@ -212,6 +213,31 @@ export interface WatchRolloutRequest {
 export interface WatchRolloutResponse {
   rollout: Rollout | undefined;
   targets: RolloutTarget[];
+}
+
+/** Which rollout. */
+export interface ListRolloutProcessesRequest {
+  rolloutId: string;
+}
+
+/** One agent of a rollout, and its processes. */
+export interface ProcessesOfAgent {
+  agentId: string;
+  path: string;
+  /** What the rollout gave it. */
+  generation: bigint;
+  processes: AgentProcess[];
+  /** When its VM last told of them. */
+  reportedAt:
+    | Date
+    | undefined;
+  /** Whether that was after the VM had acked the generation: before, nothing follows from it. */
+  isCurrent: boolean;
+}
+
+/** The agents that live, by path. */
+export interface ListRolloutProcessesResponse {
+  agents: ProcessesOfAgent[];
 }
 
 function createBaseRolloutTarget(): RolloutTarget {
@@ -1480,6 +1506,318 @@ export const WatchRolloutResponse: MessageFns<WatchRolloutResponse> = {
   },
 };
 
+function createBaseListRolloutProcessesRequest(): ListRolloutProcessesRequest {
+  return { rolloutId: "" };
+}
+
+export const ListRolloutProcessesRequest: MessageFns<ListRolloutProcessesRequest> = {
+  encode(message: ListRolloutProcessesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rolloutId !== "") {
+      writer.uint32(10).string(message.rolloutId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRolloutProcessesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRolloutProcessesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rolloutId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRolloutProcessesRequest {
+    return {
+      rolloutId: isSet(object.rolloutId)
+        ? globalThis.String(object.rolloutId)
+        : isSet(object.rollout_id)
+        ? globalThis.String(object.rollout_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRolloutProcessesRequest): unknown {
+    const obj: any = {};
+    if (message.rolloutId !== "") {
+      obj.rolloutId = message.rolloutId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListRolloutProcessesRequest>, I>>(base?: I): ListRolloutProcessesRequest {
+    return ListRolloutProcessesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRolloutProcessesRequest>, I>>(object: I): ListRolloutProcessesRequest {
+    const message = createBaseListRolloutProcessesRequest();
+    message.rolloutId = object.rolloutId ?? "";
+    return message;
+  },
+};
+
+function createBaseProcessesOfAgent(): ProcessesOfAgent {
+  return { agentId: "", path: "", generation: 0n, processes: [], reportedAt: undefined, isCurrent: false };
+}
+
+export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
+  encode(message: ProcessesOfAgent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(24).int64(message.generation);
+    }
+    for (const v of message.processes) {
+      AgentProcess.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.reportedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.reportedAt), writer.uint32(42).fork()).join();
+    }
+    if (message.isCurrent !== false) {
+      writer.uint32(48).bool(message.isCurrent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessesOfAgent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessesOfAgent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.processes.push(AgentProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reportedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.isCurrent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProcessesOfAgent {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      processes: globalThis.Array.isArray(object?.processes)
+        ? object.processes.map((e: any) => AgentProcess.fromJSON(e))
+        : [],
+      reportedAt: isSet(object.reportedAt)
+        ? fromJsonTimestamp(object.reportedAt)
+        : isSet(object.reported_at)
+        ? fromJsonTimestamp(object.reported_at)
+        : undefined,
+      isCurrent: isSet(object.isCurrent)
+        ? globalThis.Boolean(object.isCurrent)
+        : isSet(object.is_current)
+        ? globalThis.Boolean(object.is_current)
+        : false,
+    };
+  },
+
+  toJSON(message: ProcessesOfAgent): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.processes?.length) {
+      obj.processes = message.processes.map((e) => AgentProcess.toJSON(e));
+    }
+    if (message.reportedAt !== undefined) {
+      obj.reportedAt = message.reportedAt.toISOString();
+    }
+    if (message.isCurrent !== false) {
+      obj.isCurrent = message.isCurrent;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ProcessesOfAgent>, I>>(base?: I): ProcessesOfAgent {
+    return ProcessesOfAgent.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ProcessesOfAgent>, I>>(object: I): ProcessesOfAgent {
+    const message = createBaseProcessesOfAgent();
+    message.agentId = object.agentId ?? "";
+    message.path = object.path ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.processes = object.processes?.map((e) => AgentProcess.fromPartial(e)) || [];
+    message.reportedAt = object.reportedAt ?? undefined;
+    message.isCurrent = object.isCurrent ?? false;
+    return message;
+  },
+};
+
+function createBaseListRolloutProcessesResponse(): ListRolloutProcessesResponse {
+  return { agents: [] };
+}
+
+export const ListRolloutProcessesResponse: MessageFns<ListRolloutProcessesResponse> = {
+  encode(message: ListRolloutProcessesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      ProcessesOfAgent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRolloutProcessesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRolloutProcessesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(ProcessesOfAgent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRolloutProcessesResponse {
+    return {
+      agents: globalThis.Array.isArray(object?.agents)
+        ? object.agents.map((e: any) => ProcessesOfAgent.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListRolloutProcessesResponse): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => ProcessesOfAgent.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListRolloutProcessesResponse>, I>>(base?: I): ListRolloutProcessesResponse {
+    return ListRolloutProcessesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRolloutProcessesResponse>, I>>(object: I): ListRolloutProcessesResponse {
+    const message = createBaseListRolloutProcessesResponse();
+    message.agents = object.agents?.map((e) => ProcessesOfAgent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Rollouts: one wish to bring agents to a new generation, and the evidence of who has got there. */
 export type RolloutServiceService = typeof RolloutServiceService;
 export const RolloutServiceService = {
@@ -1549,6 +1887,23 @@ export const RolloutServiceService = {
       Buffer.from(WatchRolloutResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchRolloutResponse => WatchRolloutResponse.decode(value),
   },
+  /**
+   * Lists what the processes of a rollout's living agents have taken over, as their VMs last said.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: ROLLOUT_NOT_FOUND.
+   */
+  listRolloutProcesses: {
+    path: "/murmur.rotation.v1.RolloutService/ListRolloutProcesses" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRolloutProcessesRequest): Buffer =>
+      Buffer.from(ListRolloutProcessesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRolloutProcessesRequest => ListRolloutProcessesRequest.decode(value),
+    responseSerialize: (value: ListRolloutProcessesResponse): Buffer =>
+      Buffer.from(ListRolloutProcessesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRolloutProcessesResponse => ListRolloutProcessesResponse.decode(value),
+  },
 } as const;
 
 export interface RolloutServiceServer extends UntypedServiceImplementation {
@@ -1584,6 +1939,13 @@ export interface RolloutServiceServer extends UntypedServiceImplementation {
    * Reasons: ROLLOUT_NOT_FOUND.
    */
   watchRollout: handleServerStreamingCall<WatchRolloutRequest, WatchRolloutResponse>;
+  /**
+   * Lists what the processes of a rollout's living agents have taken over, as their VMs last said.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: ROLLOUT_NOT_FOUND.
+   */
+  listRolloutProcesses: handleUnaryCall<ListRolloutProcessesRequest, ListRolloutProcessesResponse>;
 }
 
 export interface RolloutServiceClient extends Client {
@@ -1669,6 +2031,27 @@ export interface RolloutServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchRolloutResponse>;
+  /**
+   * Lists what the processes of a rollout's living agents have taken over, as their VMs last said.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: ROLLOUT_NOT_FOUND.
+   */
+  listRolloutProcesses(
+    request: ListRolloutProcessesRequest,
+    callback: (error: ServiceError | null, response: ListRolloutProcessesResponse) => void,
+  ): ClientUnaryCall;
+  listRolloutProcesses(
+    request: ListRolloutProcessesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRolloutProcessesResponse) => void,
+  ): ClientUnaryCall;
+  listRolloutProcesses(
+    request: ListRolloutProcessesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRolloutProcessesResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const RolloutServiceClient = makeGenericClientConstructor(

@@ -7,15 +7,6 @@ export interface ExitStatus {
   value: string;
 }
 
-/** One process of an agent, as its VM last reported it. */
-export interface AgentProcess {
-  pid: number;
-  parentPid: number;
-  name: string;
-  /** The kernel's start time in clock ticks since boot, as a decimal number. */
-  startTicks: string;
-}
-
 /** The last attempt of an agent's VM that failed and that no later success has made history. */
 export interface Failure {
   generation: bigint;

@@ -10,6 +10,7 @@ import { readPage, toPage } from "../../../../lib/page";
 import { callerOf } from "../../audit";
 import type { VmContact } from "../../rollouts/domain/rollout";
 import { agentNotFound } from "../domain/agent-errors";
+import { toProcessMessage } from "../domain/agent-process";
 import { explain, type HopState } from "../domain/explain";
 import { killAgent, type KillDeps } from "../kill";
 import { spawnAgent, type SpawnDeps } from "../spawn";
@@ -43,10 +44,7 @@ export function createAgentService(deps: AgentServiceDeps): HandlersOf<typeof Ag
       return {
         agent: toAgent(agent),
         descendants: descendants.map(toAgent),
-        processes: processes.map((process) => ({
-          ...process,
-          startTicks: BigInt(process.startTicks),
-        })),
+        processes: processes.map(toProcessMessage),
         reportedAt: agent.reportedAt,
       };
     },

@@ -1,5 +1,6 @@
 import type { Phase } from "../../protocol";
-import type { Agent, AgentProcess, ExitStatus, LaunchableAgent } from "../domain/agent";
+import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
+import type { AgentProcess } from "../domain/agent-process";
 
 /** Columns of `rotation.agents` (as `a`) that make an Agent. */
 export const AGENT_COLUMNS = `

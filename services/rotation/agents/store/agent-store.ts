@@ -1,6 +1,7 @@
 import type { PageQuery } from "../../../../lib/page";
 import type { Db, Tx } from "../../../../lib/postgres/db";
-import type { Agent, AgentProcess, ExitStatus, LaunchableAgent } from "../domain/agent";
+import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
+import type { AgentProcess } from "../domain/agent-process";
 
 /** An agent and all below it: every living one, and of the ended ones the latest hundred. */
 export interface AgentTree {

@@ -1,3 +1,4 @@
+import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { PendingReason, TargetState } from "../../protocol";
 
 /** One wish to bring agents to a new generation. */
@@ -46,6 +47,18 @@ export interface RolloutTarget {
   /** The agent's desired generation now. */
   desired: bigint;
   vm: VmContact;
+}
+
+/** What the processes of one agent of a rollout have taken over. */
+export interface ProcessesOfAgent {
+  agentId: string;
+  path: string;
+  /** What the rollout gave the agent. */
+  generation: bigint;
+  processes: readonly AgentProcess[];
+  reportedAt: Date | undefined;
+  /** Whether it was reported after the generation was acked. */
+  isCurrent: boolean;
 }
 
 /** Whether a rollout still converges. */

@@ -8,6 +8,7 @@ import { quoted } from "../../../../lib/quoted";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import { readPage, toPage } from "../../../../lib/page";
+import { toProcessMessage } from "../../agents/domain/agent-process";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { callerOf } from "../../audit";
@@ -54,6 +55,17 @@ export function createRolloutService(
       const keyOf = (rollout: Rollout) => String(rollout.sequence);
       const { items, nextPageToken } = toPage("rollouts", rows, page, keyOf);
       return { rollouts: items.map(toRollout), nextPageToken };
+    },
+    async listRolloutProcesses({ rolloutId }, context) {
+      const { tenantId } = principalOf(context);
+      const { rollout } = await read(deps, tenantId, rolloutId);
+      const agents = await deps.rollouts.findProcesses(tenantId, rollout.id);
+      return {
+        agents: agents.map((agent) => ({
+          ...agent,
+          processes: agent.processes.map(toProcessMessage),
+        })),
+      };
     },
     watchRollout: (request, context) => watch(deps, request.rolloutId, context),
   };

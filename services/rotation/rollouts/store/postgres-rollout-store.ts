@@ -3,9 +3,11 @@ import type { Db, Tx } from "../../../../lib/postgres/db";
 import type { Agent } from "../../agents/domain/agent";
 import { insertIntoOutbox, outboxParams } from "../../announce/outbox";
 import { auditParams, insertAudit } from "../../audit";
+import type { AgentProcess } from "../../agents/domain/agent-process";
+import { IS_LIVING } from "../../agents/store/agent-row";
 import { isText } from "../../agents/store/is-text";
 import type { RekeyPlan } from "../domain/plan-rekey";
-import type { Rollout, RolloutTarget } from "../domain/rollout";
+import type { ProcessesOfAgent, Rollout, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
 import type {
   GivenGeneration,
@@ -20,6 +22,7 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
   return {
     find: (tenantId, rolloutId) => find(db, tenantId, rolloutId),
     findTargets: (tenantId, rolloutId) => findTargets(db, tenantId, rolloutId),
+    findProcesses: (tenantId, rolloutId) => findProcesses(db, tenantId, rolloutId),
     async requestHash(tenantId, rolloutId) {
       const { rows } = await db.query<{ request_hash: Buffer }>(
         `select request_hash from rotation.rollouts where tenant_id = $1 and rollout_id = $2`,
@@ -129,6 +132,38 @@ async function findTargets(db: Db, tenantId: string, rolloutId: string): Promise
     omittedNames: row.omitted_names,
     desired: row.desired,
     vm: toContact(row),
+  }));
+}
+
+async function findProcesses(
+  db: Db,
+  tenantId: string,
+  rolloutId: string,
+): Promise<ProcessesOfAgent[]> {
+  const { rows } = await db.query<{
+    agent_id: string;
+    path: string;
+    generation: bigint;
+    processes: AgentProcess[];
+    reported_at: Date | null;
+    is_current: boolean;
+  }>(
+    `select t.agent_id, a.path, t.generation, a.processes, a.reported_at,
+       a.applied >= t.generation and coalesce(a.reported_at >= a.applied_at, false) as is_current
+     from rotation.targets t
+     join rotation.agents a on a.tenant_id = t.tenant_id and a.agent_id = t.agent_id
+     where t.tenant_id = $1 and t.rollout_id = $2 and t.state <> 'skipped' and ${IS_LIVING}
+     order by a.path, t.agent_id`,
+    [tenantId, rolloutId],
+    { name: "find_rollout_processes" },
+  );
+  return rows.map((row) => ({
+    agentId: row.agent_id,
+    path: row.path,
+    generation: row.generation,
+    processes: row.processes,
+    reportedAt: row.reported_at ?? undefined,
+    isCurrent: row.is_current,
   }));
 }
 

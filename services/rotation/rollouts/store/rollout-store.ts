@@ -4,7 +4,7 @@ import type { Announcement } from "../../announce/announcement";
 import type { AuditEntry, Caller } from "../../audit";
 import type { Agent } from "../../agents/domain/agent";
 import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
-import type { Rollout, RolloutTarget } from "../domain/rollout";
+import type { ProcessesOfAgent, Rollout, RolloutTarget } from "../domain/rollout";
 
 /** A rollout that is about to be written. */
 export interface NewRollout {
@@ -30,6 +30,8 @@ export interface RolloutStore {
   find(tenantId: string, rolloutId: string): Promise<Rollout | undefined>;
   /** By path. */
   findTargets(tenantId: string, rolloutId: string): Promise<RolloutTarget[]>;
+  /** Of the living agents that have a target, by path. */
+  findProcesses(tenantId: string, rolloutId: string): Promise<ProcessesOfAgent[]>;
   /** The digest of the request that made it. */
   requestHash(tenantId: string, rolloutId: string): Promise<Buffer | undefined>;
   /** Newest first; one row more than the page's limit when there are more. */

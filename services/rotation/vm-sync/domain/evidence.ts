@@ -1,4 +1,5 @@
-import type { AgentProcess, ExitStatus } from "../../agents/domain/agent";
+import type { ExitStatus } from "../../agents/domain/agent";
+import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { Incarnation, Phase } from "../../protocol";
 
 /** Which machine speaks, in which of its lives. */

@@ -1,4 +1,5 @@
 import { AgentPhase } from "../../../../gen/murmur/rotation/v1/agents";
+import { processMessage } from "../../../../test/fakes/process-message";
 import { parseReports } from "./parse";
 
 const FROM = {
@@ -13,7 +14,7 @@ function nameOf(name: string): string | undefined {
         agentId: "0190a0b0-0000-7000-8000-000000000001",
         phase: AgentPhase.AGENT_PHASE_RUNNING,
         exitStatus: undefined,
-        processes: [{ pid: 1, parentPid: 0, name, startTicks: 1n }],
+        processes: [processMessage({ pid: 1, name })],
       },
     ],
     FROM,

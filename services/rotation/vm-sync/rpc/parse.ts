@@ -8,7 +8,8 @@ import {
 } from "../../../../gen/murmur/rotation/v1/vm_sync";
 import { invalid } from "../../../../lib/errors";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
-import type { AgentProcess, ExitStatus } from "../../agents/domain/agent";
+import type { ExitStatus } from "../../agents/domain/agent";
+import { fromProcessMessage } from "../../agents/domain/agent-process";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { fromPhase } from "../../announce/desired-state";
 import type { Report, VmHello, VmIncarnation } from "../domain/evidence";
@@ -81,7 +82,9 @@ export function parseReports(agents: readonly AgentReport[], from: VmIncarnation
         agentId: report.agentId.toLowerCase(),
         phase,
         exit: report.exitStatus && toExit(report.exitStatus),
-        processes: report.processes.slice(0, MAX_PROCESSES).map(toProcess),
+        processes: report.processes
+          .slice(0, MAX_PROCESSES)
+          .map((process) => fromProcessMessage(process, toText)),
       },
     ];
   });
@@ -106,9 +109,4 @@ function toText(text: string): string {
 
 function toExit({ how }: ExitMessage): ExitStatus | undefined {
   return how && { kind: how.$case, value: toText(String(how.value)) };
-}
-
-function toProcess(process: AgentReport["processes"][number]): AgentProcess {
-  const { pid, parentPid, name, startTicks } = process;
-  return { pid, parentPid, name: toText(name), startTicks: String(startTicks) };
 }

@@ -1,16 +1,12 @@
 import type { Tx } from "../../../../lib/postgres/db";
-import {
-  skippedReason,
-  type Agent,
-  type AgentProcess,
-  type ExitStatus,
-} from "../../agents/domain/agent";
+import { skippedReason, type Agent, type ExitStatus } from "../../agents/domain/agent";
+import type { AgentProcess } from "../../agents/domain/agent-process";
 import { AGENT_COLUMNS, fromRow, type ProcessesRow } from "../../agents/store/agent-row";
 import { isTerminal, mergeReport, type Phase } from "../../protocol";
 import type { Report, RolloutRef } from "../domain/evidence";
 import { skipTargets } from "./settle-targets";
 
-/** A report that says nothing new is still noted this often, as a sign of life. */
+/** A report that says nothing new is still noted this often, as a sign of life, and after an ack. */
 const NOTE_EVERY = `interval '10 seconds'`;
 
 /** What an agent becomes by a report. */
@@ -51,7 +47,8 @@ interface Reported {
 async function lockReported(tx: Tx, reports: readonly Report[]): Promise<Map<string, Reported>> {
   const { rows } = await tx.query<ProcessesRow & { is_due: boolean }>(
     `select ${AGENT_COLUMNS}, a.processes,
-       coalesce(a.reported_at < clock_timestamp() - ${NOTE_EVERY}, true) as is_due
+       coalesce(a.reported_at < clock_timestamp() - ${NOTE_EVERY}, true)
+         or coalesce(a.reported_at < a.applied_at, false) as is_due
      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::uuid[])
        as k(tenant_id, vm_id, boot_id, incarnation_name, incarnation, agent_id)
      join rotation.vms v on v.tenant_id = k.tenant_id and v.vm_id = k.vm_id
@@ -89,10 +86,15 @@ function toChange({ agent, processes, isDue }: Reported, report: Report): Change
   return [{ agent, phase, exit, processes: isTerminal(phase) ? [] : report.processes }];
 }
 
+/** PostgreSQL gives an object's keys back in an order of its own. */
 function digest(processes: readonly AgentProcess[]): string {
   return JSON.stringify(
-    processes.map(({ pid, parentPid, name, startTicks }) => [pid, parentPid, name, startTicks]),
+    processes.map(({ receipt, ...process }) => [entries(process), entries(receipt ?? {})]),
   );
+}
+
+function entries(object: object): [string, unknown][] {
+  return Object.entries(object).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
