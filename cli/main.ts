@@ -1,4 +1,8 @@
+import { basename } from "node:path";
 import { runCli } from "./cli";
+
+/** Docker finds a helper by its name only: a link of this name leads here. */
+const DOCKER_HELPER = "docker-credential-murmur";
 
 /** A reader that had enough (`murmur ls | head -1`) is no failure. */
 function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
@@ -9,7 +13,9 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
 process.stdout.on("error", ignoreClosedPipe);
 process.stderr.on("error", ignoreClosedPipe);
 
-void runCli(process.argv.slice(2), {
+const [, program = "", ...words] = process.argv;
+const typed = basename(program) === DOCKER_HELPER ? ["credential", "docker", ...words] : words;
+void runCli(typed, {
   env: process.env,
   cwd: process.cwd(),
   // Few commands read it, and opening it takes time.

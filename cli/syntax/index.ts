@@ -1,5 +1,6 @@
 import { type CommandSyntax } from "../command";
 import { AGENT_COMMANDS } from "./agents";
+import { ASKING_COMMANDS } from "./asking";
 import { ROLLOUT_COMMANDS } from "./rollouts";
 import { SECRET_COMMANDS } from "./secrets";
 import { SETUP_COMMANDS } from "./setup";
@@ -10,6 +11,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
   { title: "Secrets and workspaces", commands: SECRET_COMMANDS },
   { title: "Agents", commands: AGENT_COMMANDS },
   { title: "Rekey", commands: ROLLOUT_COMMANDS },
+  { title: "Inside an agent", commands: ASKING_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },
 ];

@@ -1,8 +1,9 @@
 import { type AgentKeeper, type SpawnWish } from "../agents/agent-view";
 import { type Environment } from "../../lib/config";
-import { LocalError, UsageError } from "../errors";
+import { UsageError } from "../errors";
 import { askDaemon, type Json, textOf } from "./ask-daemon";
 import { toAgentDetails, toAgentViews, toWarnings } from "./read-answer";
+import { socketPath } from "./socket-path";
 
 /** Agents by way of the daemon of the VM that this process runs on: the caller's own descendants. */
 export function createSocketAgentKeeper(env: Environment): AgentKeeper {
@@ -48,10 +49,4 @@ function refuseElsewhere({ vm, workspace }: SpawnWish, env: Environment): void {
     throw new UsageError(
       "--workspace cannot be given on a VM: a child is in its parent's workspace",
     );
-}
-
-function socketPath(env: Environment): string {
-  const path = env["MURMUR_SOCKET"];
-  if (!path) throw new LocalError("MURMUR_SOCKET is not set, so the VM's daemon cannot be asked");
-  return path;
 }

@@ -15,6 +15,8 @@ export interface CliCall {
   env?: Record<string, string>;
   /** Where it runs; the directory of the test when absent. */
   cwd?: string;
+  /** A link to the bundle by which it is run. */
+  program?: string;
   /** Called as soon as it runs, with what Ctrl-C does. */
   onStart?: (interrupt: () => void) => void;
   /** Typed as soon as standard output shows `after`; the input ends with it. */
@@ -56,7 +58,7 @@ export async function buildTestCli(): Promise<TestCli> {
     file,
     directory,
     run: (words, call = {}) =>
-      runProcess(process.execPath, [file, ...words], { cwd: directory, ...call }),
+      runProcess(process.execPath, [call.program ?? file, ...words], { cwd: directory, ...call }),
     runOnTerminal: (words, call = {}) => {
       const quoted = [process.execPath, file, ...words].map(quoteForShell).join(" ");
       const command = `stty cols 80 rows 24; exec ${quoted}`;
