@@ -35,7 +35,7 @@ class Live:
                 return
             walk = self.walks.get(get_ident()) if patient else None
             # dict(os.environ) takes the names, then each value: one generation for all of them.
-            if walk and monotonic() - walk[0] < 0.005:
+            if walk and monotonic() - walk[0] < 0.002:
                 return
             lock = self._lock
             # Somebody is at it: another thread, or this one, which a signal handler interrupted.
@@ -142,6 +142,7 @@ class Live:
         """An earlier value may have come back, or the marker. It is in the native one, too."""
         if key in self.given or key == _GENERATION:
             self.pending.discard(key)
+            self.walks.pop(get_ident(), None)
             self.seen[0] = None
 
     def ghost(self, key):
@@ -241,21 +242,30 @@ def environ_class(base, live):
 
 def pass_mapping_to_children(live):
     """Without env=, a child gets the native environment, which lacks the names that are pending."""
-    holder, name = sys.modules.get("subprocess"), "_fork_exec"
-    if not hasattr(holder, name):
-        holder, name = sys.modules.get("_posixsubprocess"), "fork_exec"
+    subprocess = sys.modules.get("subprocess")
+    if hasattr(subprocess, "_fork_exec"):
+        fill_in(live, subprocess, "_fork_exec", 5)
+    else:
+        fill_in(live, sys.modules.get("_posixsubprocess"), "fork_exec", 5)
+    # From Python 3.13 on, subprocess may spawn without an environment.
+    fill_in(live, os, "posix_spawn", 2)
+
+
+def fill_in(live, holder, name, at):
     original = getattr(holder, name, None)
     if original is None or hasattr(original, "murmur"):
         return
 
-    def fork_exec(*args):
-        if len(args) > 5 and args[5] is None and live.pending:
-            block = [name + b"=" + value for name, value in list(live.data.items())]
-            args = args[:5] + (block,) + args[6:]
-        return original(*args)
+    def call(*args, **kwargs):
+        if len(args) > at and args[at] is None and live.pending:
+            block = dict(live.data)
+            if name != "posix_spawn":
+                block = [key + b"=" + value for key, value in block.items()]
+            args = args[:at] + (block,) + args[at + 1 :]
+        return original(*args, **kwargs)
 
-    fork_exec.murmur = True
-    setattr(holder, name, fork_exec)
+    call.murmur, call.__name__, call.__doc__ = True, original.__name__, original.__doc__
+    setattr(holder, name, call)
 
 
 def listen_to_children(live):
@@ -279,6 +289,7 @@ def listen_to_children(live):
         setattr(os, name, announced(live, getattr(os, name), event))
     import _posixsubprocess
 
+    fill_in(live, _posixsubprocess, "fork_exec", 5)
     _posixsubprocess.fork_exec = announced(live, _posixsubprocess.fork_exec, "subprocess.Popen")
 
 
@@ -300,7 +311,8 @@ def install(directory):
     live = Live(env, directory)
     live.look()
     environ = environ_class(type(env), live)
-    env.__class__ = environ
+    # The same name for the same class: isinstance, and the error when somebody pickles it.
+    env.__class__ = os._Environ = environ
     if os.environb._data is live.data:
         os.environb.__class__ = environ
     if hasattr(os, "reload_environ"):

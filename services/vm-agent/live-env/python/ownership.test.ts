@@ -1,6 +1,6 @@
 import { createTestDirectory } from "../test-directory";
 import { OWNERSHIP_CASES, type OwnershipCase } from "../ownership-cases";
-import { findPythons, start, type Python } from "./python-program";
+import { supportedPythons, start, type Python } from "./python-program";
 
 /** What is in the mapping, in bytes, and what a child gets; both without what is not the case's. */
 const LOOK = `
@@ -18,30 +18,27 @@ function look({ delivered, block, expected }: OwnershipCase): string {
   return LOOK.replace("json_names", JSON.stringify(names));
 }
 
-describe.each(findPythons().filter(({ version }) => version !== "2.7"))(
-  "Python $version",
-  (python: Python) => {
-    it.each(OWNERSHIP_CASES)("at start: $name", async (given) => {
-      const directory = createTestDirectory(given.delivered);
-      const { block, blockGeneration: generation } = given;
-      const program = start(python, { directory: directory.path, generation, block });
-      const seen = await program.step(look(given));
-      expect(await program.end()).toBe(0);
-      directory.remove();
-      expect(seen).toEqual([given.expected, given.expected, given.expected]);
-    });
+describe.each(supportedPythons())("Python $version", (python: Python) => {
+  it.each(OWNERSHIP_CASES)("at start: $name", async (given) => {
+    const directory = createTestDirectory(given.delivered);
+    const { block, blockGeneration: generation } = given;
+    const program = start(python, { directory: directory.path, generation, block });
+    const seen = await program.step(look(given));
+    expect(await program.end()).toBe(0);
+    directory.remove();
+    expect(seen).toEqual([given.expected, given.expected, given.expected]);
+  });
 
-    it.each(OWNERSHIP_CASES)("across swaps: $name", async (given) => {
-      const { block, blockGeneration: generation, delivered } = given;
-      const before = delivered.filter((set) => set.generation <= (generation ?? 1));
-      const directory = createTestDirectory(before);
-      const program = start(python, { directory: directory.path, generation, block });
-      await program.step("result = dict(os.environ)");
-      for (const set of delivered.slice(before.length)) directory.swap(set);
-      const seen = await program.step(look(given));
-      expect(await program.end()).toBe(0);
-      directory.remove();
-      expect(seen).toEqual([given.expected, given.expected, given.expected]);
-    });
-  },
-);
+  it.each(OWNERSHIP_CASES)("across swaps: $name", async (given) => {
+    const { block, blockGeneration: generation, delivered } = given;
+    const before = delivered.filter((set) => set.generation <= (generation ?? 1));
+    const directory = createTestDirectory(before);
+    const program = start(python, { directory: directory.path, generation, block });
+    await program.step("result = dict(os.environ)");
+    for (const set of delivered.slice(before.length)) directory.swap(set);
+    const seen = await program.step(look(given));
+    expect(await program.end()).toBe(0);
+    directory.remove();
+    expect(seen).toEqual([given.expected, given.expected, given.expected]);
+  });
+});

@@ -26,8 +26,20 @@ export function findPythons(): Python[] {
       .split("\n");
     if (version && executable) found.set(version, { version, path: executable });
   }
-  const minor = ({ version }: Python) => Number(version.split(".")[1]);
-  return [...found.values()].sort((a, b) => minor(a) - minor(b));
+  return [...found.values()].sort((a, b) => minorOf(a) - minorOf(b));
+}
+
+/** Every Python that the layer works in; all of them take minutes, `few` are the ones that differ. */
+export function supportedPythons(few = false): Python[] {
+  const supported = findPythons().filter(({ version }) => version !== "2.7");
+  // Audit hooks came with 3.8; the others are the ends.
+  const differ = [supported[0], supported.at(-1), supported.find((one) => minorOf(one) === 8)];
+  return few ? supported.filter((one) => differ.includes(one)) : supported;
+}
+
+/** 12 of Python 3.12. */
+export function minorOf({ version }: Python): number {
+  return Number(version.split(".")[1]);
 }
 
 /** What `start` and `run` give the program to live in. */
@@ -114,7 +126,7 @@ export function start(python: Python, at: Surroundings, options: string[] = []):
       child.stdin.write(`${JSON.stringify(statements)}\n`);
       const line = await lines.next();
       if (line.done === true) throw new Error(`the program ended: ${stderr()}`);
-      return JSON.parse(line.value);
+      return JSON.parse(line.value) as unknown;
     },
     stderr,
     end() {
