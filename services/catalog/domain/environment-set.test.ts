@@ -128,7 +128,7 @@ describe("a rollback", () => {
 
   it("brings back no name that the workspace does not take any more", () => {
     const taken = new Map([...current].filter(([name]) => name !== "A"));
-    const isTaken = (name: string) => name !== "A";
+    const isTaken = ({ name }: SecretRef) => name !== "A";
     const back = rollBack({ old, current: taken, isTaken, isDead: () => false });
     expect(back).toEqual({ refs: [old[1]], kept: ["A"] });
   });

@@ -1,16 +1,25 @@
 import { createHash } from "node:crypto";
 import { variableOf } from "./secret-name";
 
-export type SecretKind = "tenant" | "spawn";
+export type SecretKind = "tenant" | "user" | "spawn";
 
 /** One secret of a set, pinned to a version. */
 export interface SecretRef {
+  /** The name that it has in the environment. */
   name: string;
   kind: SecretKind;
   versionId: string;
   asFile: boolean;
   /** Bytes of the value. */
   sizeBytes: number;
+  /** Of a developer's secret: where its value is sealed. Another owner's value does not open. */
+  source?: SecretSource | undefined;
+}
+
+/** Whose secret, and under which name: the profile makes another name to GH_TOKEN. */
+export interface SecretSource {
+  developer: string;
+  name: string;
 }
 
 /** What an exec takes: a larger environment makes every one of the agent fail. */
@@ -52,15 +61,20 @@ export function setIdOf(refs: readonly SecretRef[]): Buffer {
     .digest();
 }
 
-/** A ref as it is stored and hashed. */
-export type RefTuple = [string, SecretKind, string, boolean, number];
+/** A ref as it is stored and hashed; that of a developer's secret ends with developer and name. */
+export type RefTuple = [string, SecretKind, string, boolean, number, string?, string?];
 
-export function toTuple({ name, kind, versionId, asFile, sizeBytes }: SecretRef): RefTuple {
-  return [name, kind, versionId, asFile, sizeBytes];
+export function toTuple({ name, kind, versionId, asFile, sizeBytes, source }: SecretRef): RefTuple {
+  const head = [name, kind, versionId, asFile, sizeBytes] as const;
+  return source ? [...head, source.developer, source.name] : [...head];
 }
 
-export function fromTuple([name, kind, versionId, asFile, sizeBytes]: RefTuple): SecretRef {
-  return { name, kind, versionId, asFile, sizeBytes };
+export function fromTuple(tuple: RefTuple): SecretRef {
+  const [name, kind, versionId, asFile, sizeBytes, developer, sealedName] = tuple;
+  const ref = { name, kind, versionId, asFile, sizeBytes };
+  return developer === undefined || sealedName === undefined
+    ? ref
+    : { ...ref, source: { developer, name: sealedName } };
 }
 
 /** Bytes of names and values. */

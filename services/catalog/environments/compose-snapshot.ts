@@ -1,3 +1,4 @@
+import { developerScope } from "../domain/developer-scope";
 import {
   mergeScopes,
   setIdOf,
@@ -43,35 +44,36 @@ export interface RollbackPins {
   deadVersions: ReadonlySet<string>;
 }
 
-/** Says what is in an agent's next set; agents of one workspace share the work. */
+/** Says what is in an agent's next set; agents of one workspace and developer share the work. */
 export interface Composer {
   /** Throws WORKSPACE_NOT_FOUND, VM_REMOVED or ENVIRONMENT_TOO_LARGE. */
   compose(agent: AgentToSnapshot, rollback: RollbackPins | undefined): Composition;
 }
 
-interface WorkspaceScope {
-  refs: readonly SecretRef[];
-  byName: ReadonlyMap<string, SecretRef>;
+/** What all agents of a developer in a workspace have. */
+interface SharedScope {
   missingNames: readonly string[];
-  isTaken: (name: string) => boolean;
+  isTaken: (pin: SecretRef) => boolean;
+  /** The tenant's secrets, with the developer's over them. */
   set: ComposedSet;
 }
 
 export function createComposer(facts: SnapshotFacts): Composer {
-  const scopes = new Map<string, WorkspaceScope>();
-  const scopeOf = (workspace: string) => {
-    const scope = scopes.get(workspace) ?? toScope(facts, workspace);
-    scopes.set(workspace, scope);
+  const scopes = new Map<string, SharedScope>();
+  const scopeOf = ({ workspace, developer }: AgentToSnapshot) => {
+    const key = `${workspace}\0${developer}`;
+    const scope = scopes.get(key) ?? toScope(facts, workspace, developer);
+    scopes.set(key, scope);
     return scope;
   };
   return {
     compose(agent, rollback) {
       if (!facts.vmIds.has(agent.vmId)) throw vmRemoved(agent, agent.vmId);
-      const scope = scopeOf(agent.workspace);
+      const scope = scopeOf(agent);
       const spawn = facts.spawnSecrets.get(agent.agentId) ?? [];
       const back = rollback && rollBackTo(scope, rollback);
       const isShared = spawn.length === 0 && !back;
-      const set = isShared ? scope.set : composeSet([back?.refs ?? scope.refs, spawn]);
+      const set = isShared ? scope.set : composeSet([back?.refs ?? scope.set.refs, spawn]);
       const fault = sizeFault(set.refs);
       if (fault) throw environmentTooLarge(agent, fault);
       const { missingNames } = scope;
@@ -80,20 +82,28 @@ export function createComposer(facts: SnapshotFacts): Composer {
   };
 }
 
-function toScope(facts: SnapshotFacts, workspace: string): WorkspaceScope {
+function toScope(facts: SnapshotFacts, workspace: string, developer: string): SharedScope {
   if (!facts.workspaces.has(workspace)) throw workspaceNotFound(workspace);
   const names = facts.workspaces.get(workspace);
   const wanted = names && new Set(names);
-  const isTaken = (name: string) => wanted?.has(name) ?? true;
-  const refs = facts.secrets.filter(({ name }) => isTaken(name));
-  const byName = new Map(refs.map((ref) => [ref.name, ref]));
-  const missingNames = (names ?? []).filter((name) => !byName.has(name)).sort();
-  return { refs, byName, missingNames, isTaken, set: composeSet([refs]) };
+  const tenants = facts.secrets.filter(({ name }) => wanted?.has(name) ?? true);
+  const present = new Set(tenants.map(({ name }) => name));
+  const missingNames = (names ?? []).filter((name) => !present.has(name)).sort();
+  const own = developerScope(developer, {
+    refs: facts.userSecrets.get(developer) ?? [],
+    tokenSecret: facts.tokenSecrets.get(developer),
+  });
+  return {
+    missingNames: [...missingNames, ...own.missingPaths],
+    isTaken: (pin) => (pin.kind === "user" ? own.isTaken(pin) : (wanted?.has(pin.name) ?? true)),
+    set: composeSet([tenants, own.refs]),
+  };
 }
 
-function rollBackTo(scope: WorkspaceScope, { refs, deadVersions }: RollbackPins) {
+function rollBackTo({ set, isTaken }: SharedScope, { refs, deadVersions }: RollbackPins) {
+  const current = new Map(set.refs.map((ref) => [ref.name, ref]));
   const isDead = (versionId: string) => deadVersions.has(versionId);
-  return rollBack({ old: refs, current: scope.byName, isTaken: scope.isTaken, isDead });
+  return rollBack({ old: refs, current, isTaken, isDead });
 }
 
 function composeSet(scopes: readonly (readonly SecretRef[])[]): ComposedSet {

@@ -1,6 +1,6 @@
 import type { Db } from "../../../lib/postgres/db";
 import { createByteCache } from "../byte-cache";
-import { unseal } from "../domain/envelope";
+import { EnvelopeBroken, unseal } from "../domain/envelope";
 import type { EnvironmentVariable } from "../domain/environment";
 import type { SecretRef } from "../domain/environment-set";
 import type { SealedVersion, VersionStore } from "../store/version-store";
@@ -69,13 +69,22 @@ export interface OpenSetInput {
  */
 export function openSet(input: OpenSetInput): EnvironmentVariable[] | undefined {
   const variables: EnvironmentVariable[] = [];
-  for (const { name, kind, versionId, asFile } of input.refs) {
+  for (const ref of input.refs) {
+    const { name, kind, versionId, asFile } = ref;
     const version = input.sealed.get(versionId);
     if (!version) return undefined;
     const { key } = input.keys.need(version.dataKeyId);
-    const owner = kind === "spawn" ? input.agentId : "";
-    const context = { tenantId: input.tenantId, kind, id: versionId, owner, name };
+    const place = placeOf(ref, input.agentId);
+    const context = { tenantId: input.tenantId, kind, id: versionId, ...place };
     variables.push({ name, asFile, value: unseal(key, context, version.sealed) });
   }
   return variables;
+}
+
+/** Under whose and which name a value is sealed. */
+function placeOf({ name, kind, source }: SecretRef, agentId: string) {
+  if (kind !== "user") return { owner: kind === "spawn" ? agentId : "", name };
+  // A ref without its source was put together by other hands.
+  if (!source) throw new EnvelopeBroken();
+  return { owner: source.developer, name: source.name };
 }

@@ -24,6 +24,7 @@ export function snapshotFaults(
       [`${at}.vm_id`, vmId === "" || vmId.includes("\0") ? "vm_id is required" : undefined],
       [`${at}.workspace`, agent.workspace === "" ? "workspace is required" : undefined],
       [`${at}.workspace`, agent.workspace.includes("\0") ? "workspace is no name" : undefined],
+      [`${at}.developer`, agent.developer.includes("\0") ? "developer is no name" : undefined],
       [
         `${at}.rollback_to_generation`,
         rollbackTo !== undefined && rollbackTo < 1n ? "generations start at 1" : undefined,

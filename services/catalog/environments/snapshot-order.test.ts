@@ -40,6 +40,7 @@ function readBeforeLock(store: SnapshotStore, tenantId: string, vmId: string): S
         agentIds,
         workspaces: ["backend"],
         vmIds: [vmId],
+        developers: [],
         setIds: [],
         request: undefined,
       });

@@ -115,6 +115,7 @@ async function take(deps: SnapshotsDeps, attempt: Attempt): Promise<StoredSnapsh
     tenantId,
     agentIds,
     workspaces: unique(agents.map(({ workspace }) => workspace)),
+    developers: unique(agents.map(({ developer }) => developer)),
     vmIds: unique(agents.map(({ vmId }) => vmId)),
     setIds: [...locked.values()].flatMap(({ setId }) => (setId ? [setId] : [])),
     request: requestId === "" ? undefined : { actor: caller.id, id: requestId },

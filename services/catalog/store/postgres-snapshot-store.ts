@@ -31,6 +31,8 @@ interface FactsRow {
   secrets: RefTuple[] | null;
   workspaces: [string, string[] | null][] | null;
   spawn_secrets: [string, RefTuple][] | null;
+  user_secrets: RefTuple[] | null;
+  token_secrets: [string, string][] | null;
   sets: [string, RefTuple[]][] | null;
   vm_ids: string[] | null;
   earlier: [string, string, StoredSnapshot[]] | null;
@@ -78,22 +80,34 @@ async function read(tx: Tx, query: SnapshotQuery): Promise<SnapshotFacts> {
     [
       ...[query.tenantId, query.workspaces, query.agentIds, query.vmIds, query.setIds],
       ...[query.request?.actor ?? null, query.request?.id ?? null],
+      // The owner "" is the tenant, whose secrets the workspaces choose from.
+      query.developers.filter((developer) => developer !== ""),
     ],
     { name: "read-snapshot-facts" },
   );
   const [row] = rows;
   if (!row) throw new Error("a select of sub-selects gives one row");
-  const spawnSecrets = new Map<string, SecretRef[]>();
-  for (const [agentId, tuple] of row.spawn_secrets ?? [])
-    spawnSecrets.set(agentId, [...(spawnSecrets.get(agentId) ?? []), fromTuple(tuple)]);
+  const userRefs = (row.user_secrets ?? []).map(fromTuple);
   return {
     secrets: (row.secrets ?? []).map(fromTuple),
     workspaces: new Map((row.workspaces ?? []).map(([name, refs]) => [name, refs ?? undefined])),
-    spawnSecrets,
+    userSecrets: grouped(userRefs.map((ref) => [ref.source?.developer ?? "", ref])),
+    tokenSecrets: new Map(row.token_secrets ?? []),
+    spawnSecrets: grouped((row.spawn_secrets ?? []).map(([id, ref]) => [id, fromTuple(ref)])),
     sets: new Map((row.sets ?? []).map(([id, refs]) => [id, refs.map(fromTuple)])),
     vmIds: new Set(row.vm_ids ?? []),
     earlier: row.earlier ? toEarlier(row.earlier) : undefined,
   };
+}
+
+function grouped(pairs: readonly [string, SecretRef][]): Map<string, SecretRef[]> {
+  const groups = new Map<string, SecretRef[]>();
+  for (const [key, ref] of pairs) {
+    const group = groups.get(key);
+    if (group) group.push(ref);
+    else groups.set(key, [ref]);
+  }
+  return groups;
 }
 
 function toEarlier([dataKeyId, bodyHash, snapshots]: [string, string, StoredSnapshot[]]) {

@@ -13,7 +13,10 @@ on conflict (tenant_id, agent_id) do update set generation = a.generation + 1
 returning agent_id, generation, floor, set_id, delivered_names, ended_at is not null as has_ended,
   lease_owner_kind, lease_owner_id`;
 
-/** $1 tenant, $2 workspaces, $3 agent ids, $4 VM ids, $5 set ids, $6 actor, $7 request id. */
+/**
+ * $1 tenant, $2 workspaces, $3 agent ids, $4 VM ids, $5 set ids, $6 actor, $7 request id,
+ * $8 developers.
+ */
 export const READ_FACTS = `
 with spaces as materialized (
   select name, secret_refs from catalog.workspaces where tenant_id = $1 and name = any($2::text[])
@@ -36,6 +39,12 @@ select
       json_build_array(name, 'spawn', id, as_file, size_bytes)) order by owner, name)
    from catalog.secret_versions
    where tenant_id = $1 and kind = 'spawn' and owner = any($3::text[])) as spawn_secrets,
+  (select json_agg(json_build_array(name, 'user', version_id, as_file, size_bytes, owner, name)
+      order by owner, name)
+   from catalog.secrets
+   where tenant_id = $1 and owner = any($8::text[]) and not is_deleted) as user_secrets,
+  (select json_agg(json_build_array(name, github_token_secret)) from catalog.users
+   where tenant_id = $1 and name = any($8) and github_token_secret is not null) as token_secrets,
   (select json_agg(json_build_array(encode(set_id, 'hex'), refs)) from catalog.environment_sets
    where tenant_id = $1 and set_id = any($5::bytea[])) as sets,
   (select json_agg(id) from catalog.vms

@@ -25,6 +25,8 @@ export interface SnapshotQuery {
   tenantId: string;
   workspaces: readonly string[];
   agentIds: readonly string[];
+  /** Who spawned the roots of their trees. */
+  developers: readonly string[];
   vmIds: readonly string[];
   setIds: readonly Buffer[];
   request: RequestKey | undefined;
@@ -60,6 +62,10 @@ export interface SnapshotFacts {
   secrets: SecretRef[];
   /** By name; undefined refs take all. A workspace that is gone is absent. */
   workspaces: ReadonlyMap<string, readonly string[] | undefined>;
+  /** Developers' own, by developer. */
+  userSecrets: ReadonlyMap<string, SecretRef[]>;
+  /** Names of the secrets that profiles make to GH_TOKEN, by developer. */
+  tokenSecrets: ReadonlyMap<string, string>;
   /** By agent. */
   spawnSecrets: ReadonlyMap<string, SecretRef[]>;
   /** By set id in hexadecimal. */

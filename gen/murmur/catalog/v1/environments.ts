@@ -77,7 +77,10 @@ export interface EnvironmentSnapshot {
   unchanged: boolean;
   /** Names added, replaced or dropped against the previous generation, sorted. */
   changedNames: string[];
-  /** Names in the workspace's `secret_refs` that do not exist: a warning. */
+  /**
+   * Names in the workspace's `secret_refs` that do not exist, and as `provider/username/NAME` the
+   * secret that the developer's profile names and that does not: warnings.
+   */
   missingNames: string[];
   /**
    * On a rollback: names whose old version was deleted or revoked since, so that they keep their
