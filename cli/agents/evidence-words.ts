@@ -18,7 +18,10 @@ export function consumedWords({ generation, readsThrough }: ProcessView, wanted:
 export function evidenceWords(processes: readonly ProcessView[], wanted: number): string {
   const there = processes.filter(({ generation }) => generation >= wanted).length;
   const count = `${there} of ${processes.length} ${processes.length === 1 ? "process" : "processes"}`;
-  const others = processes.filter(({ generation }) => generation < wanted).map(toWords);
+  const others = processes
+    .filter(({ generation }) => generation < wanted)
+    .sort((a, b) => a.pid - b.pid)
+    .map(toWords);
   return [`agent and ${count} on generation ${wanted}`, ...others].join("; ");
 }
 
