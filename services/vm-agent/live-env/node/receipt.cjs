@@ -7,7 +7,8 @@ const { number, readStart, viewOf } = require("./live-file.cjs");
 const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
 const now = Date.now;
 // Asking worker_threads costs 1.6 ms.
-const isMainThread = process.abort.disabled !== true;
+const isMainThread =
+  process.abort.disabled !== true && (typeof Bun === "undefined" || Bun.isMainThread);
 const SLOTS = 4096;
 const SLOT_BYTES = 64;
 const LAYER = 3;
