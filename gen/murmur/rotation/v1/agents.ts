@@ -91,6 +91,99 @@ export function agentPhaseToJSON(object: AgentPhase): string {
   }
 }
 
+/** To whom a reload's signal goes. */
+export enum ReloadTarget {
+  /** RELOAD_TARGET_UNSPECIFIED - The same as TARGET_PROCESS. */
+  RELOAD_TARGET_UNSPECIFIED = 0,
+  /** RELOAD_TARGET_PROCESS - The agent's first process. */
+  RELOAD_TARGET_PROCESS = 1,
+  /** RELOAD_TARGET_GROUP - Every process of its group that handles the signal. */
+  RELOAD_TARGET_GROUP = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function reloadTargetFromJSON(object: any): ReloadTarget {
+  switch (object) {
+    case 0:
+    case "RELOAD_TARGET_UNSPECIFIED":
+      return ReloadTarget.RELOAD_TARGET_UNSPECIFIED;
+    case 1:
+    case "RELOAD_TARGET_PROCESS":
+      return ReloadTarget.RELOAD_TARGET_PROCESS;
+    case 2:
+    case "RELOAD_TARGET_GROUP":
+      return ReloadTarget.RELOAD_TARGET_GROUP;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ReloadTarget.UNRECOGNIZED;
+  }
+}
+
+export function reloadTargetToJSON(object: ReloadTarget): string {
+  switch (object) {
+    case ReloadTarget.RELOAD_TARGET_UNSPECIFIED:
+      return "RELOAD_TARGET_UNSPECIFIED";
+    case ReloadTarget.RELOAD_TARGET_PROCESS:
+      return "RELOAD_TARGET_PROCESS";
+    case ReloadTarget.RELOAD_TARGET_GROUP:
+      return "RELOAD_TARGET_GROUP";
+    case ReloadTarget.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** How telling an agent's programs of a generation went. */
+export enum ReloadOutcome {
+  /** RELOAD_OUTCOME_UNSPECIFIED - Never sent. */
+  RELOAD_OUTCOME_UNSPECIFIED = 0,
+  /** RELOAD_OUTCOME_RUNNING - It is under way. */
+  RELOAD_OUTCOME_RUNNING = 1,
+  /** RELOAD_OUTCOME_DONE - The signal was sent, or the hook ended with status 0. */
+  RELOAD_OUTCOME_DONE = 2,
+  /** RELOAD_OUTCOME_FAILED - It failed; the set stays in force. */
+  RELOAD_OUTCOME_FAILED = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function reloadOutcomeFromJSON(object: any): ReloadOutcome {
+  switch (object) {
+    case 0:
+    case "RELOAD_OUTCOME_UNSPECIFIED":
+      return ReloadOutcome.RELOAD_OUTCOME_UNSPECIFIED;
+    case 1:
+    case "RELOAD_OUTCOME_RUNNING":
+      return ReloadOutcome.RELOAD_OUTCOME_RUNNING;
+    case 2:
+    case "RELOAD_OUTCOME_DONE":
+      return ReloadOutcome.RELOAD_OUTCOME_DONE;
+    case 3:
+    case "RELOAD_OUTCOME_FAILED":
+      return ReloadOutcome.RELOAD_OUTCOME_FAILED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ReloadOutcome.UNRECOGNIZED;
+  }
+}
+
+export function reloadOutcomeToJSON(object: ReloadOutcome): string {
+  switch (object) {
+    case ReloadOutcome.RELOAD_OUTCOME_UNSPECIFIED:
+      return "RELOAD_OUTCOME_UNSPECIFIED";
+    case ReloadOutcome.RELOAD_OUTCOME_RUNNING:
+      return "RELOAD_OUTCOME_RUNNING";
+    case ReloadOutcome.RELOAD_OUTCOME_DONE:
+      return "RELOAD_OUTCOME_DONE";
+    case ReloadOutcome.RELOAD_OUTCOME_FAILED:
+      return "RELOAD_OUTCOME_FAILED";
+    case ReloadOutcome.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** How a hop on the way to an agent is doing. */
 export enum HopState {
   /** HOP_STATE_UNSPECIFIED - Never sent. */
@@ -187,6 +280,66 @@ export interface Agent {
   developer: string;
   /** Whether somebody asked for its end. */
   killRequested: boolean;
+  /** Absent: there was none. */
+  reload?: ReloadResult | undefined;
+}
+
+/** A program and its arguments, UTF-8 without NUL; 1 to 1024 of them, 128 KiB together. */
+export interface HookCommand {
+  argv: string[];
+}
+
+/** What is done on an agent's VM when a swap has changed its environment, once per generation. */
+export interface Reload {
+  how:
+    | //
+    /** `SIGHUP` or its like; sent only to processes that handle it. */
+    { $case: "signal"; value: string }
+    | //
+    /** Run as the agent's user, in its working directory and environment. */
+    { $case: "hook"; value: HookCommand }
+    | undefined;
+  target: ReloadTarget;
+  /** Of the hook; at most 600000, 0 means 10000. */
+  timeoutMs: number;
+}
+
+/** A host that programs of an agent log in to. */
+export interface HostCredential {
+  /** `github.com`, `registry.example.com:5000`; with `http://` before it where it has no TLS. */
+  host: string;
+  /** Empty: the usual one. */
+  username: string;
+  /** Name of the secret that holds the password or token. */
+  passwordSecret: string;
+}
+
+/** What an agent's spawner wishes of its VM beyond the command. */
+export interface AgentSettings {
+  /** Absent: nothing is done. */
+  reload:
+    | Reload
+    | undefined;
+  /** The same for children that it spawns. */
+  childReload:
+    | Reload
+    | undefined;
+  /** Layers of live environments that it does without: `exec`, `bash`, `node`, `python`. */
+  layersOff: string[];
+  /** By host, at most 100 each. */
+  git: HostCredential[];
+  docker: HostCredential[];
+}
+
+/** The last reload of an agent. */
+export interface ReloadResult {
+  /** The generation that it was for. */
+  generation: bigint;
+  outcome: ReloadOutcome;
+  /** For failures: `hook: exit 3`, `hook: timed out after 5 s`, without values. */
+  reason: string;
+  /** When it began or ended, by the VM's clock. */
+  at: Date | undefined;
 }
 
 /** One process of an agent, as its VM last reported it. */
@@ -230,6 +383,8 @@ export interface SpawnAgentRequest {
   workingDirectory: string;
   /** Whether StoreSpawnSecrets was called for it: it is not started without them. */
   expectsSpawnSecrets: boolean;
+  /** Absent: none. */
+  settings?: AgentSettings | undefined;
 }
 
 /** The agent, accepted. */
@@ -447,6 +602,7 @@ function createBaseAgent(): Agent {
     exitStatus: undefined,
     developer: "",
     killRequested: false,
+    reload: undefined,
   };
 }
 
@@ -502,6 +658,9 @@ export const Agent: MessageFns<Agent> = {
     }
     if (message.killRequested !== false) {
       writer.uint32(120).bool(message.killRequested);
+    }
+    if (message.reload !== undefined) {
+      ReloadResult.encode(message.reload, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -639,6 +798,14 @@ export const Agent: MessageFns<Agent> = {
             message.killRequested = reader.bool();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.reload = ReloadResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -708,6 +875,7 @@ export const Agent: MessageFns<Agent> = {
         : isSet(object.kill_requested)
         ? globalThis.Boolean(object.kill_requested)
         : false,
+      reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
     };
   },
 
@@ -758,6 +926,9 @@ export const Agent: MessageFns<Agent> = {
     if (message.killRequested !== false) {
       obj.killRequested = message.killRequested;
     }
+    if (message.reload !== undefined) {
+      obj.reload = ReloadResult.toJSON(message.reload);
+    }
     return obj;
   },
 
@@ -787,6 +958,585 @@ export const Agent: MessageFns<Agent> = {
       : undefined;
     message.developer = object.developer ?? "";
     message.killRequested = object.killRequested ?? false;
+    message.reload = (object.reload !== undefined && object.reload !== null)
+      ? ReloadResult.fromPartial(object.reload)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHookCommand(): HookCommand {
+  return { argv: [] };
+}
+
+export const HookCommand: MessageFns<HookCommand> = {
+  encode(message: HookCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.argv) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HookCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHookCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.argv.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HookCommand {
+    return { argv: globalThis.Array.isArray(object?.argv) ? object.argv.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: HookCommand): unknown {
+    const obj: any = {};
+    if (message.argv?.length) {
+      obj.argv = message.argv;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HookCommand>, I>>(base?: I): HookCommand {
+    return HookCommand.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HookCommand>, I>>(object: I): HookCommand {
+    const message = createBaseHookCommand();
+    message.argv = object.argv?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReload(): Reload {
+  return { how: undefined, target: 0, timeoutMs: 0 };
+}
+
+export const Reload: MessageFns<Reload> = {
+  encode(message: Reload, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.how?.$case) {
+      case "signal":
+        writer.uint32(10).string(message.how.value);
+        break;
+      case "hook":
+        HookCommand.encode(message.how.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    if (message.target !== 0) {
+      writer.uint32(24).int32(message.target);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(32).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Reload {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReload();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.how = { $case: "signal", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.how = { $case: "hook", value: HookCommand.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.target = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.timeoutMs = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Reload {
+    return {
+      how: isSet(object.signal)
+        ? { $case: "signal", value: globalThis.String(object.signal) }
+        : isSet(object.hook)
+        ? { $case: "hook", value: HookCommand.fromJSON(object.hook) }
+        : undefined,
+      target: isSet(object.target) ? reloadTargetFromJSON(object.target) : 0,
+      timeoutMs: isSet(object.timeoutMs)
+        ? globalThis.Number(object.timeoutMs)
+        : isSet(object.timeout_ms)
+        ? globalThis.Number(object.timeout_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: Reload): unknown {
+    const obj: any = {};
+    if (message.how?.$case === "signal") {
+      obj.signal = message.how.value;
+    } else if (message.how?.$case === "hook") {
+      obj.hook = HookCommand.toJSON(message.how.value);
+    }
+    if (message.target !== 0) {
+      obj.target = reloadTargetToJSON(message.target);
+    }
+    if (message.timeoutMs !== 0) {
+      obj.timeoutMs = Math.round(message.timeoutMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Reload>, I>>(base?: I): Reload {
+    return Reload.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Reload>, I>>(object: I): Reload {
+    const message = createBaseReload();
+    switch (object.how?.$case) {
+      case "signal": {
+        if (object.how?.value !== undefined && object.how?.value !== null) {
+          message.how = { $case: "signal", value: object.how.value };
+        }
+        break;
+      }
+      case "hook": {
+        if (object.how?.value !== undefined && object.how?.value !== null) {
+          message.how = { $case: "hook", value: HookCommand.fromPartial(object.how.value) };
+        }
+        break;
+      }
+    }
+    message.target = object.target ?? 0;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseHostCredential(): HostCredential {
+  return { host: "", username: "", passwordSecret: "" };
+}
+
+export const HostCredential: MessageFns<HostCredential> = {
+  encode(message: HostCredential, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.username !== "") {
+      writer.uint32(18).string(message.username);
+    }
+    if (message.passwordSecret !== "") {
+      writer.uint32(26).string(message.passwordSecret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostCredential {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostCredential();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.username = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.passwordSecret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostCredential {
+    return {
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      username: isSet(object.username) ? globalThis.String(object.username) : "",
+      passwordSecret: isSet(object.passwordSecret)
+        ? globalThis.String(object.passwordSecret)
+        : isSet(object.password_secret)
+        ? globalThis.String(object.password_secret)
+        : "",
+    };
+  },
+
+  toJSON(message: HostCredential): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.username !== "") {
+      obj.username = message.username;
+    }
+    if (message.passwordSecret !== "") {
+      obj.passwordSecret = message.passwordSecret;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HostCredential>, I>>(base?: I): HostCredential {
+    return HostCredential.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HostCredential>, I>>(object: I): HostCredential {
+    const message = createBaseHostCredential();
+    message.host = object.host ?? "";
+    message.username = object.username ?? "";
+    message.passwordSecret = object.passwordSecret ?? "";
+    return message;
+  },
+};
+
+function createBaseAgentSettings(): AgentSettings {
+  return { reload: undefined, childReload: undefined, layersOff: [], git: [], docker: [] };
+}
+
+export const AgentSettings: MessageFns<AgentSettings> = {
+  encode(message: AgentSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reload !== undefined) {
+      Reload.encode(message.reload, writer.uint32(10).fork()).join();
+    }
+    if (message.childReload !== undefined) {
+      Reload.encode(message.childReload, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.layersOff) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.git) {
+      HostCredential.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.docker) {
+      HostCredential.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reload = Reload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.childReload = Reload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.layersOff.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.git.push(HostCredential.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.docker.push(HostCredential.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentSettings {
+    return {
+      reload: isSet(object.reload) ? Reload.fromJSON(object.reload) : undefined,
+      childReload: isSet(object.childReload)
+        ? Reload.fromJSON(object.childReload)
+        : isSet(object.child_reload)
+        ? Reload.fromJSON(object.child_reload)
+        : undefined,
+      layersOff: globalThis.Array.isArray(object?.layersOff)
+        ? object.layersOff.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.layers_off)
+        ? object.layers_off.map((e: any) => globalThis.String(e))
+        : [],
+      git: globalThis.Array.isArray(object?.git) ? object.git.map((e: any) => HostCredential.fromJSON(e)) : [],
+      docker: globalThis.Array.isArray(object?.docker) ? object.docker.map((e: any) => HostCredential.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AgentSettings): unknown {
+    const obj: any = {};
+    if (message.reload !== undefined) {
+      obj.reload = Reload.toJSON(message.reload);
+    }
+    if (message.childReload !== undefined) {
+      obj.childReload = Reload.toJSON(message.childReload);
+    }
+    if (message.layersOff?.length) {
+      obj.layersOff = message.layersOff;
+    }
+    if (message.git?.length) {
+      obj.git = message.git.map((e) => HostCredential.toJSON(e));
+    }
+    if (message.docker?.length) {
+      obj.docker = message.docker.map((e) => HostCredential.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AgentSettings>, I>>(base?: I): AgentSettings {
+    return AgentSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AgentSettings>, I>>(object: I): AgentSettings {
+    const message = createBaseAgentSettings();
+    message.reload = (object.reload !== undefined && object.reload !== null)
+      ? Reload.fromPartial(object.reload)
+      : undefined;
+    message.childReload = (object.childReload !== undefined && object.childReload !== null)
+      ? Reload.fromPartial(object.childReload)
+      : undefined;
+    message.layersOff = object.layersOff?.map((e) => e) || [];
+    message.git = object.git?.map((e) => HostCredential.fromPartial(e)) || [];
+    message.docker = object.docker?.map((e) => HostCredential.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReloadResult(): ReloadResult {
+  return { generation: 0n, outcome: 0, reason: "", at: undefined };
+}
+
+export const ReloadResult: MessageFns<ReloadResult> = {
+  encode(message: ReloadResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(8).int64(message.generation);
+    }
+    if (message.outcome !== 0) {
+      writer.uint32(16).int32(message.outcome);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReloadResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReloadResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReloadResult {
+    return {
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      outcome: isSet(object.outcome) ? reloadOutcomeFromJSON(object.outcome) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+    };
+  },
+
+  toJSON(message: ReloadResult): unknown {
+    const obj: any = {};
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.outcome !== 0) {
+      obj.outcome = reloadOutcomeToJSON(message.outcome);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReloadResult>, I>>(base?: I): ReloadResult {
+    return ReloadResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReloadResult>, I>>(object: I): ReloadResult {
+    const message = createBaseReloadResult();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.outcome = object.outcome ?? 0;
+    message.reason = object.reason ?? "";
+    message.at = object.at ?? undefined;
     return message;
   },
 };
@@ -1059,6 +1809,7 @@ function createBaseSpawnAgentRequest(): SpawnAgentRequest {
     command: [],
     workingDirectory: "",
     expectsSpawnSecrets: false,
+    settings: undefined,
   };
 }
 
@@ -1087,6 +1838,9 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     }
     if (message.expectsSpawnSecrets !== false) {
       writer.uint32(64).bool(message.expectsSpawnSecrets);
+    }
+    if (message.settings !== undefined) {
+      AgentSettings.encode(message.settings, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1168,6 +1922,14 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
             message.expectsSpawnSecrets = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.settings = AgentSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1206,6 +1968,7 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
         : isSet(object.expects_spawn_secrets)
         ? globalThis.Boolean(object.expects_spawn_secrets)
         : false,
+      settings: isSet(object.settings) ? AgentSettings.fromJSON(object.settings) : undefined,
     };
   },
 
@@ -1235,6 +1998,9 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     if (message.expectsSpawnSecrets !== false) {
       obj.expectsSpawnSecrets = message.expectsSpawnSecrets;
     }
+    if (message.settings !== undefined) {
+      obj.settings = AgentSettings.toJSON(message.settings);
+    }
     return obj;
   },
 
@@ -1251,6 +2017,9 @@ export const SpawnAgentRequest: MessageFns<SpawnAgentRequest> = {
     message.command = object.command?.map((e) => e) || [];
     message.workingDirectory = object.workingDirectory ?? "";
     message.expectsSpawnSecrets = object.expectsSpawnSecrets ?? false;
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? AgentSettings.fromPartial(object.settings)
+      : undefined;
     return message;
   },
 };

@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
-import { AgentProcess } from "./agents";
+import { AgentProcess, ReloadResult } from "./agents";
 
 /** What has become of one target. */
 export enum TargetState {
@@ -137,6 +137,8 @@ export interface RolloutTarget {
     | undefined;
   /** Names that some form of the environment could not carry. */
   omittedNames: string[];
+  /** The agent's last reload, if it was for this generation or a later one. */
+  reload?: ReloadResult | undefined;
 }
 
 /** One rollout. */
@@ -233,6 +235,8 @@ export interface ProcessesOfAgent {
     | undefined;
   /** Whether that was after the VM had acked the generation: before, nothing follows from it. */
   isCurrent: boolean;
+  /** Absent: there was none. */
+  reload?: ReloadResult | undefined;
 }
 
 /** The agents that live, by path. */
@@ -250,6 +254,7 @@ function createBaseRolloutTarget(): RolloutTarget {
     reason: "",
     ackedAt: undefined,
     omittedNames: [],
+    reload: undefined,
   };
 }
 
@@ -281,6 +286,9 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
     }
     for (const v of message.omittedNames) {
       writer.uint32(66).string(v!);
+    }
+    if (message.reload !== undefined) {
+      ReloadResult.encode(message.reload, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -362,6 +370,14 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
             message.omittedNames.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.reload = ReloadResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -400,6 +416,7 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
         : globalThis.Array.isArray(object?.omitted_names)
         ? object.omitted_names.map((e: any) => globalThis.String(e))
         : [],
+      reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
     };
   },
 
@@ -429,6 +446,9 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
     if (message.omittedNames?.length) {
       obj.omittedNames = message.omittedNames;
     }
+    if (message.reload !== undefined) {
+      obj.reload = ReloadResult.toJSON(message.reload);
+    }
     return obj;
   },
 
@@ -447,6 +467,9 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
     message.reason = object.reason ?? "";
     message.ackedAt = object.ackedAt ?? undefined;
     message.omittedNames = object.omittedNames?.map((e) => e) || [];
+    message.reload = (object.reload !== undefined && object.reload !== null)
+      ? ReloadResult.fromPartial(object.reload)
+      : undefined;
     return message;
   },
 };
@@ -1580,7 +1603,15 @@ export const ListRolloutProcessesRequest: MessageFns<ListRolloutProcessesRequest
 };
 
 function createBaseProcessesOfAgent(): ProcessesOfAgent {
-  return { agentId: "", path: "", generation: 0n, processes: [], reportedAt: undefined, isCurrent: false };
+  return {
+    agentId: "",
+    path: "",
+    generation: 0n,
+    processes: [],
+    reportedAt: undefined,
+    isCurrent: false,
+    reload: undefined,
+  };
 }
 
 export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
@@ -1605,6 +1636,9 @@ export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
     }
     if (message.isCurrent !== false) {
       writer.uint32(48).bool(message.isCurrent);
+    }
+    if (message.reload !== undefined) {
+      ReloadResult.encode(message.reload, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1670,6 +1704,14 @@ export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
             message.isCurrent = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reload = ReloadResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1704,6 +1746,7 @@ export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
         : isSet(object.is_current)
         ? globalThis.Boolean(object.is_current)
         : false,
+      reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
     };
   },
 
@@ -1727,6 +1770,9 @@ export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
     if (message.isCurrent !== false) {
       obj.isCurrent = message.isCurrent;
     }
+    if (message.reload !== undefined) {
+      obj.reload = ReloadResult.toJSON(message.reload);
+    }
     return obj;
   },
 
@@ -1743,6 +1789,9 @@ export const ProcessesOfAgent: MessageFns<ProcessesOfAgent> = {
     message.processes = object.processes?.map((e) => AgentProcess.fromPartial(e)) || [];
     message.reportedAt = object.reportedAt ?? undefined;
     message.isCurrent = object.isCurrent ?? false;
+    message.reload = (object.reload !== undefined && object.reload !== null)
+      ? ReloadResult.fromPartial(object.reload)
+      : undefined;
     return message;
   },
 };

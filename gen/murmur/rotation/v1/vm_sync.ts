@@ -21,7 +21,15 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
-import { AgentPhase, agentPhaseFromJSON, agentPhaseToJSON, AgentProcess, ExitStatus } from "./agents";
+import {
+  AgentPhase,
+  agentPhaseFromJSON,
+  agentPhaseToJSON,
+  AgentProcess,
+  AgentSettings,
+  ExitStatus,
+  ReloadResult,
+} from "./agents";
 
 /** How an attempt to bring an agent to a generation went. */
 export enum AckOutcome {
@@ -156,6 +164,8 @@ export interface AgentReport {
   phase: AgentPhase;
   exitStatus: ExitStatus | undefined;
   processes: AgentProcess[];
+  /** Absent: there was none that this VM knows of. */
+  reload?: ReloadResult | undefined;
 }
 
 /** From the VM. */
@@ -185,6 +195,7 @@ export interface DesiredAgent {
   developer: string;
   /** Phase as the service knows it: an agent that is past `starting` is never started again. */
   phase: AgentPhase;
+  settings?: AgentSettings | undefined;
 }
 
 /** The desired state of one VM: whole, or what changed. */
@@ -719,7 +730,7 @@ export const Ack: MessageFns<Ack> = {
 };
 
 function createBaseAgentReport(): AgentReport {
-  return { agentId: "", phase: 0, exitStatus: undefined, processes: [] };
+  return { agentId: "", phase: 0, exitStatus: undefined, processes: [], reload: undefined };
 }
 
 export const AgentReport: MessageFns<AgentReport> = {
@@ -735,6 +746,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     }
     for (const v of message.processes) {
       AgentProcess.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.reload !== undefined) {
+      ReloadResult.encode(message.reload, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -784,6 +798,14 @@ export const AgentReport: MessageFns<AgentReport> = {
             message.processes.push(AgentProcess.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reload = ReloadResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -812,6 +834,7 @@ export const AgentReport: MessageFns<AgentReport> = {
       processes: globalThis.Array.isArray(object?.processes)
         ? object.processes.map((e: any) => AgentProcess.fromJSON(e))
         : [],
+      reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
     };
   },
 
@@ -829,6 +852,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     if (message.processes?.length) {
       obj.processes = message.processes.map((e) => AgentProcess.toJSON(e));
     }
+    if (message.reload !== undefined) {
+      obj.reload = ReloadResult.toJSON(message.reload);
+    }
     return obj;
   },
 
@@ -843,6 +869,9 @@ export const AgentReport: MessageFns<AgentReport> = {
       ? ExitStatus.fromPartial(object.exitStatus)
       : undefined;
     message.processes = object.processes?.map((e) => AgentProcess.fromPartial(e)) || [];
+    message.reload = (object.reload !== undefined && object.reload !== null)
+      ? ReloadResult.fromPartial(object.reload)
+      : undefined;
     return message;
   },
 };
@@ -1046,6 +1075,7 @@ function createBaseDesiredAgent(): DesiredAgent {
     parentAgentId: "",
     developer: "",
     phase: 0,
+    settings: undefined,
   };
 }
 
@@ -1086,6 +1116,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     }
     if (message.phase !== 0) {
       writer.uint32(88).int32(message.phase);
+    }
+    if (message.settings !== undefined) {
+      AgentSettings.encode(message.settings, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1191,6 +1224,14 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
             message.phase = reader.int32() as any;
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.settings = AgentSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1228,6 +1269,7 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
         : "",
       developer: isSet(object.developer) ? globalThis.String(object.developer) : "",
       phase: isSet(object.phase) ? agentPhaseFromJSON(object.phase) : 0,
+      settings: isSet(object.settings) ? AgentSettings.fromJSON(object.settings) : undefined,
     };
   },
 
@@ -1266,6 +1308,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     if (message.phase !== 0) {
       obj.phase = agentPhaseToJSON(message.phase);
     }
+    if (message.settings !== undefined) {
+      obj.settings = AgentSettings.toJSON(message.settings);
+    }
     return obj;
   },
 
@@ -1287,6 +1332,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     message.parentAgentId = object.parentAgentId ?? "";
     message.developer = object.developer ?? "";
     message.phase = object.phase ?? 0;
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? AgentSettings.fromPartial(object.settings)
+      : undefined;
     return message;
   },
 };
