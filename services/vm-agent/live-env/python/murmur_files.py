@@ -25,6 +25,11 @@ def read_whole(path, limit=1 << 30):
         os.close(fd)
 
 
+def require_page(directory):
+    if os.stat(directory + b"/page").st_size < 8:
+        raise ValueError
+
+
 def map_page(directory):
     """The generation page as a sequence of one number."""
     import mmap

@@ -4,9 +4,11 @@ import sys
 from _thread import allocate_lock, get_ident
 from time import monotonic
 
-from murmur_files import LiveFile, Receipts, map_page, process_facts
+from murmur_files import LiveFile, Receipts, map_page, process_facts, require_page
 
 _GENERATION = b"MURMUR_GENERATION"
+_UNMAPPED, _GONE = (-1,), (None,)
+_STARTED = -2  # seen: what start() found is applied, and no page was looked at yet
 READS_THROUGH, NOT_APPLIED_NATIVELY = 1, 2
 
 
@@ -15,7 +17,8 @@ class Live:
 
     def __init__(self, env, directory):
         self.env, self.data, self.directory = env, env._data, directory
-        self.view = map_page(directory)
+        # The page, once somebody looks: mapping it takes a sixth of what the layer costs at start.
+        self.view = _UNMAPPED
         self.seen = [None]  # the page when the names were last put right; None: look again
         self.given = {}  # name -> the value that was delivered last; None: unset
         self.pending = set()  # names that the mapping has and the native environment has not
@@ -43,7 +46,7 @@ class Live:
                 return
             try:
                 self._retry_at = 0.0
-                names = self._refresh()
+                names = self._refresh() if self._map_page() else ()
             except Exception:
                 self._retry_at = monotonic() + 0.1
                 raise
@@ -53,6 +56,30 @@ class Live:
                 self._tell(sorted(map(self.env.decodekey, names)))
         except Exception:
             pass
+
+    def start(self):
+        require_page(self.directory)
+        try:
+            self._refresh()
+            self.seen[0] = _STARTED
+        except Exception:
+            # The file may be there later.
+            pass
+
+    def _map_page(self):
+        """Whether there may be something new."""
+        if self.view is _UNMAPPED:
+            try:
+                self.view = map_page(self.directory)
+            except (FileNotFoundError, ValueError):
+                self.view = _GONE
+            # It never leads the file, so what start() applied is in force.
+            if self.seen[0] == _STARTED and self.view[0] == self.generation:
+                self.seen[0] = self.view[0]
+                return False
+        if self.view is _GONE:
+            self.seen[0] = None
+        return self.view is not _GONE
 
     def _tell(self, names):
         for callback in list(self.callbacks):
@@ -190,7 +217,7 @@ class Live:
 def environ_class(base, live):
     """The class of os.environ and os.environb from now on."""
     # Here and not in globals, which are emptied at exit: programs read their environment until then.
-    view, seen, walks, look, me, now = live.view, live.seen, live.walks, live.look, get_ident, monotonic
+    view, seen, walks, me, now = live.view, live.seen, live.walks, get_ident, monotonic
     base_get, base_set, base_len, base_repr = (
         base.__getitem__,
         base.__setitem__,
@@ -198,14 +225,18 @@ def environ_class(base, live):
         base.__repr__,
     )
 
+    def look(patient=False):
+        nonlocal view
+        live.look(patient)
+        view = live.view
+
     class _Environ(base):
         def __getitem__(self, key):
             if view[0] != seen[0]:
                 look(True)
-            try:
-                return self.decodevalue(self._data[self.encodekey(key)])
-            except KeyError:
-                pass
+            value = self._data.get(self.encodekey(key))
+            if value is not None:
+                return self.decodevalue(value)
             value = live.ghost(self.encodekey(key)) if live.ghosts else None
             return base_get(self, key) if value is None else self.decodevalue(value)
 
@@ -309,7 +340,7 @@ def announced(live, original, event):
 def install(directory):
     env = os.environ
     live = Live(env, directory)
-    live.look()
+    live.start()
     environ = environ_class(type(env), live)
     # The same name for the same class: isinstance, and the error when somebody pickles it.
     env.__class__ = os._Environ = environ
