@@ -1,5 +1,6 @@
 import { EnvironmentServiceService } from "../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../gen/murmur/catalog/v1/secrets";
+import { UserServiceService } from "../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../gen/murmur/catalog/v1/workspaces";
 import { connect, type ServiceAddress } from "./connect";
@@ -12,6 +13,7 @@ export function connectCatalog(to: ServiceAddress) {
   const session = connect(to);
   return {
     secrets: createLightClient(SecretServiceService, session),
+    users: createLightClient(UserServiceService, session),
     workspaces: createLightClient(WorkspaceServiceService, session),
     vms: createLightClient(VmServiceService, session),
     environments: createLightClient(EnvironmentServiceService, session),

@@ -26,6 +26,10 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Somebody else wrote it. Use murmur get workspace to see the current revision.",
   [ErrorReason.ERROR_REASON_WORKSPACE_IN_USE]:
     "Use murmur ls to see its agents, murmur kill to end them.",
+  [ErrorReason.ERROR_REASON_USER_NOT_FOUND]:
+    "Use murmur get user to see the profiles, murmur set user to make one.",
+  [ErrorReason.ERROR_REASON_USER_CONFLICT]:
+    "Somebody else wrote it. Use murmur get user to see the current revision.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND]: "Use murmur rollouts to see the rollouts.",

@@ -27,7 +27,11 @@ export function secretToJson(secret: Secret) {
   };
 }
 
-function secretTable(secrets: Secret[], now: Date, paintTitle: (text: string) => string): string[] {
+export function secretTable(
+  secrets: readonly Secret[],
+  now: Date,
+  paintTitle: (text: string) => string,
+): string[] {
   return table(
     secrets,
     [

@@ -269,12 +269,87 @@ describe("murmur set, get and rm", () => {
   });
 
   it("refuses kinds and fields that it does not know", async () => {
-    expect(await murmur("get user alice")).toMatchObject({
+    expect(await murmur("get users alice")).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("kind must be one of secret, workspace") as string,
+      stderr: expect.stringContaining(
+        "kind must be one of secret, user-secret, user, workspace",
+      ) as string,
     });
     const { stderr } = await murmur("set workspace backend", { input: "secret_ref: [A]" });
     expect(stderr).toContain('INVALID_ARGUMENT: field "secret_ref" is not known');
+  });
+});
+
+describe("murmur set, get and rm of a developer's secrets and profile", () => {
+  const SECRET = "github/alice/GH_TOKEN";
+
+  it("keep a secret that they never show, and that the profile makes to GH_TOKEN", async () => {
+    const input = '{"plaintext_value": "ghp-s3cret", "description": "mine"}';
+    expect(await murmur(`set user-secret ${SECRET}`, { input })).toEqual(
+      ok(`Set user-secret "${SECRET}"\n`),
+    );
+    const profile = await murmur("set user github/alice", {
+      input: "github_token_secret: GH_TOKEN",
+    });
+    expect(profile).toEqual(ok('Set user "github/alice"\n'));
+    const secret = await murmur(`get user-secret ${SECRET}`);
+    expect(secret.stdout).toMatch(/^name: github\/alice\/GH_TOKEN\nversion: 1\n/);
+    const shown = await murmur("get user github/alice");
+    expect(shown.stdout).toMatch(
+      /^name: github\/alice\ngithub_token_secret: github\/alice\/GH_TOKEN\n/,
+    );
+    for (const words of ["get user-secret", "get user-secret -l", "get user-secret --json"]) {
+      const { stdout } = await murmur(words);
+      expect(stdout).toContain(SECRET);
+      expect(stdout + secret.stdout).not.toContain("s3cret");
+    }
+    expect(await murmur("get user")).toEqual(ok("github/alice\n"));
+    expect((await murmur("get user -l")).stdout).toContain(SECRET);
+    // What is shown can be set again.
+    expect((await murmur("set user github/alice", { input: shown.stdout })).code).toBe(0);
+    expect((await murmur(`secret history ${SECRET}`)).stdout).toContain("current");
+    expect(await murmur(`rm user-secret ${SECRET}`)).toEqual(
+      ok(`Deleted user-secret "${SECRET}"\n`),
+    );
+    expect(await murmur("rm user github/alice")).toEqual(ok('Deleted user "github/alice"\n'));
+  });
+
+  it("say what is missing in words that fit", async () => {
+    expect(await murmur(`get user-secret ${SECRET}`)).toEqual(
+      refused(
+        `murmur: get user-secret ${SECRET}: NOT_FOUND: secret "${SECRET}" not found`,
+        "Check the spelling. Use murmur get user-secret to see the names.",
+      ),
+    );
+    expect(await murmur("get user github/alice")).toEqual(
+      refused(
+        'murmur: get user github/alice: NOT_FOUND: user "github/alice" not found',
+        "Use murmur get user to see the profiles, murmur set user to make one.",
+      ),
+    );
+    const { code, stderr } = await murmur("set user github/alice", {
+      input: "github_token_secret: ABSENT",
+    });
+    expect(code).toBe(0);
+    expect(stderr).toContain('warning: secret "github/alice/ABSENT" in github_token_secret');
+  });
+
+  it("are a member's own, and nobody else's", async () => {
+    const member = cli.configured({ catalog: catalog.address, token: await token("member") });
+    const input = '{"plaintext_value": "v"}';
+    expect((await murmur(`set user-secret ${SECRET}`, { cwd: member, input })).code).toBe(0);
+    const others = await murmur("set user-secret github/bob/A", { cwd: member, input });
+    expect(others.stderr).toContain("PERMISSION_DENIED");
+    await murmur("set user-secret github/bob/A", { input });
+    expect(await murmur("get user-secret", { cwd: member })).toEqual(ok(`${SECRET}\n`));
+  });
+
+  it("refuse a name that differs from the argument, and never repeat a value", async () => {
+    const input = '{"name": "GH_TOKEN", "plaintext_value": "s3cret"}';
+    const { code, stderr } = await murmur(`set user-secret ${SECRET}`, { input });
+    expect(code).toBe(1);
+    expect(stderr).toContain(`name "GH_TOKEN" differs from the argument "${SECRET}"`);
+    expect(stderr).not.toContain("s3cret");
   });
 });
 

@@ -55,7 +55,12 @@ describe("wrong usage", () => {
     ["rollouts --limit 0", "murmur: rollouts: --limit must be at least 1", ""],
     ["completion tcsh", "murmur: completion tcsh: shell must be one of bash, zsh, fish", ""],
     ["secret set A --as-file --as-env", "murmur: secret set A: --as-file and --as-env", ""],
-    ["set users x", "murmur: set users x: kind must be one of secret, workspace", ""],
+    [
+      "set users x",
+      "murmur: set users x: kind must be one of secret, user-secret, user, workspace",
+      "",
+    ],
+    ["rm user-secret x/A", "a developer's secret is named PROVIDER/USERNAME/NAME", ""],
     ["status x", "murmur: status x: no workspace is named", "Give --workspace NAME"],
   ])("murmur %s exits 2 and says what is wrong", async (words, message, hint) => {
     const { code, stdout, stderr } = await murmur(words);

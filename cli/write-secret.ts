@@ -5,8 +5,8 @@ import { type CommandContext } from "./command";
 import { patient } from "./patient";
 import { withSecretHint } from "./secret-hints";
 
-export interface SecretWrite {
-  name: string;
+/** What is written of a secret besides its name. */
+export interface SecretFields {
   value: Sensitive<Buffer>;
   delivery: SecretDelivery;
   /** Undefined keeps the one there is. */
@@ -15,7 +15,10 @@ export interface SecretWrite {
 }
 
 /** Writes a version, once even when the call has to be repeated. */
-export async function writeSecret(context: CommandContext, write: SecretWrite): Promise<void> {
+export async function writeSecret(
+  context: CommandContext,
+  write: SecretFields & { name: string },
+): Promise<void> {
   const plaintextValue = write.value.expose();
   const { secrets } = await context.catalog();
   const request = {

@@ -1,15 +1,10 @@
 import { type Run } from "../command";
-import { parseKind } from "../kind";
-import { withSecretHint } from "../secret-hints";
+import { parseKind } from "../resources/kind";
+import { resourceOf } from "../resources/resources";
 
 export const run: Run = async (context, call) => {
   const kind = parseKind(call.arg("kind"));
   const name = call.arg("name");
-  const { secrets, workspaces } = await context.catalog();
-  if (kind === "workspace") await workspaces.deleteWorkspace({ name });
-  else
-    await withSecretHint({ name, isDeletion: true }, () =>
-      secrets.deleteSecret({ name, expectedVersion: undefined }),
-    );
+  await resourceOf(kind).remove(context, name);
   context.output.line(`Deleted ${kind} "${name}"`);
 };

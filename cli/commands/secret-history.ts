@@ -3,12 +3,15 @@ import { allPages } from "../all-pages";
 import { type Run } from "../command";
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
+import { parseUserSecretPath } from "../resources/user-secret";
 
 export const run: Run = async ({ catalog, clock, output }, call) => {
   const name = call.arg("name");
-  const { secrets } = await catalog();
+  const { secrets, users } = await catalog();
   const versions = await allPages(
-    (page) => secrets.listSecretVersions({ name, ...page }),
+    name.includes("/")
+      ? (page) => users.listUserSecretVersions({ ...parseUserSecretPath(name), ...page })
+      : (page) => secrets.listSecretVersions({ name, ...page }),
     (page) => page.versions,
   );
   if (call.flag("json")) output.json(versions.map(toJson));

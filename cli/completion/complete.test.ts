@@ -6,6 +6,7 @@ const EXISTING: Record<string, string[]> = {
   agent: ["fix-auth", "fix-auth/tests", "web"],
   secret: ["NPM_TOKEN", "X;rm -rf /", "$(id)"],
   workspace: ["backend"],
+  "user-secret": ["github/alice/GH_TOKEN"],
 };
 
 /** The last word is the one under the cursor. */
@@ -25,7 +26,9 @@ describe("completion", () => {
     expect(await at("rekey ")).toEqual(["fix-auth", "fix-auth/tests", "web"]);
     expect(await at("rekey --workspace backend fix-auth/")).toEqual(["fix-auth/tests"]);
     expect(await at("rekey fix-auth ")).toEqual([]);
-    expect(await at("get ")).toEqual(["secret", "workspace"]);
+    expect(await at("get ")).toEqual(["secret", "user", "user-secret", "workspace"]);
+    expect(await at("get workspace ")).toEqual(["backend"]);
+    expect(await at("rm user-secret git")).toEqual(["github/alice/GH_TOKEN"]);
   });
 
   it("offers options after a dash and their values after them", async () => {

@@ -34,11 +34,11 @@ async function candidatesFor(
   const open = options.find(
     (option) => takesValue(option) && names(option).includes(done.at(-1) ?? ""),
   );
-  if (open) return resolve(open.candidates, lookup);
+  if (open) return resolve(open.candidates, done, lookup);
   if (partial.startsWith("-")) return [...options.flatMap(names), "--help"];
   const children = childNames(commands, done);
   const argument = command?.args[countArguments(command, done)];
-  return [...children, ...(await resolve(argument?.candidates, lookup))];
+  return [...children, ...(await resolve(argument?.candidates, done, lookup))];
 }
 
 /** Names that stand where the next word does, such as `ls` after `secret`. */
@@ -67,8 +67,10 @@ function names({ flags }: OptionSyntax): string[] {
 
 async function resolve(
   candidates: Candidates | undefined,
+  done: readonly string[],
   lookup: Lookup,
 ): Promise<readonly string[]> {
   if (candidates === undefined) return [];
+  if (candidates === "resource") return lookup(done.at(-1) ?? "");
   return typeof candidates === "string" ? lookup(candidates) : candidates;
 }

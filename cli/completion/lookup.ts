@@ -23,6 +23,15 @@ async function find(context: CommandContext, kind: string): Promise<string[]> {
       const { secrets } = await context.catalog();
       return (await secrets.listSecrets(PAGE, control)).secrets.map(({ name }) => name);
     }
+    case "user-secret": {
+      const { users } = await context.catalog();
+      const { secrets } = await users.listUserSecrets({ user: "", ...PAGE }, control);
+      return secrets.map(({ user, secret }) => `${user}/${secret?.name ?? ""}`);
+    }
+    case "user": {
+      const { users } = await context.catalog();
+      return (await users.listUsers(PAGE, control)).users.map(({ name }) => name);
+    }
     case "workspace": {
       const { workspaces } = await context.catalog();
       return (await workspaces.listWorkspaces(PAGE, control)).workspaces.map(({ name }) => name);

@@ -17,5 +17,7 @@ export const SLUG: ArgumentSyntax = { name: "slug", candidates: "agent" };
 export const SECRET_NAME: ArgumentSyntax = { name: "name", candidates: "secret" };
 export const VM_NAME: ArgumentSyntax = { name: "name", candidates: "vm" };
 /** What `set`, `get` and `rm` know. */
-export const KINDS = ["secret", "workspace"] as const;
+export const KINDS = ["secret", "user-secret", "user", "workspace"] as const;
 export const KIND: ArgumentSyntax = { name: "kind", candidates: KINDS };
+/** What there is of the kind before it. */
+export const RESOURCE_NAME: ArgumentSyntax = { name: "name", candidates: "resource" };

@@ -1,7 +1,7 @@
 import { type CommandSyntax } from "../command";
-import { EXPECTED_VERSION, JSON_OUTPUT, KIND, LONG, SECRET_NAME } from "./options";
+import { EXPECTED_VERSION, JSON_OUTPUT, KIND, LONG, RESOURCE_NAME, SECRET_NAME } from "./options";
 
-/** Secrets and workspaces: what the catalog keeps. */
+/** Secrets, developers and workspaces: what the catalog keeps. */
 export const SECRET_COMMANDS: readonly CommandSyntax[] = [
   {
     path: ["secret", "set"],
@@ -49,33 +49,37 @@ export const SECRET_COMMANDS: readonly CommandSyntax[] = [
   },
   {
     path: ["set"],
-    args: [KIND, { name: "name" }],
+    args: [KIND, RESOURCE_NAME],
     options: [],
-    summary: "Write a secret or a workspace from JSON or YAML on standard input",
+    summary: "Write a secret, a profile or a workspace from JSON or YAML on standard input",
     details: [
       "secret: name, plaintext_value (literal text), description, delivery (environment or file), expected_version.",
+      "user-secret, named PROVIDER/USERNAME/NAME: the same; it goes to that developer's agents only.",
+      "user, named PROVIDER/USERNAME: name, github_token_secret (the developer's secret that becomes GH_TOKEN), expected_revision.",
       "workspace: name, description, secret_refs (absent: all secrets, []: none), vms, expected_revision.",
     ],
     examples: [
       `echo '{"plaintext_value": "dd-abc123", "description": "metrics"}' | murmur set secret DATADOG_API_KEY`,
+      `echo '{"plaintext_value": "ghp-abc123"}' | murmur set user-secret github/alice/GH_TOKEN`,
+      `echo 'github_token_secret: GH_TOKEN' | murmur set user github/alice`,
       `echo 'secret_refs: [NPM_TOKEN]' | murmur set workspace backend`,
     ],
     load: () => import("../commands/set.js"),
   },
   {
     path: ["get"],
-    args: [KIND, { name: "name", isOptional: true }],
+    args: [KIND, { ...RESOURCE_NAME, isOptional: true }],
     options: [LONG, JSON_OUTPUT],
-    summary: "Show a secret or a workspace, or list them; never a value",
-    examples: ["murmur get workspace backend"],
+    summary: "Show a secret, a profile or a workspace, or list them; never a value",
+    examples: ["murmur get workspace backend", "murmur get user-secret -l"],
     load: () => import("../commands/get.js"),
   },
   {
     path: ["rm"],
-    args: [KIND, { name: "name" }],
+    args: [KIND, RESOURCE_NAME],
     options: [],
-    summary: "Delete a secret or a workspace",
-    examples: ["murmur rm workspace backend"],
+    summary: "Delete a secret, a profile or a workspace",
+    examples: ["murmur rm workspace backend", "murmur rm user-secret github/alice/GH_TOKEN"],
     load: () => import("../commands/rm.js"),
   },
 ];

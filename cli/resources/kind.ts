@@ -1,5 +1,5 @@
-import { UsageError } from "./errors";
-import { KINDS } from "./syntax/options";
+import { UsageError } from "../errors";
+import { KINDS } from "../syntax/options";
 
 export type Kind = (typeof KINDS)[number];
 
