@@ -108,20 +108,20 @@ function createLive(env, directory) {
     const readMs = lastReadMs;
     lastReadMs = ms;
     if (off || (ms >= quietFromMs && ms - quietFromMs < QUIET_MS)) return;
+    let file;
     try {
       // One system call and no descriptor that a program could count or close. The link moves
       // just before the page does, and one that was made anew is found again.
       const seen = readlinkSync(directory + "/..data");
       if (seen === link) return;
-      const file = liveFile.readLive(directory + "/..data/live");
-      if (file) {
-        follow(file, readMs);
-        file.bytes.fill(0);
-        link = seen;
-        return;
-      }
+      file = liveFile.readLive(directory + "/..data/live");
+      follow(file, readMs);
+      link = seen;
+      return;
     } catch {
-      // As when it is no live file.
+      // Gone, or no live file.
+    } finally {
+      if (file) file.bytes.fill(0);
     }
     quietFromMs = ms;
   }

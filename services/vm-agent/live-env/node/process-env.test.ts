@@ -90,6 +90,18 @@ describe("the program's own changes of process.env", () => {
   });
 });
 
+describe("names of the daemon's own", () => {
+  it("follow the same rule, and the generation is the file's", async () => {
+    await ask("process.env.MURMUR_AGENT = 'mine'; process.env.MURMUR_GENERATION = 'mine'; 0");
+    const set = { TOKEN: "new", MURMUR_AGENT: "a", MURMUR_WORKSPACE: "w", MURMUR_GENERATION: "2" };
+    await rotate(set);
+    expect(await ask("[process.env.MURMUR_AGENT, process.env.MURMUR_WORKSPACE]")).toEqual([
+      "mine",
+      "w",
+    ]);
+  });
+});
+
 describe("an alias of process.env", () => {
   it("sees names that were replaced and removed, once anything read process.env", async () => {
     await ask("globalThis.alias = process.env; 0");
@@ -99,7 +111,10 @@ describe("an alias of process.env", () => {
 });
 
 describe("a name that appeared while the program runs", () => {
-  beforeEach(() => rotate({ TOKEN: "new", GONE: "g", FRESH: "f" }));
+  beforeEach(async () => {
+    await ask("globalThis.real = process.env; 0");
+    await rotate({ TOKEN: "new", GONE: "g", FRESH: "f" });
+  });
 
   it("is in process.env for every way of looking", async () => {
     const ways = [
@@ -159,7 +174,8 @@ describe("a name that appeared while the program runs", () => {
     expect(await ask("typeof process.env.toString")).toBe("function");
   });
 
-  it("is said in the receipt not to be applied natively", () => {
+  it("is not in the native block, which stays on the generation that it has", async () => {
+    expect(await ask("['FRESH' in real, real.MURMUR_GENERATION]")).toEqual([false, "1"]);
     expect(directory.receiptOf(program.pid)).toMatchObject({
       generation: 2n,
       notAppliedNatively: true,

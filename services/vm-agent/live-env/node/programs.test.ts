@@ -52,6 +52,24 @@ describe("a Node program of every kind has the present value", () => {
     expect(code).toBe(0);
   });
 
+  it("in an interactive session, and from standard input", async () => {
+    const echo = `echo "process.env.TOKEN" | "${process.execPath}" -i`;
+    const shell = `require("child_process").execSync(${JSON.stringify(echo)}) + ""`;
+    expect((await run(["-p", shell])).stdout).toContain("> 'new'");
+    const piped = `echo "${PRINT}" | "${process.execPath}"`;
+    const viaPipe = `require("child_process").execSync(${JSON.stringify(piped)}) + ""`;
+    expect((await run(["-p", viaPipe])).stdout).toContain("new\n");
+  });
+
+  it("from a start-up snapshot, which holds nothing of ours", async () => {
+    file("snapshot.cjs", "globalThis.built = process.env.TOKEN");
+    const build = ["--snapshot-blob", "blob", "--build-snapshot", "snapshot.cjs"];
+    expect(await run(build)).toEqual({ code: 0, stdout: "", stderr: "" });
+    file("program.cjs", PRINT);
+    const ended = await run(["--snapshot-blob", "blob", "program.cjs"]);
+    expect(ended).toEqual({ code: 0, stdout: "new\n", stderr: "" });
+  });
+
   it("npm run and npx, and what they start", async () => {
     file("package.json", JSON.stringify({ name: "p", scripts: { show: "node program.cjs" } }));
     file("program.cjs", PRINT);

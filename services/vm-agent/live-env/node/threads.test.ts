@@ -106,6 +106,30 @@ describe("a worker thread", () => {
   });
 });
 
+describe("threads that read the environment", () => {
+  // Address look-ups call getenv in the thread pool; the worker reads the very same block.
+  it("meet names that come, change and go without a crash", async () => {
+    await startWorker("env: require('worker_threads').SHARE_ENV");
+    await program.ask(
+      `globalThis.busy = true; globalThis.looks = 0; globalThis.dns = require("dns");
+       globalThis.again = () => { looks++; process.env.TOKEN; if (busy) dns.lookup("localhost", { all: true }, again); };
+       for (let i = 0; i < 4; i++) again(); ${ASK_WORKER}`,
+    );
+    for (let generation = 2; generation <= 400; generation++) {
+      const fresh = { [`FRESH_${String(generation % 7)}`]: "x".repeat(generation) };
+      directory.swap({ generation, set: { TOKEN: String(generation), ...fresh } });
+      if (generation % 20 === 0) await program.ask(ASK_WORKER);
+    }
+    await eventually(async () => expect(await program.ask("process.env.TOKEN")).toBe("400"));
+    await eventually(async () => expect(await program.ask(ASK_WORKER)).toContain("400"));
+    expect(await program.ask("busy = false, looks > 0")).toBe(true);
+    expect(
+      await program.ask("Object.keys(process.env).filter((name) => name.startsWith('FRESH_'))"),
+    ).toEqual(["FRESH_1"]);
+    await endWorker();
+  });
+});
+
 const SERVER = `
 require("http")
   .createServer((_, response) => {
