@@ -30,6 +30,7 @@ import { runUpkeep } from "./announce/upkeep";
 import { createVmStreams } from "./announce/vm-streams";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createIdentityService } from "./identity/rpc/identity-service";
+import { createFleetMetrics } from "./metrics/fleet-metrics";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
 import { createReleases } from "./releases/releases";
 import { createRemovedVms } from "./removed-vms/removed-vms";
@@ -96,7 +97,8 @@ export function createRotation(deps: RotationDeps): Rotation {
     deps.kafka && createKafkaPublisher({ pool, log, clock, health: server.health }, deps.kafka);
   const announcer = createAnnouncer({ streams, nudge: () => kafka?.wake() });
   const tail = createStreamTail({ db: pool, agents, streams, announcer, clock, log });
-  const intake = createIntake({ pool, evidence, signals, streams, log });
+  const metrics = createFleetMetrics({ db: pool, log });
+  const intake = createIntake({ pool, evidence, signals, streams, metrics, log });
   const common = {
     ...{ pool, agents, writer, bindings, rollouts, catalog, evidence, announcer, signals, log },
   };
@@ -137,6 +139,7 @@ export function createRotation(deps: RotationDeps): Rotation {
       await Promise.all([
         tail.run(signal),
         runHeartbeats({ replicaId, vms, tail, streams, health: server.health, clock, log }, signal),
+        metrics.run(signal),
         removedVms.run(signal),
         releases.run(signal),
         missingGenerations.run(signal),

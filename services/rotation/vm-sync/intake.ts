@@ -4,6 +4,7 @@ import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { isLostRace } from "../../../lib/postgres/errors";
 import { retry } from "../../../lib/retry";
 import type { VmStreams } from "../announce/vm-streams";
+import type { FleetMetrics } from "../metrics/fleet-metrics";
 import { isTerminal } from "../protocol";
 import type { RolloutSignals } from "../rollouts/rollout-signals";
 import { createBatcher } from "./batcher";
@@ -36,6 +37,8 @@ export interface IntakeDeps {
   evidence: EvidenceStore;
   signals: Pick<RolloutSignals, "changed">;
   streams: Pick<VmStreams, "find">;
+  /** Told how long acks took. */
+  metrics?: Pick<FleetMetrics, "acked">;
   log: Log;
 }
 
@@ -51,6 +54,7 @@ export function createIntake(deps: IntakeDeps): Intake {
     const newest = newestPerAgent(acks);
     const { rollouts, mismatches } = await withRaces(() => evidence.recordApplied(pool, newest));
     tell(rollouts);
+    for (const { settled, afterMs } of rollouts) deps.metrics?.acked(settled, afterMs);
     if (mismatches.length === 0) return;
     for (const mismatch of mismatches)
       log.error("ALARM: a VM acked a set that the catalog did not make", { ...mismatch });

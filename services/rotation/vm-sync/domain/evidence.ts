@@ -1,5 +1,6 @@
 import type { ExitStatus } from "../../agents/domain/agent";
 import type { AgentProcess } from "../../agents/domain/agent-process";
+import type { AgentReload } from "../../agents/domain/agent-reload";
 import type { Incarnation, Phase } from "../../protocol";
 
 /** Which machine speaks, in which of its lives. */
@@ -38,6 +39,8 @@ export interface Report {
   phase: Phase;
   exit: ExitStatus | undefined;
   processes: readonly AgentProcess[];
+  /** Absent: its VM knows of none. */
+  reload: AgentReload | undefined;
 }
 
 /** What a VM says when it comes. */
@@ -52,6 +55,14 @@ export interface VmHello {
 export interface RolloutRef {
   tenantId: string;
   rolloutId: string;
+}
+
+/** A rollout of which targets were settled. */
+export interface SettledOfRollout extends RolloutRef {
+  /** How many. */
+  settled: number;
+  /** Since the rollout was accepted, by the database's clock. */
+  afterMs: number;
 }
 
 /** The generation that a VM has acked with another fingerprint than the catalog said. */

@@ -10,6 +10,7 @@ import { invalid } from "../../../../lib/errors";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
 import type { ExitStatus } from "../../agents/domain/agent";
 import { fromProcessMessage } from "../../agents/domain/agent-process";
+import { fromReloadMessage } from "../../agents/domain/agent-reload";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { fromPhase } from "../../announce/desired-state";
 import type { Report, VmHello, VmIncarnation } from "../domain/evidence";
@@ -85,6 +86,7 @@ export function parseReports(agents: readonly AgentReport[], from: VmIncarnation
         processes: report.processes
           .slice(0, MAX_PROCESSES)
           .map((process) => fromProcessMessage(process, toText)),
+        reload: fromReloadMessage(report.reload, toText),
       },
     ];
   });

@@ -7,13 +7,14 @@ import type {
   Mismatch,
   Report,
   RolloutRef,
+  SettledOfRollout,
   VmHello,
   VmIncarnation,
 } from "../domain/evidence";
 
 /** What acks have changed. */
 export interface AcksRecorded {
-  rollouts: RolloutRef[];
+  rollouts: SettledOfRollout[];
   mismatches: Mismatch[];
 }
 
@@ -29,7 +30,7 @@ export interface EvidenceStore {
   /** Records phases, ends and processes of agents. */
   recordReports(tx: Tx, reports: readonly Report[]): Promise<RolloutRef[]>;
   /** Closes the open targets that what is known to stand satisfies. */
-  closeSatisfied(tx: Tx, agents: readonly StandingAgent[]): Promise<RolloutRef[]>;
+  closeSatisfied(tx: Tx, agents: readonly StandingAgent[]): Promise<SettledOfRollout[]>;
   /** Settles the open targets of agents that are over or on their way out. */
   skipTargets(tx: Tx, agents: readonly SkippedAgent[]): Promise<RolloutRef[]>;
   /**

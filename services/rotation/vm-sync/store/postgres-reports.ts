@@ -1,6 +1,7 @@
 import type { Tx } from "../../../../lib/postgres/db";
 import { skippedReason, type Agent, type ExitStatus } from "../../agents/domain/agent";
 import type { AgentProcess } from "../../agents/domain/agent-process";
+import type { AgentReload } from "../../agents/domain/agent-reload";
 import { AGENT_COLUMNS, fromRow, type ProcessesRow } from "../../agents/store/agent-row";
 import { isTerminal, mergeReport, type Phase } from "../../protocol";
 import type { Report, RolloutRef } from "../domain/evidence";
@@ -15,6 +16,7 @@ interface Change {
   phase: Phase;
   exit: ExitStatus | undefined;
   processes: readonly AgentProcess[];
+  reload: AgentReload | undefined;
 }
 
 /** Records what VMs report of their agents; see EvidenceStore. */
@@ -78,12 +80,17 @@ async function lockReported(tx: Tx, reports: readonly Report[]): Promise<Map<str
 function toChange({ agent, processes, isDue }: Reported, report: Report): Change[] {
   if (isTerminal(agent.phase)) return [];
   const phase = mergeReport(agent.phase, report.phase, agent.killRequested);
-  const isNews = phase !== agent.phase || digest(processes) !== digest(report.processes);
+  // A daemon that was started anew knows of no reload before, which is no reason to forget it.
+  const reload = report.reload ?? agent.reload;
+  const isNews =
+    phase !== agent.phase ||
+    digest(processes) !== digest(report.processes) ||
+    isOther(agent.reload, reload);
   if (!isNews && !isDue) return [];
   const exit = isTerminal(phase)
     ? (report.exit ?? { kind: "unknown" as const, value: "" })
     : undefined;
-  return [{ agent, phase, exit, processes: isTerminal(phase) ? [] : report.processes }];
+  return [{ agent, phase, exit, processes: isTerminal(phase) ? [] : report.processes, reload }];
 }
 
 /** PostgreSQL gives an object's keys back in an order of its own. */
@@ -91,6 +98,10 @@ function digest(processes: readonly AgentProcess[]): string {
   return JSON.stringify(
     processes.map(({ receipt, ...process }) => [entries(process), entries(receipt ?? {})]),
   );
+}
+
+function isOther(before: AgentReload | undefined, now: AgentReload | undefined): boolean {
+  return JSON.stringify(entries(before ?? {})) !== JSON.stringify(entries(now ?? {}));
 }
 
 function entries(object: object): [string, unknown][] {
@@ -101,12 +112,12 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
   await tx.query(
     `update rotation.agents a
      set phase = c.phase, exit_kind = c.exit_kind, exit_value = c.exit_value,
-         processes = c.processes, reported_at = clock_timestamp(),
+         processes = c.processes, reload = c.reload, reported_at = clock_timestamp(),
          ended_at = case when c.is_over then clock_timestamp() end,
          release_due = a.release_due or c.is_over
      from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
-       $7::boolean[])
-       as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over)
+       $7::boolean[], $8::jsonb[])
+       as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over, reload)
      where a.tenant_id = c.tenant_id and a.agent_id = c.agent_id`,
     [
       changes.map(({ agent }) => agent.tenantId),
@@ -116,6 +127,7 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
       changes.map(({ exit }) => exit?.value ?? null),
       changes.map(({ processes }) => JSON.stringify(processes)),
       changes.map(({ phase }) => isTerminal(phase)),
+      changes.map(({ reload }) => (reload ? JSON.stringify(reload) : null)),
     ],
     { name: "write_reports" },
   );

@@ -1,5 +1,5 @@
 import type { Db } from "../../../../lib/postgres/db";
-import type { RolloutRef } from "../domain/evidence";
+import type { RolloutRef, SettledOfRollout } from "../domain/evidence";
 
 /**
  * What closes targets and counts down their rollouts, given `due` (tenant_id, rollout_id, agent_id
@@ -10,7 +10,8 @@ const COUNT_DOWN = `
   counts as (
     select tenant_id, rollout_id, count(*)::integer as settled from closed group by 1, 2
   ), held as (
-    select r.tenant_id, r.rollout_id, c.settled
+    select r.tenant_id, r.rollout_id, c.settled,
+      extract(epoch from clock_timestamp() - r.accepted_at)::float8 * 1000 as after_ms
     from counts c join rotation.rollouts r using (tenant_id, rollout_id)
     order by r.tenant_id, r.rollout_id for update of r
   ), counted as (
@@ -19,15 +20,18 @@ const COUNT_DOWN = `
         completed_at = case when r.open_targets = h.settled then clock_timestamp() end
     from held h where r.tenant_id = h.tenant_id and r.rollout_id = h.rollout_id
   )
-  select tenant_id, rollout_id from counts`;
+  select tenant_id, rollout_id, settled, after_ms from held`;
 
 interface RefRow {
   tenant_id: string;
   rollout_id: string;
+  settled: number;
+  after_ms: number;
 }
 
-function toRef(row: RefRow): RolloutRef {
-  return { tenantId: row.tenant_id, rolloutId: row.rollout_id };
+function toRef(row: RefRow): SettledOfRollout {
+  const { settled, after_ms: afterMs } = row;
+  return { tenantId: row.tenant_id, rolloutId: row.rollout_id, settled, afterMs };
 }
 
 /**
@@ -38,7 +42,7 @@ function toRef(row: RefRow): RolloutRef {
 export async function closeSatisfied(
   db: Db,
   agents: readonly { tenantId: string; agentId: string; omittedNames: readonly string[] }[],
-): Promise<RolloutRef[]> {
+): Promise<SettledOfRollout[]> {
   if (agents.length === 0) return [];
   const { rows } = await db.query<RefRow>(
     `with named as (
