@@ -1,3 +1,4 @@
+import { AgentSettings } from "../../../gen/murmur/rotation/v1/agents";
 import { generateSigningKey } from "../../../lib/identity/signing-key";
 import { createAgentBindings } from "./agent-bindings";
 import type { Agent, LaunchableAgent } from "./domain/agent";
@@ -78,6 +79,7 @@ describe("the binding of an agent's record", () => {
       { command: ["/bin/sh", "-ctrue"] },
       { command: [] },
       { workingDirectory: "/tmp" },
+      { settings: AgentSettings.fromPartial({ layersOff: ["node"] }) },
       { workingDirectory: "/bin/sh", command: ["/srv", "-c", "true"] },
       { developer: "github/bob" },
       { id: "a0000000-0000-4000-8000-000000000003" },

@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual, type KeyObject } from "node:crypto";
 import { deriveKey } from "../../../lib/identity/derive-key";
 import type { SigningKey } from "../../../lib/identity/signing-key";
 import type { Agent, LaunchableAgent } from "./domain/agent";
+import { settingsBytes } from "./domain/agent-settings";
 
 /** What decides whose secrets an agent gets, and on which machine. */
 export type BoundFields = Pick<
@@ -12,7 +13,7 @@ export type BoundFields = Pick<
 /** What decides what is run with them. */
 export type LaunchFields = Pick<
   LaunchableAgent,
-  "tenantId" | "id" | "workingDirectory" | "command"
+  "tenantId" | "id" | "workingDirectory" | "command" | "settings"
 >;
 
 declare const GENUINE: unique symbol;
@@ -28,7 +29,7 @@ export interface AgentBindings {
   macOf(agent: BoundFields): Buffer;
   launchMacOf(agent: LaunchFields): Buffer;
   isGenuine(agent: Agent): agent is GenuineAgent;
-  /** Whether the record is genuine and its command is the one that the spawner gave. */
+  /** Whether the record is genuine, with the command and the settings that the spawner gave. */
   mayLaunch(agent: LaunchableAgent): boolean;
 }
 
@@ -77,7 +78,8 @@ function bindingMac(key: KeyObject, agent: BoundFields): Buffer {
 
 function launchMac(key: KeyObject, agent: LaunchFields): Buffer {
   const { tenantId, id, workingDirectory, command } = agent;
-  return macOf(key, [tenantId, id, workingDirectory, ...command]);
+  const settings = settingsBytes(agent.settings).toString("base64");
+  return macOf(key, [tenantId, id, workingDirectory, settings, ...command]);
 }
 
 /** Each field behind its length, so that no two lists of fields look the same. */

@@ -68,7 +68,8 @@ async function accept(
 ): Promise<Agent> {
   const place = await findPlace(deps, principal, caller, request);
   const { tenantId } = principal;
-  const { command, workingDirectory } = request;
+  const { command, workingDirectory, settings } = request;
+  const launch = { command, workingDirectory, settings };
   await withTransaction(deps.pool, async (tx) => {
     const parent = place.parent && (await lockParent(deps.writer, tx, place.parent));
     const bound = {
@@ -86,11 +87,10 @@ async function accept(
       path: parent ? `${parent.path}/${request.slug}` : request.slug,
       parent,
       vmName: place.vm.name,
-      command,
-      workingDirectory,
+      ...launch,
       requestHash: spawnHash(request),
       binding: deps.bindings.macOf(bound),
-      launchMac: deps.bindings.launchMacOf({ ...bound, command, workingDirectory }),
+      launchMac: deps.bindings.launchMacOf({ ...bound, ...launch }),
     });
     if (inserted) await writeAudit(tx, caller, [spawnEntry(request.agentId, "ok")]);
   });

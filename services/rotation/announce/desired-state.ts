@@ -50,5 +50,6 @@ function toDesiredAgent(agent: LaunchableAgent): DesiredAgent {
     parentAgentId: agent.parentId ?? "",
     developer: agent.developer,
     phase: PHASES[agent.phase],
+    settings: agent.settings,
   };
 }

@@ -49,6 +49,10 @@ create table agents (
   exit_kind         text check (exit_kind in ('code', 'signal', 'unknown')),
   exit_value        text,
   processes         jsonb not null default '[]',
+  -- What its spawner wished beside the command; covered by launch_mac.
+  settings          jsonb,
+  -- How the last telling of its programs went.
+  reload            jsonb,
   reported_at       timestamptz,
   created_at        timestamptz not null default clock_timestamp(),
   ended_at          timestamptz,

@@ -31,6 +31,8 @@ create table rotation.agents (
   exit_kind text,
   exit_value text,
   processes jsonb default '[]'::jsonb not null,
+  settings jsonb,
+  reload jsonb,
   reported_at timestamp with time zone,
   created_at timestamp with time zone default clock_timestamp() not null,
   ended_at timestamp with time zone,

@@ -235,7 +235,7 @@ export interface ProcessesOfAgent {
     | undefined;
   /** Whether that was after the VM had acked the generation: before, nothing follows from it. */
   isCurrent: boolean;
-  /** Absent: there was none. */
+  /** The last, if it was for this generation or a later one. */
   reload?: ReloadResult | undefined;
 }
 

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import type { AgentSettings } from "../../../../gen/murmur/rotation/v1/agents";
 import type { Phase } from "../../protocol";
+import type { AgentReload } from "./agent-reload";
 
 /** How an agent ended, as its VM saw it. */
 export interface ExitStatus {
@@ -39,6 +41,8 @@ export interface Agent {
   applied: bigint;
   appliedAt: Date | undefined;
   failure: Failure | undefined;
+  /** The last; absent when there was none. */
+  reload?: AgentReload | undefined;
   exit: ExitStatus | undefined;
   createdAt: Date;
   endedAt: Date | undefined;
@@ -55,6 +59,8 @@ export interface Agent {
 export interface LaunchableAgent extends Agent {
   command: readonly string[];
   workingDirectory: string;
+  /** What its spawner wished beside; absent: nothing. */
+  settings?: AgentSettings | undefined;
   /** The MAC over what is run (agent-bindings.ts). */
   launchMac: Buffer;
   /** What the ack of the desired generation must show; empty while there is none. */

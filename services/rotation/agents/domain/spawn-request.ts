@@ -1,6 +1,8 @@
 import { dnsLabelFault } from "../../../../lib/dns-label";
 import { invalidFields, type FieldViolation } from "../../../../lib/errors";
+import type { AgentSettings } from "../../../../gen/murmur/rotation/v1/agents";
 import { digestOf } from "./agent";
+import { settingsBytes, settingsFaults } from "./agent-settings";
 
 /** A wish for a new agent, checked. */
 export interface SpawnRequest {
@@ -16,6 +18,7 @@ export interface SpawnRequest {
   workingDirectory: string;
   /** Whether spawn-time secrets were stored for it. */
   expectsSpawnSecrets: boolean;
+  settings?: AgentSettings | undefined;
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -41,6 +44,7 @@ export function checkSpawnRequest(request: SpawnRequest): SpawnRequest {
       : fault("parent_agent_id", isUuid(request.parentAgentId), "parent_agent_id must be a UUID"),
     commandFault(request.command),
     directoryFault(request.workingDirectory),
+    ...settingsFaults(request.settings),
   ].filter((it) => it !== undefined);
   if (faults.length > 0) throw invalidFields(faults);
   return {
@@ -54,7 +58,8 @@ export function checkSpawnRequest(request: SpawnRequest): SpawnRequest {
 export function spawnHash(request: SpawnRequest): Buffer {
   const { workspace, slug, vm, parentAgentId, workingDirectory, command } = request;
   const expects = String(request.expectsSpawnSecrets);
-  return digestOf(workspace, slug, vm, parentAgentId, workingDirectory, expects, ...command);
+  const place = [workspace, slug, vm, parentAgentId, workingDirectory];
+  return digestOf(...place, expects, settingsBytes(request.settings), ...command);
 }
 
 function labelFault(field: string, text: string): FieldViolation | undefined {

@@ -4,6 +4,7 @@ import type {
 } from "../../../../gen/murmur/rotation/v1/agents";
 import { toPhase } from "../../announce/desired-state";
 import type { Agent, ExitStatus } from "../domain/agent";
+import { toReloadMessage } from "../domain/agent-reload";
 
 /** An agent as the contract shows it. */
 export function toAgent(agent: Agent): AgentMessage {
@@ -23,6 +24,7 @@ export function toAgent(agent: Agent): AgentMessage {
     exitStatus: agent.exit && toExitStatus(agent.exit),
     developer: agent.developer,
     killRequested: agent.killRequested,
+    reload: toReloadMessage(agent.reload),
   };
 }
 

@@ -1,6 +1,8 @@
 import type { Phase } from "../../protocol";
 import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
 import type { AgentProcess } from "../domain/agent-process";
+import type { AgentReload } from "../domain/agent-reload";
+import { settingsFromJson } from "../domain/agent-settings";
 
 /** Columns of `rotation.agents` (as `a`) that make an Agent. */
 export const AGENT_COLUMNS = `
@@ -8,7 +10,7 @@ export const AGENT_COLUMNS = `
   a.vm_id, a.vm_name, a.developer, a.phase, a.kill_requested, a.desired, a.desired_at,
   a.applied, a.applied_at, a.failed_generation, a.failed_reason, a.failed_at,
   a.exit_kind, a.exit_value, a.created_at, a.ended_at, a.reported_at, a.revision,
-  a.expects_spawn_secrets, a.binding`;
+  a.expects_spawn_secrets, a.binding, a.reload`;
 
 /** Whether the agent `a` lives, in SQL; the same words as in the partial indexes. */
 export const IS_LIVING = `a.phase in ('starting', 'running', 'idle')`;
@@ -42,6 +44,7 @@ export interface AgentRow {
   revision: bigint;
   expects_spawn_secrets: boolean;
   binding: Buffer;
+  reload: AgentReload | null;
 }
 
 /** An AgentRow with its processes. */
@@ -50,7 +53,8 @@ export interface ProcessesRow extends AgentRow {
 }
 
 /** Columns beyond AGENT_COLUMNS that make a LaunchableAgent, with generations as `g`. */
-export const LAUNCH_COLUMNS = `a.command, a.working_directory, a.launch_mac, g.fingerprint`;
+export const LAUNCH_COLUMNS = `
+  a.command, a.working_directory, a.settings, a.launch_mac, g.fingerprint`;
 
 /** Joins the desired generation of the agent `a` as `g`. */
 export const JOIN_DESIRED = `
@@ -60,6 +64,7 @@ export const JOIN_DESIRED = `
 export interface LaunchRow extends AgentRow {
   command: string[];
   working_directory: string;
+  settings: unknown;
   launch_mac: Buffer;
   fingerprint: Buffer | null;
 }
@@ -92,6 +97,7 @@ export function fromRow(row: AgentRow): Agent {
     revision: row.revision,
     expectsSpawnSecrets: row.expects_spawn_secrets,
     binding: row.binding,
+    reload: row.reload ?? undefined,
   };
 }
 
@@ -100,6 +106,7 @@ export function fromLaunchRow(row: LaunchRow): LaunchableAgent {
     ...fromRow(row),
     command: row.command,
     workingDirectory: row.working_directory,
+    settings: settingsFromJson(row.settings),
     launchMac: row.launch_mac,
     fingerprint: row.fingerprint ?? Buffer.alloc(0),
   };

@@ -1,3 +1,4 @@
+import type { AgentSettings } from "../../../../gen/murmur/rotation/v1/agents";
 import type { PageQuery } from "../../../../lib/page";
 import type { Db, Tx } from "../../../../lib/postgres/db";
 import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
@@ -60,6 +61,7 @@ export interface NewAgent {
   developer: string;
   command: readonly string[];
   workingDirectory: string;
+  settings: AgentSettings | undefined;
   requestHash: Buffer;
   expectsSpawnSecrets: boolean;
   binding: Buffer;

@@ -14,16 +14,20 @@ export interface LaunchCheckDeps {
 /**
  * The same stores, with no command in an agent that is still to be started when others changed what
  * it runs or whose it is: its VM refuses to start it, and reports so. A VM starts nothing that is in
- * another phase, and the commands of those are not looked at.
+ * another phase, and the commands of those are not looked at; but settings, which name what is run
+ * later, go to no VM from a changed record.
  */
 export function withLaunchCheck({ agents, writer, bindings, log }: LaunchCheckDeps): {
   agents: AgentStore;
   writer: AgentWriter;
 } {
   const check = (agent: LaunchableAgent): LaunchableAgent => {
-    if (agent.phase !== "starting" || bindings.mayLaunch(agent)) return agent;
+    const isStarting = agent.phase === "starting";
+    if (!isStarting && agent.settings === undefined) return agent;
+    if (bindings.mayLaunch(agent)) return agent;
     alarmOfChangedRecord(log, agent);
-    return { ...agent, command: [], workingDirectory: "" };
+    const nothing = isStarting ? { command: [], workingDirectory: "" } : {};
+    return { ...agent, ...nothing, settings: undefined };
   };
   return {
     agents: {

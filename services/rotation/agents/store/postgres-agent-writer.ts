@@ -3,6 +3,7 @@ import { alreadyExists } from "../../../../lib/errors";
 import type { Db, Tx } from "../../../../lib/postgres/db";
 import { isUniqueViolation } from "../../../../lib/postgres/errors";
 import type { LaunchableAgent } from "../domain/agent";
+import { settingsToJson } from "../domain/agent-settings";
 import {
   AGENT_COLUMNS,
   fromLaunchRow,
@@ -88,8 +89,8 @@ async function insert(tx: Tx, agent: NewAgent): Promise<boolean> {
       `insert into rotation.agents (
          tenant_id, agent_id, workspace, slug, path, parent_id, root_id, ancestor_ids,
          vm_id, vm_name, developer, command, working_directory, request_hash, binding,
-         expects_spawn_secrets, launch_mac)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+         expects_spawn_secrets, launch_mac, settings)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
        on conflict (tenant_id, agent_id) do nothing`,
       [
         ...[agent.tenantId, agent.id, agent.workspace, agent.slug, agent.path],
@@ -101,6 +102,7 @@ async function insert(tx: Tx, agent: NewAgent): Promise<boolean> {
           agent.binding,
           agent.expectsSpawnSecrets,
           agent.launchMac,
+          settingsToJson(agent.settings),
         ],
       ],
     );

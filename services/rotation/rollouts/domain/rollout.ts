@@ -1,4 +1,5 @@
 import type { AgentProcess } from "../../agents/domain/agent-process";
+import type { AgentReload } from "../../agents/domain/agent-reload";
 import type { PendingReason, TargetState } from "../../protocol";
 
 /** One wish to bring agents to a new generation. */
@@ -44,6 +45,8 @@ export interface RolloutTarget {
   reason: string;
   ackedAt: Date | undefined;
   omittedNames: readonly string[];
+  /** The agent's last, if it was for this generation or a later one. */
+  reload?: AgentReload | undefined;
   /** The agent's desired generation now. */
   desired: bigint;
   vm: VmContact;
@@ -59,6 +62,7 @@ export interface ProcessesOfAgent {
   reportedAt: Date | undefined;
   /** Whether it was reported after the generation was acked. */
   isCurrent: boolean;
+  reload?: AgentReload | undefined;
 }
 
 /** Whether a rollout still converges. */

@@ -9,6 +9,7 @@ import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import { readPage, toPage } from "../../../../lib/page";
 import { toProcessMessage } from "../../agents/domain/agent-process";
+import { toReloadMessage } from "../../agents/domain/agent-reload";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { callerOf } from "../../audit";
@@ -64,6 +65,7 @@ export function createRolloutService(
         agents: agents.map((agent) => ({
           ...agent,
           processes: agent.processes.map(toProcessMessage),
+          reload: toReloadMessage(agent.reload),
         })),
       };
     },

@@ -4,6 +4,7 @@ import {
   type Rollout as RolloutMessage,
   type RolloutTarget as TargetMessage,
 } from "../../../../gen/murmur/rotation/v1/rollouts";
+import { toReloadMessage } from "../../agents/domain/agent-reload";
 import { whyPending, type TargetState } from "../../protocol";
 import { isOpen, pendingReasonText, type Rollout, type RolloutTarget } from "../domain/rollout";
 
@@ -48,5 +49,6 @@ export function toTarget(target: RolloutTarget): TargetMessage {
     reason: why === undefined ? target.reason : pendingReasonText(why, target),
     ackedAt: target.ackedAt,
     omittedNames: [...target.omittedNames],
+    reload: toReloadMessage(target.reload),
   };
 }

@@ -4,6 +4,7 @@ import type { Agent } from "../../agents/domain/agent";
 import { insertIntoOutbox, outboxParams } from "../../announce/outbox";
 import { auditParams, insertAudit } from "../../audit";
 import type { AgentProcess } from "../../agents/domain/agent-process";
+import type { AgentReload } from "../../agents/domain/agent-reload";
 import { IS_LIVING } from "../../agents/store/agent-row";
 import { isText } from "../../agents/store/is-text";
 import type { RekeyPlan } from "../domain/plan-rekey";
@@ -109,12 +110,13 @@ interface TargetRow extends ContactRow {
   acked_at: Date | null;
   omitted_names: string[];
   desired: bigint;
+  reload: AgentReload | null;
 }
 
 async function findTargets(db: Db, tenantId: string, rolloutId: string): Promise<RolloutTarget[]> {
   const { rows } = await db.query<TargetRow>(
     `select t.agent_id, a.path, a.vm_name, t.generation, t.state, t.reason, t.acked_at,
-       t.omitted_names, a.desired, ${CONTACT_COLUMNS}
+       t.omitted_names, a.desired, a.reload, ${CONTACT_COLUMNS}
      from rotation.targets t
      join rotation.agents a on a.tenant_id = t.tenant_id and a.agent_id = t.agent_id ${JOIN_VM}
      where t.tenant_id = $1 and t.rollout_id = $2 order by a.path, t.agent_id`,
@@ -131,6 +133,7 @@ async function findTargets(db: Db, tenantId: string, rolloutId: string): Promise
     ackedAt: row.acked_at ?? undefined,
     omittedNames: row.omitted_names,
     desired: row.desired,
+    reload: isFor(row.generation, row.reload) ? row.reload : undefined,
     vm: toContact(row),
   }));
 }
@@ -147,8 +150,9 @@ async function findProcesses(
     processes: AgentProcess[];
     reported_at: Date | null;
     is_current: boolean;
+    reload: AgentReload | null;
   }>(
-    `select t.agent_id, a.path, t.generation, a.processes, a.reported_at,
+    `select t.agent_id, a.path, t.generation, a.processes, a.reported_at, a.reload,
        a.applied >= t.generation and coalesce(a.reported_at >= a.applied_at, false) as is_current
      from rotation.targets t
      join rotation.agents a on a.tenant_id = t.tenant_id and a.agent_id = t.agent_id
@@ -164,7 +168,12 @@ async function findProcesses(
     processes: row.processes,
     reportedAt: row.reported_at ?? undefined,
     isCurrent: row.is_current,
+    reload: isFor(row.generation, row.reload) ? row.reload : undefined,
   }));
+}
+
+function isFor(generation: bigint, reload: AgentReload | null): reload is AgentReload {
+  return reload !== null && BigInt(reload.generation) >= generation;
 }
 
 async function list(db: Db, { tenantId, workspace, page }: RolloutListQuery): Promise<Rollout[]> {
