@@ -42,9 +42,16 @@ const watches = (pid: number) =>
 describe("a program that listens", () => {
   it("is told the names of what changed, never a value, without reading anything", async () => {
     await ask(LISTEN);
+    const swappedNs = BigInt(Date.now() + 1) * 1_000_000n;
+    await eventually(() => expect(BigInt(Date.now()) * 1_000_000n).toBeGreaterThan(swappedNs));
+    writeFileSync(join(directory.path, "page"), "noise");
+    for (let i = 0; i < 3; i++) await ask("0");
     directory.swap({ generation: 2, set: { TOKEN: "new", FRESH: "f" } });
     await heard([{ generation: 2, changed: ["FRESH", "GONE", "TOKEN"] }]);
-    expect(directory.receiptOf(program.pid)?.generation).toBe(2n);
+    const receipt = directory.receiptOf(program.pid)!;
+    expect(receipt.generation).toBe(2n);
+    // A look that the watch caused is no read of the program.
+    expect(receipt.lastReadOfBeforeNs).toBeLessThan(swappedNs);
     expect(await ask("process.env.TOKEN")).toBe("new");
   });
 

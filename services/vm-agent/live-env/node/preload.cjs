@@ -44,9 +44,7 @@ function isWanted(env) {
     layers.split(",").includes("node") &&
     typeof env.MURMUR_DIR === "string" &&
     env.MURMUR_DIR.startsWith("/") &&
-    /^[0-9]{1,15}$/.test(env[GENERATION] || "") &&
-    // A start-up snapshot would carry this process's agent into others.
-    !process.execArgv.some((argument) => argument.startsWith("--build-snapshot"))
+    /^[0-9]{1,15}$/.test(env[GENERATION] || "")
   );
 }
 
@@ -66,7 +64,7 @@ function install(live, env) {
     get() {
       if (replaced) return assigned;
       const ms = now();
-      if (ms !== lastMs) live.look((lastMs = ms));
+      if (ms !== lastMs) live.look((lastMs = ms), true);
       return live.shown();
     },
     set(value) {
@@ -104,10 +102,10 @@ function createLive(env, directory) {
     return typeof value === "string" ? value : added.get(name);
   };
 
-  function look(ms) {
+  function look(ms, isRead) {
     const readMs = lastReadMs;
-    lastReadMs = ms;
-    if (off || (ms >= quietFromMs && ms - quietFromMs < QUIET_MS)) return;
+    if (isRead) lastReadMs = ms;
+    if (off || (isRead && ms >= quietFromMs && ms - quietFromMs < QUIET_MS)) return;
     let file;
     try {
       // One system call and no descriptor that a program could count or close. The link moves

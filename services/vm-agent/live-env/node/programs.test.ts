@@ -68,6 +68,9 @@ describe("a Node program of every kind has the present value", () => {
     file("program.cjs", PRINT);
     const ended = await run(["--snapshot-blob", "blob", "program.cjs"]);
     expect(ended).toEqual({ code: 0, stdout: "new\n", stderr: "" });
+    file("program.cjs", "console.log(process.env.TOKEN, process[Symbol.for('murmur.live-env')])");
+    const elsewhere = await run(["--snapshot-blob", "blob", "program.cjs"], { TOKEN: "theirs" });
+    expect(elsewhere).toEqual({ code: 0, stdout: "theirs undefined\n", stderr: "" });
   });
 
   it("npm run and npx, and what they start", async () => {
