@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import {
   environmentOf,
-  installForTest,
+  type installForTest,
   run,
   type Run,
   type Surroundings,
@@ -68,7 +68,7 @@ export function startBash(layers: Layers, at: Surroundings, ...options: string[]
     wake();
   });
   return {
-    pid: child.pid!,
+    pid: child.pid ?? 0,
     step: async (commands) => {
       const escaped = commands.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
       child.stdin.write(`${escaped}\n`);
