@@ -62,4 +62,23 @@ export const AGENT_COMMANDS: readonly CommandSyntax[] = [
     examples: ["murmur explain fix-auth"],
     load: () => import("../commands/explain.js"),
   },
+  {
+    path: ["exec"],
+    args: [{ name: "command", isRest: true, candidates: "command" }],
+    options: [
+      {
+        flags: "--agent <slug>",
+        description: "the agent, when called from outside of it, on its VM",
+        candidates: "agent",
+      },
+      WORKSPACE,
+    ],
+    summary: "Run a command in place, with an agent's environment as it is now",
+    details: [
+      "Inside an agent it means that agent. Outside, root and the agent's user may name one; root becomes that user first.",
+      "The command takes this process's place: same pid, terminal, signals and exit status (125: it could not be run).",
+    ],
+    examples: ["murmur exec -- npm test", "murmur exec --agent fix-auth -- bash"],
+    load: () => import("../commands/exec.js"),
+  },
 ];
