@@ -17,7 +17,7 @@ interface LayerFile {
   content: Buffer;
 }
 
-const SHIPPED = /\.(?:cjs|py|pyc|bash|so)$/;
+const SHIPPED = /\.(?:cjs|py|bash|so)$/;
 const PREBUILT = /\/prebuilt\/([^/]+)\//;
 
 /**

@@ -11,6 +11,7 @@ describe("what leads programs to the layers", () => {
       MURMUR_LIVE_DIR: "/run/m/live-env/x",
       MURMUR_LIVE: "exec,bash,node,python",
       LD_PRELOAD: "/run/m/live-env/x/exec/murmur-exec.so",
+      SHLVL: "1",
       BASH_ENV: "/run/m/live-env/x/bash/stub.bash",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs"',
       PYTHONPATH: "/run/m/live-env/x/python",
@@ -21,12 +22,14 @@ describe("what leads programs to the layers", () => {
     const own = {
       LD_PRELOAD: "/usr/lib/libjemalloc.so",
       BASH_ENV: "/etc/bash.env",
+      SHLVL: "3",
       NODE_OPTIONS: "--max-old-space-size=100",
       PYTHONPATH: "/opt/lib",
     };
     const names = liveNames(own, LAYERS);
     expect(names).toMatchObject({
       LD_PRELOAD: "/run/m/live-env/x/exec/murmur-exec.so:/usr/lib/libjemalloc.so",
+      SHLVL: "3",
       MURMUR_BASH_ENV: "/etc/bash.env",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs" --max-old-space-size=100',
       PYTHONPATH: "/run/m/live-env/x/python:/opt/lib",
@@ -43,6 +46,7 @@ describe("what leads programs to the layers", () => {
     expect(Object.keys(liveNames({}, layers, ["node"]))).toEqual([
       "MURMUR_LIVE_DIR",
       "MURMUR_LIVE",
+      "SHLVL",
       "BASH_ENV",
     ]);
     expect(liveNames({}, layers, ["node", "bash"])).toEqual({});

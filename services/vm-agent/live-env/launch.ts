@@ -30,7 +30,10 @@ const LEADS: Record<LayerName, (directory: string, own: Names) => Record<string,
   exec: (directory, { LD_PRELOAD: own }) => ({
     LD_PRELOAD: joined([`${directory}/exec/murmur-exec.so`, own], ":"),
   }),
-  bash: (directory, { BASH_ENV: own }) => ({
+  // A first bash whose input is a socket, as every child of a Node program has it, takes itself for
+  // one of rshd's and reads no BASH_ENV; one of a deeper level does.
+  bash: (directory, { BASH_ENV: own, SHLVL: level }) => ({
+    SHLVL: level ?? "1",
     BASH_ENV: `${directory}/bash/stub.bash`,
     ...(own && own !== `${directory}/bash/stub.bash` ? { MURMUR_BASH_ENV: own } : {}),
   }),

@@ -1,0 +1,71 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLog } from "../../../lib/log";
+import { installLayers } from "./install";
+import { prepareLayers } from "./layers";
+
+const USER = { uid: process.getuid?.() === 0 ? 65534 : (process.getuid?.() ?? 0), gid: 65534 };
+const SHARED = { searchPath: process.env["PATH"], log: silentLog };
+let home: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "murmur-layers-"));
+  chmodSync(home, 0o755);
+  mkdirSync(join(home, "run"));
+  chmodSync(join(home, "run"), 0o755);
+});
+
+afterEach(() => {
+  rmSync(home, { recursive: true, force: true });
+});
+
+describe("the layers", () => {
+  it("all work for another user than the daemon, and are installed once for all", async () => {
+    const deps = { from: __dirname, runDir: join(home, "run"), user: USER, ...SHARED };
+    const layers = await prepareLayers(deps);
+    expect(layers.works).toEqual(["exec", "bash", "node", "python"]);
+    expect(await prepareLayers(deps)).toEqual(layers);
+    expect(readdirSync(join(home, "run/live-env"))).toHaveLength(1);
+  });
+
+  it("belong to the daemon, and nobody else can write them", () => {
+    const into = installLayers(__dirname, join(home, "run"));
+    for (const path of ["", ...readdirSync(into, { recursive: true, encoding: "utf8" })]) {
+      const { mode, uid } = statSync(join(into, path));
+      expect({ path, others: mode & 0o022, uid }).toEqual({
+        path,
+        others: 0,
+        uid: process.getuid?.(),
+      });
+    }
+  });
+
+  it("that say anything, or do not work, are done without", async () => {
+    const from = join(home, "from");
+    for (const layer of ["node", "python", "bash"])
+      mkdirSync(join(from, layer), { recursive: true });
+    writeFileSync(join(from, "node/preload.cjs"), "console.error('hello');");
+    writeFileSync(join(from, "python/sitecustomize.py"), "");
+    const deps = { from, runDir: join(home, "run"), user: USER, ...SHARED };
+    expect((await prepareLayers(deps)).works).toEqual([]);
+  });
+
+  it("that cannot be installed stop nothing", async () => {
+    const deps = {
+      from: join(home, "none"),
+      runDir: join(home, "run"),
+      user: USER,
+      ...SHARED,
+    };
+    expect(await prepareLayers(deps)).toEqual({ directory: "", works: [] });
+  });
+});
