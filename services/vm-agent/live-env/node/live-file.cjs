@@ -2,6 +2,9 @@
 // between 0.4 and 2 ms of start-up.
 "use strict";
 
+// Not part of the coverage that a program measures of itself.
+/* node:coverage disable */
+
 const { openSync, readSync, closeSync } = require("fs");
 
 const HEADER_BYTES = 40;

@@ -3,6 +3,9 @@
 // is caught: this file prints nothing, throws nothing and holds nothing open.
 "use strict";
 
+// Not part of the coverage that a program measures of itself.
+/* node:coverage disable */
+
 // Taken now: programs replace these (mocked files, fake timers).
 const { readlinkSync, watch } = require("fs");
 const now = Date.now;

@@ -52,6 +52,17 @@ describe("a Node program of every kind has the present value", () => {
     expect(code).toBe(0);
   });
 
+  it("node --test with coverage, of which nothing of ours is a part", async () => {
+    file(
+      "some.test.mjs",
+      `import test from "node:test"; import assert from "node:assert";
+       test("has it", () => assert.equal(process.env.TOKEN, "new"));`,
+    );
+    const { code, stdout } = await run(["--test", "--experimental-test-coverage"]);
+    expect(stdout).toMatch(/all files +\| 100\.00 \| +100\.00 \| +100\.00/);
+    expect(code).toBe(0);
+  });
+
   it("in an interactive session, and from standard input", async () => {
     const echo = `echo "process.env.TOKEN" | "${process.execPath}" -i`;
     const shell = `require("child_process").execSync(${JSON.stringify(echo)}) + ""`;

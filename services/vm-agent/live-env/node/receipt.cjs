@@ -1,6 +1,9 @@
 // Writes the process's receipt (../README.md).
 "use strict";
 
+// Not part of the coverage that a program measures of itself.
+/* node:coverage disable */
+
 const { constants, openSync, readSync, writeSync, closeSync } = require("fs");
 const { number, readStart, viewOf } = require("./live-file.cjs");
 
