@@ -2,7 +2,7 @@ import { type Fingerprint, type LiveEntry, type LiveFile } from "./live-file";
 import { siphash } from "./siphash";
 
 /** How many values of one name are remembered. */
-export const REMEMBERED = 32;
+export const REMEMBERED = 128;
 
 export interface NextGeneration {
   generation: bigint;
