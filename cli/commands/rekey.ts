@@ -65,6 +65,7 @@ export const run: Run = async (context, call) => {
 };
 
 async function readWish(context: CommandContext, call: Invocation): Promise<RekeyWish> {
+  const forProcesses = readWait(call.text("wait")) === "processes";
   const timeout = call.text("timeout") ?? "30s";
   const timeoutMs = parseDurationMs("--timeout", timeout);
   return {
@@ -73,7 +74,7 @@ async function readWish(context: CommandContext, call: Invocation): Promise<Reke
     reason: call.text("reason") ?? "",
     timeout,
     timeoutMs,
-    forProcesses: readWait(call.text("wait")) === "processes",
+    forProcesses,
   };
 }
 

@@ -168,7 +168,9 @@ test("a topic that is deleted is made again, and wakes VMs again", async () => {
       },
       { timeoutMs: 30_000 },
     );
-    expect(await admin.listTopics()).toContain(TOPIC);
+    await eventually(async () => expect(await admin.listTopics()).toContain(TOPIC), {
+      timeoutMs: 15_000,
+    });
   } finally {
     await admin.disconnect();
   }

@@ -26,6 +26,7 @@ export function exampleSet(generation: bigint): RenderedSet {
       unset: [],
       fingerprint: `f${number}`,
     },
-    { directory: "/run/a" },
+    // A key of its own makes a generation the same in every process.
+    { directory: "/run/a", history: { generation: 0n, key: Buffer.alloc(16), entries: [] } },
   );
 }
