@@ -52,6 +52,7 @@ const MAY_EXPOSE = [
   "services/rotation/**/rpc/**",
   "services/*/identity/**",
   "services/vm-agent/env-set/**",
+  "services/vm-agent/reload/redact.ts",
   "services/vm-agent/delivery/**",
   "services/vm-agent/identity/**",
   "services/vm-agent/upstream/**",

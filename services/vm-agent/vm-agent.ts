@@ -25,8 +25,9 @@ import { lockDirectory } from "./linux/directory-lock";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
 import { prepareLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
-import { Supervisor } from "./processes/supervisor";
+import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
+import { openReloader } from "./reload/open-reloader";
 import { createLocalAgents } from "./upstream/local-agents";
 import { createLocalValues } from "./upstream/local-values";
 import { openWakeUps } from "./wake-ups/open-wake-ups";
@@ -67,7 +68,12 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     log.warn("agents run as root: set MURMUR_AGENT_USER to give them a user of their own");
   }
   const socketPath = join(config.runDir, "agent.sock");
-  const supervisor = openSupervisor(options, socketPath);
+  const layers = prepareLayers({
+    ...{ from: options.layersFrom, runDir: config.runDir, log },
+    searchPath: options.environment["PATH"],
+    user: config.agentUser ?? { uid, gid: process.getgid?.() ?? 0 },
+  });
+  const supervisor = openSupervisor(options, { socketPath, layers });
   scope.defer("supervisor", () => supervisor.stop());
 
   const channels = openChannels(config);
@@ -102,12 +108,21 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     }),
     envFiles,
     supervisor,
+    openReloader: (facts) =>
+      openReloader(
+        {
+          ...{ stateDir: config.stateDir, socketPath, inheritedEnv: options.environment, layers },
+          ...{ supervisor, envFiles, clock, log },
+        },
+        facts,
+      ),
     ...{ incarnation, bootId: readBootId(), clock, log },
   });
+  scope.defer("reloads", () => machine.reloader.stop());
   const socket = new LocalSocketServer({
     path: socketPath,
     systemCalls,
-    agentOf: (process) => supervisor.agentOf(process),
+    agentOf: (process) => supervisor.agentOf(process) ?? machine.reloader.agentOf(process),
     userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     ownUid: uid,
     handlers: {
@@ -117,10 +132,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
         find: (agentId) => machine.find(agentId),
         daemonStatus: () => daemonStatus(identity, incarnation, supervisor),
       }),
-      ...createLocalValues({
-        envFiles,
-        settingsOf: (agentId) => machine.find(agentId) && { git: [], docker: [] },
-      }),
+      ...createLocalValues({ envFiles, find: (agentId) => machine.find(agentId) }),
     },
     clock,
     log,
@@ -141,17 +153,14 @@ function holdDirectory(systemCalls: SystemCalls, directory: string, scope: Scope
 }
 
 function openSupervisor(
-  { config, environment, log, layersFrom }: VmAgentOptions,
-  socketPath: string,
+  { config, environment, log }: VmAgentOptions,
+  { socketPath, layers }: Pick<SupervisorDeps, "socketPath" | "layers">,
 ): Supervisor {
   const supervisor = new Supervisor({
     stateDir: config.stateDir,
     socketPath,
     inheritedEnv: environment,
-    layers: prepareLayers({
-      ...{ from: layersFrom, runDir: config.runDir, searchPath: environment["PATH"], log },
-      user: config.agentUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-    }),
+    ...(layers && { layers }),
     bootId: readBootId(),
     cgroupParent: findCgroupParent(),
     clock,

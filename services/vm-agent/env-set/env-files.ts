@@ -1,6 +1,9 @@
 import * as nodeFs from "node:fs";
 import { type Clock, systemClock } from "../../../lib/clock";
 import { AgentsDirectory, type EnvFilesContext } from "./agent-directory";
+import { differs } from "./differs";
+import { type EnvSet } from "./env-set";
+import { type Placement } from "./environment";
 import { FreeSpace } from "./free-space";
 import { inspect, type Inspection, type Verdict, verify } from "./inspect";
 import { randomSuffix } from "./layout";
@@ -39,6 +42,8 @@ export interface EnvFiles {
   verify(agentId: string, owner: Owner, expected: ExpectedSet): Verdict;
   /** The set in force, from one generation; undefined for none. */
   readCurrent(agentId: string): CurrentSet | undefined;
+  /** Whether a set would change what programs of its agent see; see `differs`. */
+  differs(set: EnvSet, placement: Placement): boolean;
   /** Values of these names, from one generation; undefined when no set stands. */
   readValues(agentId: string, names: readonly string[]): CurrentValues | undefined;
   /** What was ever delivered, for `render`; undefined for nothing. */
@@ -74,6 +79,7 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
     inspect: (agentId, owner) => inspect(context, agentId, owner),
     verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
     readCurrent: (agentId) => readCurrent(context, agentId),
+    differs: (set, placement) => differs(context, set, placement),
     readValues: (agentId, names) => readValues(context, agentId, names),
     readHistory: (agentId) => readHistory(context, agentId),
     readReceipts: (agentId) => readReceipts(context, agentId),

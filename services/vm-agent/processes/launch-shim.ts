@@ -72,8 +72,8 @@ export async function launchShim(
   }
 }
 
-/** The command that becomes the agent's user before the agent's own; nothing for the same user. */
-function givingUpRights(user: AgentUser): string[] {
+/** The command that becomes an agent's user before the one that follows; nothing for the same user. */
+export function givingUpRights(user: AgentUser): string[] {
   if (user.uid === process.getuid?.() && user.gid === process.getgid?.()) return [];
   const setpriv = findSetpriv();
   const groups = user.groups?.length ? ["--groups", user.groups.join(",")] : ["--clear-groups"];

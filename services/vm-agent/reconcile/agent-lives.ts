@@ -4,6 +4,7 @@ import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import type { ProcessInfo } from "../linux/proc";
 import { findReceipt } from "../live-env/receipts";
+import type { Reloader } from "../reload/reloader";
 import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
 import { toProcess, toReport } from "./agent-reports";
 import type { LocalAgent } from "./plan";
@@ -27,6 +28,8 @@ export interface AgentLivesDeps {
   envDirOf(agentId: string): string;
   /** The bytes of an agent's receipts file; undefined: there are none. */
   receiptsOf(agentId: string): Buffer | undefined;
+  /** How agents' programs were told of changes. */
+  reloads: Pick<Reloader, "resultOf" | "forget">;
   log: Log;
 }
 
@@ -71,6 +74,7 @@ export class AgentLives {
         envDir: this.deps.envDirOf(agentId),
         ...(agent.workingDirectory !== "" && { cwd: agent.workingDirectory }),
         ...(this.deps.user && { user: this.deps.user }),
+        layersOff: agent.settings?.layersOff ?? [],
       });
       this.deps.log.info("agent started", { agentId, pid: state.main?.pid });
       return undefined;
@@ -97,20 +101,26 @@ export class AgentLives {
   forget(agentId: string): void {
     this.#developers.delete(agentId);
     this.deps.supervisor.forget(agentId);
+    this.deps.reloads.forget(agentId);
   }
 
   report(agentId: string): AgentReport | undefined {
     const state = this.deps.supervisor.get(agentId);
-    return state && toReport(state, this.#processes(state));
+    return state && this.#toReport(state);
   }
 
   reports(): AgentReport[] {
-    return this.deps.supervisor.list().map((state) => toReport(state, this.#processes(state)));
+    return this.deps.supervisor.list().map((state) => this.#toReport(state));
   }
 
   livingReports(): AgentReport[] {
     const living = this.deps.supervisor.list().filter((state) => !hasEnded(state));
-    return living.map((state) => toReport(state, this.#processes(state)));
+    return living.map((state) => this.#toReport(state));
+  }
+
+  #toReport(state: AgentState): AgentReport {
+    const reload = this.deps.reloads.resultOf(state.agentId);
+    return { ...toReport(state, this.#processes(state)), ...(reload && { reload }) };
   }
 
   #processes(state: AgentState): AgentProcess[] {

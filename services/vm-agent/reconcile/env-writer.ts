@@ -15,6 +15,8 @@ export interface EnvWriterDeps {
   envFiles: EnvFiles;
   /** The user that agents run as. */
   user: AgentUser;
+  /** Called before a swap that changes what the programs of an agent with a reload see. */
+  beforeChange?: (agentId: string, generation: bigint) => void;
   clock: Clock;
   log: Log;
 }
@@ -81,11 +83,11 @@ export class EnvWriter {
     try {
       const directory = this.deps.envFiles.directoryOf(set.agentId);
       const history = this.#histories.get(set.agentId) ?? this.#readHistory(set.agentId);
-      const rendered = render(set, {
-        ...{ directory, history },
-        ...{ agent: agent.path, workspace: agent.workspace },
-      });
+      const placement = { directory, agent: agent.path, workspace: agent.workspace };
+      const rendered = render(set, { ...placement, history });
       try {
+        if (agent.settings?.reload && this.deps.envFiles.differs(set, placement))
+          this.deps.beforeChange?.(set.agentId, generation);
         this.deps.envFiles.swap(rendered, this.deps.user);
         this.#histories.set(set.agentId, rendered.history);
       } finally {

@@ -1,5 +1,6 @@
 import type { VmHello, VmUpdate } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Incarnation } from "../incarnation";
+import type { Reloader } from "../reload/reloader";
 import type { HelloParts, Listener } from "../wake-ups/wake-ups";
 import type { AgentLives } from "./agent-lives";
 import type { EnvWriter } from "./env-writer";
@@ -11,11 +12,12 @@ export interface MachineStateDeps {
   reconciler: Reconciler;
   writer: EnvWriter;
   lives: AgentLives;
+  reloader: Pick<Reloader, "look">;
 }
 
 /** What this machine says of itself at each hello, made anew from what stands and what lives. */
 export function createMachineState(deps: MachineStateDeps): Listener {
-  const { reconciler, writer, lives, incarnation } = deps;
+  const { reconciler, writer, lives, reloader, incarnation } = deps;
   return {
     hello(parts: HelloParts = "whole"): VmHello {
       return {
@@ -38,6 +40,8 @@ export function createMachineState(deps: MachineStateDeps): Listener {
       incarnation.accepted();
       lives.learn(state.agents);
       reconciler.take(state);
+      // What an earlier daemon left undone: only now its settings are known again.
+      for (const { agentId } of state.agents) reloader.look(agentId);
     },
   };
 }

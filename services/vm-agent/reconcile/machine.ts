@@ -3,6 +3,7 @@ import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
 import type { Incarnation } from "../incarnation";
+import type { Reloader, ReloaderDeps } from "../reload/reloader";
 import type { AgentUser, AgentState } from "../processes/agent";
 import type { Listener, WakeUps } from "../wake-ups/wake-ups";
 import { AgentLives, type AgentSupervisor } from "./agent-lives";
@@ -22,6 +23,8 @@ export interface MachineDeps {
   };
   source: EnvironmentSource;
   envFiles: EnvFiles;
+  /** Tells agents' programs of changes; the machine says what is known of an agent. */
+  openReloader: (facts: ReloadFacts) => Reloader;
   supervisor: AgentSupervisor & { onChange(listener: (state: AgentState) => void): () => void };
   incarnation: Incarnation;
   bootId: string;
@@ -29,11 +32,16 @@ export interface MachineDeps {
   log: Log;
 }
 
+/** What a reloader has to know of an agent. */
+export type ReloadFacts = Pick<ReloaderDeps, "launchOf" | "generationOf">;
+
 /** Desired state in, files and processes out. */
 export interface Machine {
   listener: Listener;
   /** Where evidence goes; before it is called, evidence waits for the first hello. */
   connect(wakeUps: WakeUps): void;
+  /** Stop it after `run` has ended. */
+  reloader: Reloader;
   /** What is desired of one agent. */
   find(agentId: string): DesiredAgent | undefined;
   /** Works until the signal aborts. */
@@ -47,13 +55,24 @@ const PROCESSES_EVERY_MS = 3_000;
 export function assembleMachine(deps: MachineDeps): Machine {
   const { config, envFiles, supervisor, clock, log } = deps;
   const user = config.agentUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const writer = new EnvWriter({ envFiles, user, clock, log });
+  const desired = (agentId: string) => reconciler.desired.get(agentId);
+  const reloader = deps.openReloader({
+    launchOf: desired,
+    generationOf: (agentId) => writer.appliedOf(agentId)?.generation,
+  });
+  const writer: EnvWriter = new EnvWriter({
+    ...{ envFiles, user, clock, log },
+    beforeChange: (agentId, generation) => {
+      reloader.expect(agentId, generation);
+    },
+  });
   const lives = new AgentLives({
     supervisor,
     user: config.agentUser,
     allowSharedUser: config.allowSharedUser,
     envDirOf: (agentId) => envFiles.directoryOf(agentId),
     receiptsOf: (agentId) => envFiles.readReceipts(agentId),
+    reloads: reloader,
     log,
   });
   let wakeUps: WakeUps | undefined;
@@ -63,24 +82,34 @@ export function assembleMachine(deps: MachineDeps): Machine {
     clock,
     everyMs: PROCESSES_EVERY_MS,
   });
-  const reconciler = new Reconciler({
+  const reconciler: Reconciler = new Reconciler({
     source: createForesight(deps.source, clock),
     pacer: new SwapPacer(clock, MAX_SWAPS_PER_SECOND),
     send(update) {
       wakeUps?.send(update);
       for (const { agentId, outcome } of update.acks)
-        if (outcome === AckOutcome.ACK_OUTCOME_APPLIED) processReports.swapped(agentId);
+        if (outcome === AckOutcome.ACK_OUTCOME_APPLIED) {
+          processReports.swapped(agentId);
+          reloader.look(agentId);
+        }
     },
     ...{ writer, lives, clock, log },
   });
   readBack(deps, writer, lives);
+  const report = (agentId: string) => {
+    const now = lives.report(agentId);
+    if (now) wakeUps?.send({ acks: [], agents: [now] });
+  };
+  reloader.onResult(report);
   supervisor.onChange(({ agentId }) => {
-    const report = lives.report(agentId);
+    const now = lives.report(agentId);
     reconciler.agentChanged(agentId);
-    if (report) wakeUps?.send({ acks: [], agents: [report] });
+    reloader.look(agentId);
+    if (now) wakeUps?.send({ acks: [], agents: [now] });
   });
   return {
-    listener: createMachineState({ ...deps, reconciler, writer, lives }),
+    listener: createMachineState({ ...deps, reconciler, writer, lives, reloader }),
+    reloader,
     connect: (opened) => {
       wakeUps = opened;
     },

@@ -66,9 +66,10 @@ export function createProcessReports(deps: ProcessReportsDeps): ProcessReports {
   };
 }
 
-function signature({ phase, processes }: AgentReport): string {
+function signature({ phase, processes, reload }: AgentReport): string {
   const identities = processes
     .map((it) => `${it.pid}@${it.startTicks}:${it.generation}:${it.layer}:${it.readsThrough}`)
     .sort();
-  return [phase, ...identities].join(" ");
+  const told = reload && `${reload.generation}:${reload.outcome}`;
+  return [phase, told, ...identities].join(" ");
 }

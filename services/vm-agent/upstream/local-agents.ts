@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
-import type { AgentServiceService } from "../../../gen/murmur/rotation/v1/agents";
+import type { AgentServiceService, AgentSettings } from "../../../gen/murmur/rotation/v1/agents";
 import type { DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { notFound } from "../../../lib/errors";
@@ -52,6 +52,7 @@ export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
               command: request.argv,
               workingDirectory: request.workingDirectory ?? "",
               expectsSpawnSecrets: request.env.size > 0,
+              settings: caller.settings && toChildSettings(caller.settings),
             },
             { signal },
           ),
@@ -94,6 +95,11 @@ export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
     },
     onDaemonStatus: () => Promise.resolve(deps.daemonStatus()),
   };
+}
+
+/** A child does without the same layers and logs in to the same hosts; its reload is its own. */
+function toChildSettings(settings: AgentSettings): AgentSettings {
+  return { ...settings, reload: settings.childReload };
 }
 
 /**

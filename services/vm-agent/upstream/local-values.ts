@@ -1,26 +1,13 @@
+import type { AgentSettings, HostCredential } from "../../../gen/murmur/rotation/v1/agents";
 import { notFound, unavailable } from "../../../lib/errors";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import type { EnvFiles } from "../env-set/env-files";
 import type { LocalHandlers } from "../local-socket/local-handlers";
 
-/** A host that an agent's programs log in to, and with which of its secrets. */
-export interface HostCredential {
-  host: string;
-  /** "": the usual one of that host. */
-  username: string;
-  passwordSecret: string;
-}
-
-/** What was said at an agent's spawn about the programs that ask. */
-export interface AskingSettings {
-  git: readonly HostCredential[];
-  docker: readonly HostCredential[];
-}
-
 export interface LocalValuesDeps {
   envFiles: Pick<EnvFiles, "readValues">;
-  /** Undefined for an agent that this machine knows nothing of. */
-  settingsOf(agentId: string): AskingSettings | undefined;
+  /** What this machine knows of the caller. */
+  find(agentId: string): { settings?: AgentSettings | undefined } | undefined;
 }
 
 /** Answers an agent's programs that ask for values of its own set, in force at that moment. */
@@ -43,9 +30,10 @@ export function createLocalValues(
       });
     },
     onGetSettings(callerId) {
-      const settings = deps.settingsOf(callerId);
-      if (!settings) throw notFound(ErrorReason.ERROR_REASON_AGENT_NOT_FOUND, "no agent that asks");
-      return Promise.resolve({ git: toJson(settings.git), docker: toJson(settings.docker) });
+      const caller = deps.find(callerId);
+      if (!caller) throw notFound(ErrorReason.ERROR_REASON_AGENT_NOT_FOUND, "no agent that asks");
+      const { git = [], docker = [] } = caller.settings ?? {};
+      return Promise.resolve({ git: toJson(git), docker: toJson(docker) });
     },
   };
 }

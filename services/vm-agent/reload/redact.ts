@@ -1,0 +1,64 @@
+import { type Sensitive } from "../../../lib/sensitive";
+
+const MASK = Buffer.from("[redacted]");
+/** Lines of a value that is several are looked for, too, from this length on. */
+const MIN_LINE_BYTES = 8;
+
+/**
+ * What a program wrote, with every one of these values masked: whole, as JSON has it, and line by
+ * line. Where the output was cut off, so is what may be the beginning of a value at its end.
+ */
+export function redact(
+  output: Buffer,
+  values: readonly Sensitive<Buffer>[],
+  isCut: boolean,
+): string {
+  const needles = values
+    .flatMap((value) => formsOf(value.expose()))
+    .filter(({ length }) => length > 0)
+    // A value that holds another goes first.
+    .sort((a, b) => b.length - a.length);
+  const ended = isCut ? withoutBeginning(output, needles) : output;
+  return mask(ended, needles).toString("utf8");
+}
+
+function formsOf(value: Buffer): Buffer[] {
+  const text = value.toString("utf8");
+  const json = Buffer.from(JSON.stringify(text).slice(1, -1));
+  const lines = text
+    .split("\n")
+    .map((line) => Buffer.from(line))
+    .filter(({ length }) => length >= MIN_LINE_BYTES);
+  return [value, json, ...(lines.length > 1 ? lines : [])];
+}
+
+function mask(text: Buffer, needles: readonly Buffer[]): Buffer {
+  const hits = needles.flatMap((needle) => [...findAll(text, needle)]);
+  if (hits.length === 0) return text;
+  hits.sort((a, b) => a.start - b.start);
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const { start, end } of hits) {
+    if (start >= at) parts.push(text.subarray(at, start), MASK);
+    at = Math.max(at, end);
+  }
+  return Buffer.concat([...parts, text.subarray(at)]);
+}
+
+function* findAll(text: Buffer, needle: Buffer): Generator<{ start: number; end: number }> {
+  for (let start = text.indexOf(needle); start >= 0; start = text.indexOf(needle, start + 1)) {
+    yield { start, end: start + needle.length };
+  }
+}
+
+/** Cuts the longest end of the text with which a value begins. */
+function withoutBeginning(text: Buffer, needles: readonly Buffer[]): Buffer {
+  let cut = 0;
+  for (const needle of needles) {
+    for (let length = Math.min(needle.length - 1, text.length); length > cut; length--) {
+      const isBeginning = text.subarray(text.length - length).equals(needle.subarray(0, length));
+      if (isBeginning) cut = length;
+    }
+  }
+  return text.subarray(0, text.length - cut);
+}
