@@ -15,7 +15,7 @@ import { createSealedValues } from "../services/catalog/environments/sealed-valu
 import { createLocalKeyProvider } from "../services/catalog/keys/local-key-provider";
 import { createTenantKeys } from "../services/catalog/keys/tenant-keys";
 import { CATALOG_ACCESS } from "../services/catalog/rpc/access";
-import { createSecretService } from "../services/catalog/rpc/secret-service";
+import { setSecret } from "../services/catalog/rpc/set-secret";
 import { createSecrets } from "../services/catalog/secrets/secrets";
 import { createPostgresKeyStore } from "../services/catalog/store/postgres-key-store";
 import { createPostgresSecretStore } from "../services/catalog/store/postgres-secret-store";
@@ -108,7 +108,7 @@ async function createProduct(pool: Pool) {
   const keys = createTenantKeys({ store, provider: keyProvider, cacheMs: 600_000 });
   const values = createSealedValues(createPostgresVersionStore(), 64 * 1024 * 1024);
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values });
-  const { setSecret } = createSecretService(secrets);
+  const handle = setSecret(secrets);
   const authenticate = createAuthenticator({ keySet, service: "catalog" });
   const access = CATALOG_ACCESS[METHOD];
   if (!access) throw new Error(`no access row for ${METHOD}`);
@@ -118,7 +118,7 @@ async function createProduct(pool: Pool) {
     const principal = await authenticate({ method: METHOD, get });
     checkAccess(access, principal);
     const context = { method: METHOD, requestId: randomUUID(), signal, timeoutMs: 10_000 };
-    await setSecret(write(caller), { ...context, peer: "127.0.0.1:1", log: silentLog, principal });
+    await handle(write(caller), { ...context, peer: "127.0.0.1:1", log: silentLog, principal });
   };
   return {
     inProcess,

@@ -423,6 +423,9 @@ async function startRecorder(received: Buffer[]) {
     listSecrets: unused,
     deleteSecret: unused,
     listSecretVersions: unused,
+    importSecrets: unused,
+    revokeSecret: unused,
+    destroySecretVersion: unused,
   });
   const port = await server.listen("127.0.0.1:0");
   return { address: `127.0.0.1:${port}`, stop: () => server.stop(0) };

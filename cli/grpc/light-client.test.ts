@@ -42,6 +42,7 @@ beforeEach(async () => {
   });
   server.add(SecretServiceService, {
     ...{ setSecret: unused, getSecret: unused, deleteSecret: unused, listSecretVersions: unused },
+    ...{ importSecrets: unused, revokeSecret: unused, destroySecretVersion: unused },
     listSecrets: async (_request, context) => {
       await onList(context);
       return { secrets: [], nextPageToken: "x".repeat(100_000) };
@@ -49,7 +50,7 @@ beforeEach(async () => {
   });
   server.add(RolloutServiceService, {
     ...{ rekeyAgent: unused, getRollout: unused, listRollouts: unused },
-    listRolloutProcesses: unused,
+    ...{ listRolloutProcesses: unused, rollbackRollout: unused },
     watchRollout: async function* (_request, context) {
       for await (const _ of onWatch(context)) yield { rollout: undefined, targets: [] };
     },

@@ -39,6 +39,9 @@ const BASE: SecretHandlers = {
   listSecrets: refuse,
   deleteSecret: refuse,
   listSecretVersions: refuse,
+  importSecrets: refuse,
+  revokeSecret: refuse,
+  destroySecretVersion: refuse,
 };
 
 describe("the gRPC wrapper", () => {

@@ -28,8 +28,12 @@ import { createSecretService } from "./rpc/secret-service";
 import { createUserService } from "./rpc/user-service";
 import { createVmService } from "./rpc/vm-service";
 import { createWorkspaceService } from "./rpc/workspace-service";
+import { createSecretEndings } from "./secrets/endings";
+import { createImportSecrets } from "./secrets/imports";
 import { createSecrets } from "./secrets/secrets";
+import { createPostgresEndingStore } from "./store/postgres-ending-store";
 import { createPostgresExpiryStore } from "./store/postgres-expiry-store";
+import { createPostgresImportStore } from "./store/postgres-import-store";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
 import { createPostgresReleaseStore } from "./store/postgres-release-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
@@ -94,6 +98,8 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const environments = createEnvironments({ pool, keys, clock });
   const { takeSnapshots, storeSpawnSecrets, opener, values } = environments;
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values, clock });
+  const endings = createSecretEndings(createPostgresEndingStore(pool));
+  const importAll = createImportSecrets({ store: createPostgresImportStore(pool), keys, clock });
   const workspaces = createWorkspaces(createPostgresWorkspaceStore(pool));
   const users = createUsers(createPostgresUserStore(pool));
   const releases = createPostgresReleaseStore(pool);
@@ -101,7 +107,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const delivery = { store: vms, environments: opener, sessions };
   const deliverAhead = createDeliverAhead(delivery);
 
-  server.add(SecretServiceService, createSecretService(secrets));
+  server.add(SecretServiceService, createSecretService({ secrets, endings, importAll }));
   server.add(UserServiceService, createUserService({ users, secrets }));
   server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
   server.add(

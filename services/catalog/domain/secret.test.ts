@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { sensitive } from "../../../lib/sensitive";
-import { secretWriteFaults, spawnSecretFaults, type SecretWrite } from "./secret";
+import { namedSecretsFaults, secretWriteFaults, type SecretWrite } from "./secret";
 import { deleteNameFault, isSecretName } from "./secret-name";
 
 const write = (fields: Partial<Omit<SecretWrite, "value">> & { value?: string | Buffer } = {}) => {
@@ -115,7 +115,7 @@ describe("a secret's write", () => {
 
 describe("a spawn-time secret", () => {
   const of = (name: string, value: string | Buffer) =>
-    spawnSecretFaults("secrets[0]", { name, value: sensitive(Buffer.from(value)) });
+    namedSecretsFaults([{ name, value: sensitive(Buffer.from(value)) }], "spawn");
 
   it("may be GH_TOKEN", () => {
     expect(of("GH_TOKEN", "v")).toEqual([]);

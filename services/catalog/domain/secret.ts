@@ -38,6 +38,7 @@ export interface SecretHistoryEntry {
   writtenBy: string;
   isDeletion: boolean;
   isCurrent: boolean;
+  isDestroyed: boolean;
 }
 
 /** A new value for a name, as a caller asks for it. */
@@ -81,11 +82,11 @@ export function pathText({ owner, name }: SecretPath): string {
   return owner === TENANT ? name : `${owner}/${name}`;
 }
 
-/** Everything that is wrong with one named value given at spawn; `path` leads to it. */
-export function spawnSecretFaults(
+/** Everything that is wrong with one named value of a list; `path` leads to it. */
+function namedSecretFaults(
   path: string,
   secret: { name: string; value: Sensitive<Buffer> },
-  scope: SecretScope = "spawn",
+  scope: SecretScope,
 ): FieldViolation[] {
   const [missing, broken] = valueFaults(secret.value);
   const text = isEnvironmentValue(secret.value) ? undefined : environmentFault(secret.name);
@@ -95,6 +96,22 @@ export function spawnSecretFaults(
     [`${path}.name`, programStartFault(secret.name)],
     [`${path}.plaintext_value`, broken ?? text],
   ]);
+}
+
+/** Everything that is wrong with a list of named values, as callers are told of each place in it. */
+export function namedSecretsFaults(
+  secrets: readonly { name: string; value: Sensitive<Buffer> }[],
+  scope: SecretScope,
+): FieldViolation[] {
+  const seen = new Set<string>();
+  return secrets.flatMap((secret, index) => {
+    const path = `secrets[${index}]`;
+    const faults = namedSecretFaults(path, secret, scope);
+    const isRepeated = seen.has(secret.name);
+    seen.add(secret.name);
+    const repeated = { field: `${path}.name`, description: "name is given twice" };
+    return isRepeated ? [...faults, repeated] : faults;
+  });
 }
 
 /** Whether a value can be a variable's: what is not UTF-8 text can only be a file. */

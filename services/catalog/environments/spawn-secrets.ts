@@ -16,7 +16,7 @@ import { agentIdFault } from "../domain/agent-id";
 import type { DataKey } from "../domain/data-key";
 import { seal } from "../domain/envelope";
 import { MAX_NAMES } from "../domain/environment-set";
-import { sizeOf, spawnSecretFaults } from "../domain/secret";
+import { namedSecretsFaults, sizeOf } from "../domain/secret";
 import { uuidV7 } from "../domain/uuid-v7";
 import type { TenantKeys } from "../keys/tenant-keys";
 import type { SealedSpawnSecret, SpawnSecretStore } from "../store/spawn-secret-store";
@@ -76,17 +76,9 @@ function allFaults(agentId: string, secrets: readonly SpawnSecret[]): FieldViola
       "secrets",
       `secrets holds ${secrets.length} names, over the limit of ${MAX_NAMES}`,
     );
-  const seen = new Set<string>();
   const idFault = agentIdFault(agentId);
   const faults = idFault === undefined ? [] : [{ field: "agent_id", description: idFault }];
-  secrets.forEach((secret, index) => {
-    const path = `secrets[${index}]`;
-    faults.push(...spawnSecretFaults(path, secret));
-    if (seen.has(secret.name))
-      faults.push({ field: `${path}.name`, description: "name is given twice" });
-    seen.add(secret.name);
-  });
-  return faults;
+  return [...faults, ...namedSecretsFaults(secrets, "spawn")];
 }
 
 function agentExists(agentId: string): AppError {

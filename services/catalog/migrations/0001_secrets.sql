@@ -58,13 +58,15 @@ create table secret_versions (
   owner       text collate "C" not null,
   name        text collate "C" not null,
   version     bigint not null,
-  -- Both null for an entry that records a deletion.
+  -- Both null for an entry that records a deletion, and for a version that was destroyed.
   data_key_id uuid,
   sealed      bytea,
   size_bytes  integer not null,
   as_file     boolean not null,
   written_at  timestamptz not null,
   written_by  text not null,
+  -- When it was made unreadable for ever.
+  destroyed_at timestamptz,
   primary key (tenant_id, id),
   unique (tenant_id, kind, owner, name, version)
 );

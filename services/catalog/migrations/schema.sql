@@ -141,6 +141,7 @@ create table catalog.secret_versions (
   as_file boolean not null,
   written_at timestamp with time zone not null,
   written_by text not null,
+  destroyed_at timestamp with time zone,
   constraint secret_versions_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'user'::text, 'spawn'::text]))),
   constraint secret_versions_pkey PRIMARY KEY (tenant_id, id),
   constraint secret_versions_tenant_id_kind_owner_name_version_key UNIQUE (tenant_id, kind, owner, name, version)

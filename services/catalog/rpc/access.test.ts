@@ -59,6 +59,9 @@ const MEMBER = [
 const ADMIN = [
   ...MEMBER,
   "SecretService/DeleteSecret",
+  "SecretService/DestroySecretVersion",
+  "SecretService/ImportSecrets",
+  "SecretService/RevokeSecret",
   "SecretService/SetSecret",
   "VmService/IssueJoinToken",
   "VmService/RemoveVm",

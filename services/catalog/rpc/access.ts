@@ -15,6 +15,9 @@ export const CATALOG_ACCESS: AccessTable = {
   [SecretServiceService.listSecrets.path]: { developer: "member" },
   [SecretServiceService.deleteSecret.path]: { developer: "admin" },
   [SecretServiceService.listSecretVersions.path]: { developer: "member" },
+  [SecretServiceService.importSecrets.path]: { developer: "admin" },
+  [SecretServiceService.revokeSecret.path]: { developer: "admin" },
+  [SecretServiceService.destroySecretVersion.path]: { developer: "admin" },
 
   // Members are let in for what is their own: `callerAbout` looks at the name in the request.
   [UserServiceService.setUser.path]: { developer: "member" },

@@ -13,8 +13,8 @@ export function toSecretMessage(secret: Secret): SecretMessage {
 
 /** One entry of a history as callers see it. */
 export function toVersionMessage(entry: SecretHistoryEntry): SecretVersion {
-  const { isDeletion, isCurrent, ...rest } = entry;
-  return { ...rest, deleted: isDeletion, current: isCurrent };
+  const { isDeletion, isCurrent, isDestroyed, ...rest } = entry;
+  return { ...rest, deleted: isDeletion, current: isCurrent, destroyed: isDestroyed };
 }
 
 /** What a caller asked for; a number from a newer contract is `unknown`. */

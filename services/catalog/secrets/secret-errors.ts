@@ -1,5 +1,5 @@
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { AppError, conflict, notFound } from "../../../lib/errors";
+import { AppError, conflict, failedPrecondition, notFound } from "../../../lib/errors";
 import { quoted } from "../../../lib/quoted";
 import { environmentFault, pathText, type SecretPath } from "../domain/secret";
 
@@ -57,4 +57,26 @@ export function requestIdReused(requestId: string): AppError {
     metadata: { request_id: requestId },
     violations: [{ field: "request_id", description }],
   });
+}
+
+export function versionNotFound(name: string, version: bigint): AppError {
+  return notFound(
+    ErrorReason.ERROR_REASON_SECRET_VERSION_NOT_FOUND,
+    `version ${version} of secret ${quoted(name)} not found`,
+    { name, version: String(version) },
+  );
+}
+
+/** To destroy it would take it from who has it, or the secret its value. */
+export function versionInUse(
+  { name, version }: { name: string; version: bigint },
+  { isCurrent, holders }: { isCurrent: boolean; holders: readonly unknown[] },
+): AppError {
+  const held = holders.length === 1 ? "1 agent holds it" : `${holders.length} agents hold it`;
+  const why = isCurrent ? `it is the current one, and ${held}` : held;
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_SECRET_VERSION_IN_USE,
+    `version ${version} of secret ${quoted(name)} is in use: ${why}`,
+    { name, version: String(version), agents: String(holders.length) },
+  );
 }

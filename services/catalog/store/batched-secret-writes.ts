@@ -117,7 +117,8 @@ async function inRounds(
   return writes.map((one) => results.get(one) as Settled);
 }
 
-function toArrays(writes: readonly CallersWrite[]): unknown[] {
+/** The parameters of `writeSecrets`. */
+export function toArrays(writes: readonly CallersWrite[]): unknown[] {
   const of = <T>(read: (one: CallersWrite) => T): T[] => writes.map(read);
   return [
     of(({ caller }) => caller.tenantId),

@@ -4,15 +4,14 @@ import type { Caller } from "../audit";
 import { scopeOf, type SecretPath } from "../domain/secret";
 import type { DeleteOutcome, SealedWrite, SecretStore, WriteOutcome } from "./secret-store";
 import { createBatchedWrites } from "./batched-secret-writes";
-import { SECRET_COLUMNS, secretFromRow, type SecretRow } from "./secret-row";
+import {
+  answerToRow,
+  SECRET_COLUMNS,
+  secretFromRow,
+  type SecretAnswer,
+  type SecretRow,
+} from "./secret-row";
 import { DELETE_SECRET, WRITE_SECRET } from "./secret-statements";
-
-/** A secret as it is kept in the answer of a request. */
-interface SecretAnswer extends Omit<SecretRow, "version" | "created_at" | "updated_at"> {
-  version: string;
-  created_at: string;
-  updated_at: string;
-}
 
 interface RequestRow {
   data_key_id: string;
@@ -66,8 +65,11 @@ export function createPostgresSecretStore(db: Db): SecretStore {
         written_by: string;
         is_deletion: boolean;
         is_current: boolean;
+        is_destroyed: boolean;
       }>(
-        `select v.version, v.written_at, v.written_by, v.sealed is null as is_deletion,
+        `select v.version, v.written_at, v.written_by,
+           v.sealed is null and v.destroyed_at is null as is_deletion,
+           v.destroyed_at is not null as is_destroyed,
            v.id is not distinct from s.version_id as is_current
          from catalog.secret_versions v
          join catalog.secrets s
@@ -83,6 +85,7 @@ export function createPostgresSecretStore(db: Db): SecretStore {
         writtenBy: row.written_by,
         isDeletion: row.is_deletion,
         isCurrent: row.is_current,
+        isDestroyed: row.is_destroyed,
       }));
     },
   };
@@ -108,7 +111,7 @@ async function explainRefusal(db: Db, caller: Caller, write: SealedWrite): Promi
     const done = await findRequest(db, caller, write, request.id);
     if (done?.is_live) {
       const { data_key_id: dataKeyId, body_hash: bodyHash, answer } = done;
-      return { kind: "repeated", dataKeyId, bodyHash, secret: secretFromRow(fromAnswer(answer)) };
+      return { kind: "repeated", dataKeyId, bodyHash, secret: secretFromRow(answerToRow(answer)) };
     }
     if (done) {
       await forgetRequest(db, caller, write, request.id);
@@ -134,7 +137,16 @@ async function deleteSecret(
   const { owner, name } = path;
   const { rowCount } = await db.query(
     DELETE_SECRET,
-    [caller.tenantId, caller.kind, caller.id, caller.peer, name, expectedVersion ?? null, owner],
+    [
+      caller.tenantId,
+      caller.kind,
+      caller.id,
+      caller.peer,
+      name,
+      expectedVersion ?? null,
+      owner,
+      "delete",
+    ],
     { name: "delete-secret" },
   );
   if (rowCount > 0) return { kind: "deleted" };
@@ -194,13 +206,4 @@ function toParams(caller: Caller, write: SealedWrite): unknown[] {
     ...[write.expectedVersion ?? null, write.needsFile, request?.id ?? null],
     ...[request?.bodyHash ?? null, write.owner],
   ];
-}
-
-function fromAnswer(answer: SecretAnswer): SecretRow {
-  return {
-    ...answer,
-    version: BigInt(answer.version),
-    created_at: new Date(answer.created_at),
-    updated_at: new Date(answer.updated_at),
-  };
 }

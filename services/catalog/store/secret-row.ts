@@ -27,3 +27,19 @@ export function secretFromRow(row: SecretRow): Secret {
     updatedBy: row.updated_by,
   };
 }
+
+/** A secret as it is kept in the answer of a request. */
+export interface SecretAnswer extends Omit<SecretRow, "version" | "created_at" | "updated_at"> {
+  version: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export function answerToRow(answer: SecretAnswer): SecretRow {
+  return {
+    ...answer,
+    version: BigInt(answer.version),
+    created_at: new Date(answer.created_at),
+    updated_at: new Date(answer.updated_at),
+  };
+}

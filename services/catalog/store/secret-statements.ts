@@ -134,7 +134,10 @@ with wanted as materialized (
 select * from written`;
 }
 
-/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 expected version, $7 owner. */
+/**
+ * Ends a secret, and records it as what was asked for. $1 tenant, $2 actor kind, $3 actor, $4 peer,
+ * $5 name, $6 expected version, $7 owner, $8 how: `delete` or `revoke`.
+ */
 export const DELETE_SECRET = `
 with gone as (
   update catalog.secrets set
@@ -156,7 +159,7 @@ with gone as (
 ), audited as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
-  select $1, $2, $3, $4, ${objectKindOf("owner")} || '.delete', ${objectKindOf("owner")},
+  select $1, $2, $3, $4, ${objectKindOf("owner")} || '.' || $8::text, ${objectKindOf("owner")},
     ${objectIdOf("owner", "name")}, 'ok', jsonb_build_object('version', version)
   from gone
 )

@@ -153,6 +153,8 @@ export interface SecretVersion {
   deleted: boolean;
   /** Whether snapshots made now would pin it. */
   current: boolean;
+  /** Whether it was made unreadable. */
+  destroyed: boolean;
 }
 
 /** Whose versions, and which page. */
@@ -166,6 +168,56 @@ export interface ListSecretVersionsRequest {
 export interface ListSecretVersionsResponse {
   versions: SecretVersion[];
   nextPageToken: string;
+}
+
+/** One secret of an import. */
+export interface ImportedSecret {
+  name: string;
+  /** As in SetSecretRequest. Write only. */
+  plaintextValue: Buffer;
+}
+
+/** New values for names, each named once. Descriptions and deliveries stay as they are. */
+export interface ImportSecretsRequest {
+  /** 1 to 1000. */
+  secrets: ImportedSecret[];
+  /** Checks all and answers what would become of them, and writes nothing. */
+  dryRun: boolean;
+  /** Makes a repeated call return the first answer; any string of up to 128 bytes. */
+  requestId: string;
+}
+
+/** The secrets as they are now, or would be, in the order of the request. */
+export interface ImportSecretsResponse {
+  secrets: Secret[];
+}
+
+/** Which secret to revoke. */
+export interface RevokeSecretRequest {
+  name: string;
+}
+
+/** A living agent whose newest generation, or an earlier one that is not released, has the secret. */
+export interface SecretHolder {
+  agentId: string;
+  workspace: string;
+}
+
+/** Who holds the secret, by agent id. */
+export interface RevokeSecretResponse {
+  holders: SecretHolder[];
+}
+
+/** Which version to destroy. */
+export interface DestroySecretVersionRequest {
+  name: string;
+  version: bigint;
+  force: boolean;
+}
+
+/** Who held it, by agent id. */
+export interface DestroySecretVersionResponse {
+  holders: SecretHolder[];
 }
 
 function createBaseSecret(): Secret {
@@ -1084,7 +1136,7 @@ export const DeleteSecretResponse: MessageFns<DeleteSecretResponse> = {
 };
 
 function createBaseSecretVersion(): SecretVersion {
-  return { version: 0n, writtenAt: undefined, writtenBy: "", deleted: false, current: false };
+  return { version: 0n, writtenAt: undefined, writtenBy: "", deleted: false, current: false, destroyed: false };
 }
 
 export const SecretVersion: MessageFns<SecretVersion> = {
@@ -1106,6 +1158,9 @@ export const SecretVersion: MessageFns<SecretVersion> = {
     }
     if (message.current !== false) {
       writer.uint32(40).bool(message.current);
+    }
+    if (message.destroyed !== false) {
+      writer.uint32(48).bool(message.destroyed);
     }
     return writer;
   },
@@ -1163,6 +1218,14 @@ export const SecretVersion: MessageFns<SecretVersion> = {
             message.current = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.destroyed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1190,6 +1253,7 @@ export const SecretVersion: MessageFns<SecretVersion> = {
         : "",
       deleted: isSet(object.deleted) ? globalThis.Boolean(object.deleted) : false,
       current: isSet(object.current) ? globalThis.Boolean(object.current) : false,
+      destroyed: isSet(object.destroyed) ? globalThis.Boolean(object.destroyed) : false,
     };
   },
 
@@ -1210,6 +1274,9 @@ export const SecretVersion: MessageFns<SecretVersion> = {
     if (message.current !== false) {
       obj.current = message.current;
     }
+    if (message.destroyed !== false) {
+      obj.destroyed = message.destroyed;
+    }
     return obj;
   },
 
@@ -1223,6 +1290,7 @@ export const SecretVersion: MessageFns<SecretVersion> = {
     message.writtenBy = object.writtenBy ?? "";
     message.deleted = object.deleted ?? false;
     message.current = object.current ?? false;
+    message.destroyed = object.destroyed ?? false;
     return message;
   },
 };
@@ -1427,6 +1495,677 @@ export const ListSecretVersionsResponse: MessageFns<ListSecretVersionsResponse> 
   },
 };
 
+function createBaseImportedSecret(): ImportedSecret {
+  return { name: "", plaintextValue: Buffer.alloc(0) };
+}
+
+export const ImportedSecret: MessageFns<ImportedSecret> = {
+  encode(message: ImportedSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.plaintextValue.length !== 0) {
+      writer.uint32(18).bytes(message.plaintextValue);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportedSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportedSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.plaintextValue = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ImportedSecret {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      plaintextValue: isSet(object.plaintextValue)
+        ? Buffer.from(bytesFromBase64(object.plaintextValue))
+        : isSet(object.plaintext_value)
+        ? Buffer.from(bytesFromBase64(object.plaintext_value))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: ImportedSecret): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.plaintextValue.length !== 0) {
+      obj.plaintextValue = base64FromBytes(message.plaintextValue);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ImportedSecret>, I>>(base?: I): ImportedSecret {
+    return ImportedSecret.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportedSecret>, I>>(object: I): ImportedSecret {
+    const message = createBaseImportedSecret();
+    message.name = object.name ?? "";
+    message.plaintextValue = object.plaintextValue ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseImportSecretsRequest(): ImportSecretsRequest {
+  return { secrets: [], dryRun: false, requestId: "" };
+}
+
+export const ImportSecretsRequest: MessageFns<ImportSecretsRequest> = {
+  encode(message: ImportSecretsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.secrets) {
+      ImportedSecret.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportSecretsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportSecretsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secrets.push(ImportedSecret.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ImportSecretsRequest {
+    return {
+      secrets: globalThis.Array.isArray(object?.secrets)
+        ? object.secrets.map((e: any) => ImportedSecret.fromJSON(e))
+        : [],
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ImportSecretsRequest): unknown {
+    const obj: any = {};
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => ImportedSecret.toJSON(e));
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ImportSecretsRequest>, I>>(base?: I): ImportSecretsRequest {
+    return ImportSecretsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportSecretsRequest>, I>>(object: I): ImportSecretsRequest {
+    const message = createBaseImportSecretsRequest();
+    message.secrets = object.secrets?.map((e) => ImportedSecret.fromPartial(e)) || [];
+    message.dryRun = object.dryRun ?? false;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseImportSecretsResponse(): ImportSecretsResponse {
+  return { secrets: [] };
+}
+
+export const ImportSecretsResponse: MessageFns<ImportSecretsResponse> = {
+  encode(message: ImportSecretsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.secrets) {
+      Secret.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportSecretsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportSecretsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secrets.push(Secret.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ImportSecretsResponse {
+    return {
+      secrets: globalThis.Array.isArray(object?.secrets) ? object.secrets.map((e: any) => Secret.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ImportSecretsResponse): unknown {
+    const obj: any = {};
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => Secret.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ImportSecretsResponse>, I>>(base?: I): ImportSecretsResponse {
+    return ImportSecretsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportSecretsResponse>, I>>(object: I): ImportSecretsResponse {
+    const message = createBaseImportSecretsResponse();
+    message.secrets = object.secrets?.map((e) => Secret.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRevokeSecretRequest(): RevokeSecretRequest {
+  return { name: "" };
+}
+
+export const RevokeSecretRequest: MessageFns<RevokeSecretRequest> = {
+  encode(message: RevokeSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSecretRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSecretRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSecretRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: RevokeSecretRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RevokeSecretRequest>, I>>(base?: I): RevokeSecretRequest {
+    return RevokeSecretRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RevokeSecretRequest>, I>>(object: I): RevokeSecretRequest {
+    const message = createBaseRevokeSecretRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseSecretHolder(): SecretHolder {
+  return { agentId: "", workspace: "" };
+}
+
+export const SecretHolder: MessageFns<SecretHolder> = {
+  encode(message: SecretHolder, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.workspace !== "") {
+      writer.uint32(18).string(message.workspace);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretHolder {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretHolder();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretHolder {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+    };
+  },
+
+  toJSON(message: SecretHolder): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SecretHolder>, I>>(base?: I): SecretHolder {
+    return SecretHolder.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecretHolder>, I>>(object: I): SecretHolder {
+    const message = createBaseSecretHolder();
+    message.agentId = object.agentId ?? "";
+    message.workspace = object.workspace ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeSecretResponse(): RevokeSecretResponse {
+  return { holders: [] };
+}
+
+export const RevokeSecretResponse: MessageFns<RevokeSecretResponse> = {
+  encode(message: RevokeSecretResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holders) {
+      SecretHolder.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSecretResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSecretResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holders.push(SecretHolder.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSecretResponse {
+    return {
+      holders: globalThis.Array.isArray(object?.holders)
+        ? object.holders.map((e: any) => SecretHolder.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RevokeSecretResponse): unknown {
+    const obj: any = {};
+    if (message.holders?.length) {
+      obj.holders = message.holders.map((e) => SecretHolder.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RevokeSecretResponse>, I>>(base?: I): RevokeSecretResponse {
+    return RevokeSecretResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RevokeSecretResponse>, I>>(object: I): RevokeSecretResponse {
+    const message = createBaseRevokeSecretResponse();
+    message.holders = object.holders?.map((e) => SecretHolder.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDestroySecretVersionRequest(): DestroySecretVersionRequest {
+  return { name: "", version: 0n, force: false };
+}
+
+export const DestroySecretVersionRequest: MessageFns<DestroySecretVersionRequest> = {
+  encode(message: DestroySecretVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DestroySecretVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDestroySecretVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DestroySecretVersionRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
+    };
+  },
+
+  toJSON(message: DestroySecretVersionRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.force !== false) {
+      obj.force = message.force;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DestroySecretVersionRequest>, I>>(base?: I): DestroySecretVersionRequest {
+    return DestroySecretVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DestroySecretVersionRequest>, I>>(object: I): DestroySecretVersionRequest {
+    const message = createBaseDestroySecretVersionRequest();
+    message.name = object.name ?? "";
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseDestroySecretVersionResponse(): DestroySecretVersionResponse {
+  return { holders: [] };
+}
+
+export const DestroySecretVersionResponse: MessageFns<DestroySecretVersionResponse> = {
+  encode(message: DestroySecretVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holders) {
+      SecretHolder.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DestroySecretVersionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDestroySecretVersionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holders.push(SecretHolder.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DestroySecretVersionResponse {
+    return {
+      holders: globalThis.Array.isArray(object?.holders)
+        ? object.holders.map((e: any) => SecretHolder.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: DestroySecretVersionResponse): unknown {
+    const obj: any = {};
+    if (message.holders?.length) {
+      obj.holders = message.holders.map((e) => SecretHolder.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DestroySecretVersionResponse>, I>>(base?: I): DestroySecretVersionResponse {
+    return DestroySecretVersionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DestroySecretVersionResponse>, I>>(object: I): DestroySecretVersionResponse {
+    const message = createBaseDestroySecretVersionResponse();
+    message.holders = object.holders?.map((e) => SecretHolder.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * Tenant secrets: named, encrypted, versioned values, delivered to every agent whose workspace
  * takes them. Values go in and never come out: no call of this service returns one.
@@ -1513,6 +2252,59 @@ export const SecretServiceService = {
       Buffer.from(ListSecretVersionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListSecretVersionsResponse => ListSecretVersionsResponse.decode(value),
   },
+  /**
+   * Writes new versions of many secrets, all or none, creating those whose names are new.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version of each.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  importSecrets: {
+    path: "/murmur.catalog.v1.SecretService/ImportSecrets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportSecretsRequest): Buffer => Buffer.from(ImportSecretsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportSecretsRequest => ImportSecretsRequest.decode(value),
+    responseSerialize: (value: ImportSecretsResponse): Buffer =>
+      Buffer.from(ImportSecretsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportSecretsResponse => ImportSecretsResponse.decode(value),
+  },
+  /**
+   * Ends a secret as DeleteSecret does and tells which agents hold it: their rekey unsets it. One that
+   * was deleted already stays so, and its holders are told.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND.
+   */
+  revokeSecret: {
+    path: "/murmur.catalog.v1.SecretService/RevokeSecret" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeSecretRequest): Buffer => Buffer.from(RevokeSecretRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeSecretRequest => RevokeSecretRequest.decode(value),
+    responseSerialize: (value: RevokeSecretResponse): Buffer =>
+      Buffer.from(RevokeSecretResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeSecretResponse => RevokeSecretResponse.decode(value),
+  },
+  /**
+   * Makes one version of a secret unreadable for ever: its sealed value is removed, and no snapshot
+   * brings it back. Refused while it is the current version or a generation that is not released pins
+   * it, unless `force`: then the secret is deleted with its current version, those generations are
+   * not delivered any more, and their agents, which the answer names, need a rekey.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND, SECRET_VERSION_NOT_FOUND, SECRET_VERSION_IN_USE.
+   */
+  destroySecretVersion: {
+    path: "/murmur.catalog.v1.SecretService/DestroySecretVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DestroySecretVersionRequest): Buffer =>
+      Buffer.from(DestroySecretVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DestroySecretVersionRequest => DestroySecretVersionRequest.decode(value),
+    responseSerialize: (value: DestroySecretVersionResponse): Buffer =>
+      Buffer.from(DestroySecretVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DestroySecretVersionResponse => DestroySecretVersionResponse.decode(value),
+  },
 } as const;
 
 export interface SecretServiceServer extends UntypedServiceImplementation {
@@ -1553,6 +2345,31 @@ export interface SecretServiceServer extends UntypedServiceImplementation {
    * Reasons: SECRET_NOT_FOUND, INVALID_FIELD (page_token).
    */
   listSecretVersions: handleUnaryCall<ListSecretVersionsRequest, ListSecretVersionsResponse>;
+  /**
+   * Writes new versions of many secrets, all or none, creating those whose names are new.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version of each.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  importSecrets: handleUnaryCall<ImportSecretsRequest, ImportSecretsResponse>;
+  /**
+   * Ends a secret as DeleteSecret does and tells which agents hold it: their rekey unsets it. One that
+   * was deleted already stays so, and its holders are told.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND.
+   */
+  revokeSecret: handleUnaryCall<RevokeSecretRequest, RevokeSecretResponse>;
+  /**
+   * Makes one version of a secret unreadable for ever: its sealed value is removed, and no snapshot
+   * brings it back. Refused while it is the current version or a generation that is not released pins
+   * it, unless `force`: then the secret is deleted with its current version, those generations are
+   * not delivered any more, and their agents, which the answer names, need a rekey.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND, SECRET_VERSION_NOT_FOUND, SECRET_VERSION_IN_USE.
+   */
+  destroySecretVersion: handleUnaryCall<DestroySecretVersionRequest, DestroySecretVersionResponse>;
 }
 
 export interface SecretServiceClient extends Client {
@@ -1662,6 +2479,73 @@ export interface SecretServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListSecretVersionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Writes new versions of many secrets, all or none, creating those whose names are new.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe with the same `request_id` for 10 minutes; otherwise every call is a version of each.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  importSecrets(
+    request: ImportSecretsRequest,
+    callback: (error: ServiceError | null, response: ImportSecretsResponse) => void,
+  ): ClientUnaryCall;
+  importSecrets(
+    request: ImportSecretsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImportSecretsResponse) => void,
+  ): ClientUnaryCall;
+  importSecrets(
+    request: ImportSecretsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportSecretsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends a secret as DeleteSecret does and tells which agents hold it: their rekey unsets it. One that
+   * was deleted already stays so, and its holders are told.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND.
+   */
+  revokeSecret(
+    request: RevokeSecretRequest,
+    callback: (error: ServiceError | null, response: RevokeSecretResponse) => void,
+  ): ClientUnaryCall;
+  revokeSecret(
+    request: RevokeSecretRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeSecretResponse) => void,
+  ): ClientUnaryCall;
+  revokeSecret(
+    request: RevokeSecretRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeSecretResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes one version of a secret unreadable for ever: its sealed value is removed, and no snapshot
+   * brings it back. Refused while it is the current version or a generation that is not released pins
+   * it, unless `force`: then the secret is deleted with its current version, those generations are
+   * not delivered any more, and their agents, which the answer names, need a rekey.
+   * Callers: developers with the role admin or owner.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, SECRET_NOT_FOUND, SECRET_VERSION_NOT_FOUND, SECRET_VERSION_IN_USE.
+   */
+  destroySecretVersion(
+    request: DestroySecretVersionRequest,
+    callback: (error: ServiceError | null, response: DestroySecretVersionResponse) => void,
+  ): ClientUnaryCall;
+  destroySecretVersion(
+    request: DestroySecretVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DestroySecretVersionResponse) => void,
+  ): ClientUnaryCall;
+  destroySecretVersion(
+    request: DestroySecretVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DestroySecretVersionResponse) => void,
   ): ClientUnaryCall;
 }
 

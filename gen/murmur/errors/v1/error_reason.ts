@@ -71,6 +71,13 @@ export enum ErrorReason {
   ERROR_REASON_USER_NOT_FOUND = 34,
   /** ERROR_REASON_USER_CONFLICT - The profile is at another revision than the caller expected. Metadata: `user`. */
   ERROR_REASON_USER_CONFLICT = 35,
+  /** ERROR_REASON_SECRET_VERSION_NOT_FOUND - No version of that number, or one that records a deletion. Metadata: `name`, `version`. */
+  ERROR_REASON_SECRET_VERSION_NOT_FOUND = 36,
+  /**
+   * ERROR_REASON_SECRET_VERSION_IN_USE - Agents hold the version, or it is the current one: it is destroyed only when forced. Metadata:
+   * `name`, `version`, `agents` (how many hold it).
+   */
+  ERROR_REASON_SECRET_VERSION_IN_USE = 37,
   /** ERROR_REASON_AGENT_NOT_FOUND - No agent of that slug. Metadata: `slug`, `workspace`. */
   ERROR_REASON_AGENT_NOT_FOUND = 40,
   /** ERROR_REASON_AGENT_EXISTS - A living agent of the same parent has this slug. Metadata: `slug`. */
@@ -182,6 +189,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 35:
     case "ERROR_REASON_USER_CONFLICT":
       return ErrorReason.ERROR_REASON_USER_CONFLICT;
+    case 36:
+    case "ERROR_REASON_SECRET_VERSION_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_SECRET_VERSION_NOT_FOUND;
+    case 37:
+    case "ERROR_REASON_SECRET_VERSION_IN_USE":
+      return ErrorReason.ERROR_REASON_SECRET_VERSION_IN_USE;
     case 40:
     case "ERROR_REASON_AGENT_NOT_FOUND":
       return ErrorReason.ERROR_REASON_AGENT_NOT_FOUND;
@@ -278,6 +291,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_USER_NOT_FOUND";
     case ErrorReason.ERROR_REASON_USER_CONFLICT:
       return "ERROR_REASON_USER_CONFLICT";
+    case ErrorReason.ERROR_REASON_SECRET_VERSION_NOT_FOUND:
+      return "ERROR_REASON_SECRET_VERSION_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_SECRET_VERSION_IN_USE:
+      return "ERROR_REASON_SECRET_VERSION_IN_USE";
     case ErrorReason.ERROR_REASON_AGENT_NOT_FOUND:
       return "ERROR_REASON_AGENT_NOT_FOUND";
     case ErrorReason.ERROR_REASON_AGENT_EXISTS:
