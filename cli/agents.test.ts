@@ -1,4 +1,6 @@
-import { AgentPhase, HopState } from "../gen/murmur/rotation/v1/agents";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AgentPhase, HopState, ReloadOutcome } from "../gen/murmur/rotation/v1/agents";
 import { issueDeveloperToken } from "../lib/identity/claims";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
 import { connectVm } from "../test/fakes/scripted-vm";
@@ -64,6 +66,31 @@ describe("agents as rotation tells of them", () => {
     expect(lines(await murmur("ls", { cwd: everywhere }))[3]).toBe(
       "frontend   web             running  build-1  1",
     );
+  });
+
+  it("shows how an agent's programs were told of its last change", async () => {
+    const { RELOAD_OUTCOME_FAILED: outcome } = ReloadOutcome;
+    const reload = { generation: 3n, outcome, reason: "hook: exit 3", at: new Date() };
+    rotation.agents.push(fakeAgent({ path: "told", reload }));
+    const expected = "  reload      failed for generation 3: hook: exit 3";
+    expect(lines(await murmur("status told"))).toContain(expected);
+    expect(JSON.parse((await murmur("status told --json")).stdout)).toMatchObject({
+      reload: { generation: 3, outcome: "failed", reason: "hook: exit 3" },
+    });
+  });
+
+  it("gives a new agent the settings of the nearest murmur.yaml", async () => {
+    writeFileSync(join(cwd, "murmur.yaml"), "reload: { signal: SIGUSR1 }\nlive: { bash: off }\n");
+    expect((await murmur("spawn told -- true")).code).toBe(0);
+    expect(rotation.requests.spawn.at(-1)?.settings).toMatchObject({
+      reload: { how: { $case: "signal", value: "SIGUSR1" } },
+      layersOff: ["bash"],
+    });
+    writeFileSync(join(cwd, "murmur.yaml"), "reload: { signal: 1 }\n");
+    expect(await murmur("spawn other -- true")).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("murmur.yaml: reload.signal must be a text") as string,
+    });
   });
 
   it("shows one agent with its children and processes", async () => {

@@ -1,7 +1,7 @@
 import { relativeTime } from "../output/relative-time";
 import { type Style } from "../output/style";
 import { type Column, table } from "../output/table";
-import { type AgentView } from "./agent-view";
+import { type AgentView, type ReloadView } from "./agent-view";
 
 /** Agents a line each: slug, phase, VM, generation; the workspace when there are several. */
 export function agentTable(agents: readonly AgentView[], style: Style): string[] {
@@ -25,6 +25,12 @@ export function generationWords({ appliedGeneration, desiredGeneration }: AgentV
   return appliedGeneration === desiredGeneration
     ? String(desiredGeneration)
     : `${appliedGeneration} of ${desiredGeneration}`;
+}
+
+/** `done for generation 4`, `failed for generation 4: hook: exit 3`. */
+export function reloadWords({ outcome, generation, reason }: ReloadView): string {
+  const words = `${outcome} for generation ${generation}`;
+  return reason === "" ? words : `${words}: ${reason}`;
 }
 
 export function phaseWords({ phase, isEnding, endedAt }: AgentView): string {
@@ -52,6 +58,7 @@ export function agentToJson(agent: AgentView) {
     exit: agent.exit,
     developer: agent.developer,
     kill_requested: agent.isEnding,
+    reload: agent.reload,
   };
 }
 

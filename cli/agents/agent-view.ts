@@ -17,6 +17,16 @@ export interface AgentView {
   exit: string | undefined;
   developer: string;
   isEnding: boolean;
+  /** How its programs were last told of a new generation; undefined where there was nothing to tell. */
+  reload: ReloadView | undefined;
+}
+
+export interface ReloadView {
+  generation: number;
+  /** `running`, `done`, `failed`. */
+  outcome: string;
+  /** Of a failure: `hook: exit 3`. */
+  reason: string;
 }
 
 export interface ProcessView {

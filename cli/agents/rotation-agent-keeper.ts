@@ -4,14 +4,18 @@ import {
   type AgentProcess,
   agentPhaseToJSON,
   type ExitStatus,
+  reloadOutcomeToJSON,
+  type ReloadResult,
 } from "../../gen/murmur/rotation/v1/agents";
 import { allPages } from "../all-pages";
 import { type CommandContext } from "../command";
+import { readAgentSettings } from "../config/agent-settings";
 import { patient } from "../patient";
 import {
   type AgentKeeper,
   type AgentView,
   type ProcessView,
+  type ReloadView,
   type Spawned,
   type SpawnWish,
 } from "./agent-view";
@@ -58,6 +62,7 @@ export function toProcessView(process: AgentProcess): ProcessView {
 /** The agent's id is chosen here, so that its values can wait for it and a repeat starts no twin. */
 async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned> {
   const workspace = await context.requireWorkspace(wish.workspace);
+  const settings = await readAgentSettings(wish.slug, context.terminal.cwd);
   const agentId = randomUUID();
   const { agents } = await context.rotation();
   if (wish.variables.length > 0) {
@@ -78,6 +83,7 @@ async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned>
       command: [...wish.command],
       workingDirectory: wish.workingDirectory ?? "",
       expectsSpawnSecrets: wish.variables.length > 0,
+      settings,
     }),
   );
   const { path, vm } = toAgentView(agent);
@@ -100,7 +106,13 @@ export function toAgentView(agent: Agent | undefined): AgentView {
     exit: exitWords(agent.exitStatus?.how),
     developer: agent.developer,
     isEnding: agent.killRequested,
+    reload: agent.reload && toReloadView(agent.reload),
   };
+}
+
+function toReloadView({ generation, outcome, reason }: ReloadResult): ReloadView {
+  const word = reloadOutcomeToJSON(outcome).replace("RELOAD_OUTCOME_", "").toLowerCase();
+  return { generation: Number(generation), outcome: word, reason };
 }
 
 function exitWords(how: ExitStatus["how"]): string | undefined {

@@ -6,6 +6,7 @@ import {
   lifeWords,
   paintPhase,
   phaseWords,
+  reloadWords,
 } from "../agents/agent-table";
 import { type AgentDetails, type AgentView } from "../agents/agent-view";
 import { type CommandContext, type Run } from "../command";
@@ -37,6 +38,7 @@ function show({ output, clock }: CommandContext, details: AgentDetails): void {
   fact("generation", generationWords(agent));
   if (processes.length > 0)
     fact("evidence", printable(evidenceWords(processes, agent.appliedGeneration)));
+  if (agent.reload) fact("reload", printable(reloadWords(agent.reload)));
   fact("developer", printable(agent.developer));
   if (descendants.length > 0) section(output, "Children", agentTable(descendants, style));
   if (processes.length > 0)

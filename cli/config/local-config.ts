@@ -34,8 +34,11 @@ export function findLocalConfig(env: Environment, cwd: string): string | undefin
   return found;
 }
 
-/** A file planted in a shared directory could have secrets sent to an address of its author. */
-function refuseForeign(path: string): void {
+/**
+ * A file planted in a shared directory could have secrets sent to an address of its author, or its
+ * commands run. Throws LocalError.
+ */
+export function refuseForeign(path: string): void {
   const self = process.getuid?.();
   const { uid } = statSync(path);
   if (self !== undefined && uid !== self && uid !== 0)

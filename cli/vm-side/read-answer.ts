@@ -1,4 +1,9 @@
-import { type AgentDetails, type AgentView, type ProcessView } from "../agents/agent-view";
+import {
+  type AgentDetails,
+  type AgentView,
+  type ProcessView,
+  type ReloadView,
+} from "../agents/agent-view";
 import { isObject, type Json, textOf } from "./ask-daemon";
 
 /** An agent as the daemon tells of it, named as in the protocol; what it leaves out is empty. */
@@ -17,7 +22,12 @@ export function toAgentView(value: unknown): AgentView {
     exit: textOf(agent["exit"]) || undefined,
     developer: textOf(agent["developer"]),
     isEnding: agent["kill_requested"] === true,
+    reload: isObject(agent["reload"]) ? toReloadView(agent["reload"]) : undefined,
   };
+}
+
+function toReloadView({ generation, outcome, reason }: Json): ReloadView {
+  return { generation: numberOf(generation), outcome: textOf(outcome), reason: textOf(reason) };
 }
 
 export function toAgentViews(value: unknown): AgentView[] {

@@ -3,6 +3,8 @@ import {
   type Agent,
   type AgentProcess,
   type ExitStatus,
+  reloadOutcomeToJSON,
+  type ReloadResult,
 } from "../../../gen/murmur/rotation/v1/agents";
 
 /** An agent as the local socket tells it, named as in the proto file. */
@@ -20,7 +22,13 @@ export function agentToJson(agent: Agent): Record<string, unknown> {
     exit: agent.exitStatus && exitWords(agent.exitStatus),
     developer: agent.developer,
     kill_requested: agent.killRequested,
+    reload: agent.reload && reloadToJson(agent.reload),
   };
+}
+
+function reloadToJson({ generation, outcome, reason, at }: ReloadResult): Record<string, unknown> {
+  const word = reloadOutcomeToJSON(outcome).replace("RELOAD_OUTCOME_", "").toLowerCase();
+  return { generation: String(generation), outcome: word, reason, at };
 }
 
 export function processToJson(process: AgentProcess): Record<string, unknown> {
