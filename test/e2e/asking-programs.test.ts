@@ -1,0 +1,143 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "../harness/eventually";
+import { type GitServer, startGitServer } from "../harness/git-server";
+import { startTestStack, type TestStack } from "../harness/stack";
+
+/** Does the jobs that it finds, one after the other, as one process of an agent. */
+const WORKER = `
+echo $$ >pid
+while :; do
+  for job in *.job; do
+    [ -e "$job" ] || continue
+    name=\${job%.job}
+    sh "$job" >"$name.out" 2>&1
+    echo $? >"$name.tmp"; rm "$job"; mv "$name.tmp" "$name.status"
+  done
+  sleep 0.05
+done
+`;
+const WAIT = { timeoutMs: 30_000 };
+
+let stack: TestStack;
+let git: GitServer;
+let directory: string;
+let work: string;
+let murmur: string;
+let jobs = 0;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "murmur-asking-"));
+  work = join(directory, "work");
+  mkdirSync(work);
+  writeFileSync(join(work, "worker.sh"), WORKER);
+  execFileSync("git", ["init", "-q", "--bare", join(directory, "repository.git")]);
+  execFileSync("git", [
+    "-C",
+    join(directory, "repository.git"),
+    "config",
+    "http.receivepack",
+    "true",
+  ]);
+  git = await startGitServer(directory, { username: "bot", password: "tok-1" });
+  stack = await startTestStack();
+  murmur = join(stack.place.root, "bin", "murmur");
+  await secretOf("tok-1");
+  const name = stack.vms[0]!.name;
+  const hook = `echo "$MURMUR_GENERATION $GIT_TOKEN $('${murmur}' env get GIT_TOKEN)" >>hook; echo $GIT_TOKEN; [ ! -e fail ] || exit 3`;
+  writeFileSync(
+    join(work, "murmur.yaml"),
+    JSON.stringify({
+      git: { [`http://${git.host}`]: { username: "bot", password_secret: "GIT_TOKEN" } },
+      agents: { asking: { reload: { hook: ["sh", "-c", hook] } } },
+    }),
+  );
+  execFileSync(
+    process.execPath,
+    [murmur, "spawn", "--vm", name, "--cwd", work, "asking", "--", "bash", "worker.sh"],
+    { cwd: work, env: { ...process.env, MURMUR_CONFIG: stack.place.configFile } },
+  );
+  await eventually(() => expect(existsSync(join(work, "pid"))).toBe(true), WAIT);
+}, 120_000);
+
+afterAll(async () => {
+  await stack.stop();
+  await git.stop();
+  rmSync(directory, { recursive: true, force: true });
+}, 60_000);
+
+const secretOf = (value: string) =>
+  stack.murmur.run(["secret", "set", "GIT_TOKEN"], value).then(() => undefined);
+
+/** Runs a script inside the agent; its exit status and what it wrote. */
+async function inAgent(script: string): Promise<{ status: number; output: string }> {
+  const name = `job-${++jobs}`;
+  writeFileSync(join(work, `${name}.new`), script);
+  execFileSync("mv", [join(work, `${name}.new`), join(work, `${name}.job`)]);
+  const status = await eventually(
+    () => Number(readFileSync(join(work, `${name}.status`), "utf8")),
+    WAIT,
+  );
+  return { status, output: readFileSync(join(work, `${name}.out`), "utf8") };
+}
+
+const PUSH = () => `
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+[ -d clone ] || { git init -q clone && git -C clone remote add origin http://${git.host}/repository.git; }
+git -C clone -c user.name=a -c user.email=a@b commit -q --allow-empty -m x &&
+git -C clone -c credential.helper= -c credential.helper="!'${murmur}' credential git" push -q origin HEAD:main
+`;
+const pushed = () =>
+  Number(
+    execFileSync("git", ["-C", join(directory, "repository.git"), "rev-list", "--count", "main"], {
+      encoding: "utf8",
+    }),
+  );
+
+test("git pushes with the token of the moment, before and after a rekey, from one process", async () => {
+  const pid = readFileSync(join(work, "pid"), "utf8");
+  expect(await inAgent(PUSH())).toEqual({ status: 0, output: "" });
+  expect(pushed()).toBe(1);
+
+  git.login = { username: "bot", password: "tok-2" };
+  const refused = await inAgent(PUSH());
+  expect(refused.status).not.toBe(0);
+  expect(refused.output).not.toContain("tok-");
+
+  await secretOf("tok-2");
+  await stack.rekey("asking");
+  await stack.applied("asking", 2n);
+  expect(await inAgent(PUSH())).toEqual({ status: 0, output: "" });
+  expect(pushed()).toBe(3);
+  expect(await inAgent(`'${murmur}' env get GIT_TOKEN`)).toEqual({ status: 0, output: "tok-2" });
+  expect(readFileSync(join(work, "pid"), "utf8")).toBe(pid);
+}, 120_000);
+
+test("its hook ran once for what changed, with the new value, and may ask, too", async () => {
+  const hook = () => readFileSync(join(work, "hook"), "utf8").trim().split("\n");
+  await eventually(() => expect(hook()).toEqual(["2 tok-2 tok-2"]), WAIT);
+  await eventually(async () => {
+    expect((await stack.murmur.run(["status", "asking"])).stdout).toMatch(
+      /reload +done for generation 2/,
+    );
+  }, WAIT);
+
+  // Changes nothing.
+  await stack.rekey("asking");
+  await stack.applied("asking", 3n);
+
+  writeFileSync(join(work, "fail"), "");
+  await secretOf("tok-4");
+  await stack.rekey("asking");
+  await eventually(async () => {
+    expect((await stack.murmur.run(["status", "asking"])).stdout).toMatch(
+      /reload +failed for generation 4: hook: exit 3/,
+    );
+  }, WAIT);
+  // The set stands all the same.
+  await stack.applied("asking", 4n);
+  expect((await inAgent(`'${murmur}' env get GIT_TOKEN`)).output).toBe("tok-4");
+  expect(hook()).toEqual(["2 tok-2 tok-2", "4 tok-4 tok-4"]);
+}, 120_000);
