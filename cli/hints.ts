@@ -33,6 +33,8 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND]: "Use murmur rollouts to see the rollouts.",
+  [ErrorReason.ERROR_REASON_NOTHING_TO_ROLL_BACK]:
+    "Only an agent's latest rollout, and those that are still open, can be taken back.",
   [ErrorReason.ERROR_REASON_NOT_SUPPORTED_ON_VM]: "Run murmur rekey from your laptop instead.",
 };
 

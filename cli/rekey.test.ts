@@ -83,6 +83,22 @@ describe("murmur rekey", () => {
     });
   });
 
+  it("is no success when a living agent was left out, and names it", async () => {
+    const run = murmur("rekey fix-auth");
+    await watched();
+    const { TARGET_STATE_SKIPPED: state } = TargetState;
+    rotation.settle("fix-auth/tests", { state, reason: "its record was changed by other hands" });
+    rotation.settle("fix-auth", APPLIED);
+    expect(await run).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "skipped fix-auth/tests: its record was changed by other hands\n" +
+        "murmur: rekey fix-auth: 1 of 2 agents was left out: fix-auth/tests\n" +
+        "All others have got there. Use murmur explain to see what is wrong with an agent.\n",
+    });
+  });
+
   it("with --no-wait prints the rollout and exits 0 before anybody has acked", async () => {
     const run = await murmur("rekey --no-wait fix-auth");
     expect(run).toEqual({ code: 0, stdout: "Rekey started: rollout-1\n", stderr: "" });
@@ -182,6 +198,54 @@ describe("murmur rekey", () => {
         "fix-auth: agent and 1 of 2 processes on generation 2; pid 4711 (java) cannot be told\n",
       );
       expect(stderr).toContain("1 of 3 processes is not known to use the new set\n");
+    });
+  });
+});
+
+describe("murmur rollback", () => {
+  beforeEach(async () => {
+    rotation.isPrompt = true;
+    await murmur("rekey fix-auth");
+  });
+
+  it("prints Rolled back, alone, once every agent has acked, and warns of what stays", async () => {
+    rotation.warnings.push('"API_KEY" was deleted since');
+    expect(await murmur("rollback rollout-1")).toEqual({
+      code: 0,
+      stdout: "Rolled back\n",
+      stderr: 'warning: "API_KEY" was deleted since\n',
+    });
+    expect((await murmur("rollouts")).stdout).toMatch(
+      /rollout-2 +fix-auth +rollback +completed[^]*rollout-1 +fix-auth +rekey +rolled back/,
+    );
+    expect((await murmur("rollouts rollout-2")).stdout).toContain("takes back: rollout-1\n");
+    expect((await murmur("rollouts rollout-1")).stdout).toContain("taken back by: rollout-2\n");
+  });
+
+  it("with --no-wait prints the rollback, with --json every target", async () => {
+    const started = await murmur("rollback --no-wait rollout-1");
+    expect(started).toEqual({ code: 0, stdout: "Rollback started: rollout-2\n", stderr: "" });
+    const { stdout } = await murmur("rollback --json rollout-1");
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ kind: "rollback", rolls_back: "rollout-1", state: "completed" },
+      targets: [{ path: "fix-auth", state: "applied" }, { path: "fix-auth/tests" }],
+    });
+  });
+
+  it("names who has not acked in time, and exits 1", async () => {
+    rotation.isPrompt = false;
+    const { code, stdout, stderr } = await murmur("rollback --timeout 1s rollout-1");
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("rollback rollout-1: 2 of 2 agents have not acked within 1s\n");
+  });
+
+  it("says that there is no such rollout, and how to find one", async () => {
+    expect(await murmur("rollback rollout-9")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        'murmur: rollback rollout-9: NOT_FOUND: no rollout "rollout-9"\n' +
+        "Use murmur rollouts to see the rollouts.\n",
     });
   });
 });

@@ -1,4 +1,4 @@
-import { type Rollout } from "../../gen/murmur/rotation/v1/rollouts";
+import { type Rollout, RolloutKind } from "../../gen/murmur/rotation/v1/rollouts";
 import { allPages } from "../all-pages";
 import { type CommandContext, type Invocation, type Run } from "../command";
 import { UsageError } from "../errors";
@@ -48,6 +48,8 @@ async function show(context: CommandContext, call: Invocation): Promise<void> {
   const when = relativeTime(rollout.acceptedAt, clock.now());
   output.line(printable(`${rollout.path}: ${state}, asked for ${when} by ${rollout.requestedBy}`));
   if (rollout.reason !== "") output.line(printable(`reason: ${rollout.reason}`));
+  if (rollout.rollsBack !== "") output.line(`takes back: ${printable(rollout.rollsBack)}`);
+  if (rollout.rolledBackBy !== "") output.line(`taken back by: ${printable(rollout.rolledBackBy)}`);
   output.lines(targetTable(view.targets, output.style));
 }
 
@@ -61,6 +63,7 @@ function rolloutTable(
     [
       { title: "ROLLOUT", text: ({ rolloutId }) => rolloutId },
       { title: "AGENT", text: ({ path }) => path },
+      { title: "KIND", text: kindWord },
       { title: "STATE", text: stateWords },
       { title: "WHEN", text: ({ acceptedAt }) => relativeTime(acceptedAt, now) },
       { title: "BY", text: ({ requestedBy }) => requestedBy },
@@ -70,8 +73,12 @@ function rolloutTable(
   );
 }
 
+function kindWord({ kind }: Rollout): string {
+  return kind === RolloutKind.ROLLOUT_KIND_ROLLBACK ? "rollback" : "rekey";
+}
+
 function stateWords(rollout: Rollout): string {
-  if (isCompleted(rollout)) return "completed";
+  if (isCompleted(rollout)) return rollout.rolledBackBy === "" ? "completed" : "rolled back";
   return `open, ${rollout.targetsApplied + rollout.targetsSkipped} of ${rollout.targetsTotal}`;
 }
 

@@ -13,7 +13,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** Keeps how far a rekey is at the foot of a terminal; does nothing elsewhere. */
+/** Keeps how far a rollout is at the foot of a terminal; `what` is `Rekeying fix-auth`. */
 export function startProgress(live: LiveBlock, clock: Clock, what: string): Progress {
   if (!live.isLive) return { show: () => undefined, stop: () => undefined };
   const startMs = clock.monotonicMs();
@@ -42,10 +42,10 @@ export function progressLines(
   elapsedMs: number,
 ): string[] {
   const seconds = `${(elapsedMs / 1_000).toFixed(1)} s`;
-  if (!view) return [printable(`Rekeying ${what}: asking, ${seconds}`)];
+  if (!view) return [printable(`${what}: asking, ${seconds}`)];
   const late = laggards(view.targets);
   const total = view.targets.length;
-  const head = printable(`Rekeying ${what}: ${total - late.length} of ${total} agents, ${seconds}`);
+  const head = printable(`${what}: ${total - late.length} of ${total} agents, ${seconds}`);
   const more = late.length - MAX_LAGGARDS;
   return [
     head,

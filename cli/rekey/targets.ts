@@ -1,4 +1,8 @@
-import { type RolloutTarget, TargetState } from "../../gen/murmur/rotation/v1/rollouts";
+import {
+  RolloutKind,
+  type RolloutTarget,
+  TargetState,
+} from "../../gen/murmur/rotation/v1/rollouts";
 import { printable } from "../output/printable";
 import { type Style } from "../output/style";
 import { table } from "../output/table";
@@ -28,6 +32,14 @@ const SETTLED: ReadonlySet<TargetState> = new Set([
 export function skipped(targets: readonly RolloutTarget[]): RolloutTarget[] {
   return targets.filter(({ state }) => state === TargetState.TARGET_STATE_SKIPPED);
 }
+
+/** Skipped though their agents live: something is wrong with them, and `reason` says what. */
+export function leftOut(targets: readonly RolloutTarget[]): RolloutTarget[] {
+  return skipped(targets).filter(({ reason }) => !OVER.has(reason));
+}
+
+/** Why an agent that is over, or is being ended, is skipped. */
+const OVER: ReadonlySet<string> = new Set(["completed", "failed", "cancelled"]);
 
 /** Targets a line each, with the reason of those that have not acked. */
 export function targetTable(targets: readonly RolloutTarget[], style: Style): string[] {
@@ -65,6 +77,9 @@ export function rolloutToJson({ rollout, targets }: RolloutView) {
     state: isCompleted(rollout) ? "completed" : "open",
     requested_by: rollout.requestedBy,
     reason: rollout.reason,
+    kind: rollout.kind === RolloutKind.ROLLOUT_KIND_ROLLBACK ? "rollback" : "rekey",
+    rolls_back: rollout.rollsBack || undefined,
+    rolled_back_by: rollout.rolledBackBy || undefined,
     accepted_at: rollout.acceptedAt,
     completed_at: rollout.completedAt,
     unchanged: rollout.unchanged,

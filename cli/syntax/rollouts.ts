@@ -24,6 +24,27 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
     load: () => import("../commands/rekey.js"),
   },
   {
+    path: ["rollback"],
+    args: [{ name: "rollout", candidates: "rollout" }],
+    options: [
+      { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
+      {
+        flags: "--wait <for>",
+        description: "files: until every VM has swapped its env files (default: files)",
+        candidates: ["files"],
+      },
+      { flags: "--no-wait", description: "return as soon as the rollback is durable" },
+      { flags: "--reason <text>", description: "kept with the rollback" },
+      JSON_OUTPUT,
+    ],
+    summary: "Give the agents of a rollout a new generation of what they had before it",
+    details: [
+      "What was deleted or revoked since stays so, and is listed. A rollback is a rollout, and can be rolled back.",
+    ],
+    examples: ["murmur rollback 0b54d5bb-4a4e-8f6e-9d0c-3f4c1d2e5a6b"],
+    load: () => import("../commands/rollback.js"),
+  },
+  {
     path: ["rollouts"],
     args: [{ name: "rollout", isOptional: true, candidates: "rollout" }],
     options: [

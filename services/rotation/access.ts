@@ -23,6 +23,7 @@ export const ROTATION_ACCESS: AccessTable = {
   [AgentServiceService.explainAgent.path]: { developer: "member" },
 
   [RolloutServiceService.rekeyAgent.path]: { developer: "member", refusal: refuseRekey },
+  [RolloutServiceService.rollbackRollout.path]: { developer: "member", refusal: refuseRekey },
   [RolloutServiceService.getRollout.path]: { developer: "member" },
   [RolloutServiceService.listRollouts.path]: { developer: "member" },
   [RolloutServiceService.watchRollout.path]: { developer: "member" },

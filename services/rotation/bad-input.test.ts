@@ -52,6 +52,7 @@ describe("whatever is sent", () => {
             }),
           ),
           answered(rollouts.rekeyAgent({ workspace: a, path: b, requestId: c, reason: a })),
+          answered(rollouts.rollbackRollout({ rolloutId: a, requestId: b, reason: c })),
           answered(rollouts.getRollout({ rolloutId: a })),
           answered(rollouts.listRollouts({ workspace: a, pageSize: n, pageToken: c })),
         ]);

@@ -80,6 +80,47 @@ describe("the main path with the real catalog", () => {
     });
   });
 
+  it("takes a rollout back to the versions from before, but for what was deleted since", async () => {
+    const { secrets } = catalog.clients(catalog.developer({ tenantId: "t1" }));
+    const named = { workspace: "backend", path: "undone" };
+    const write = (value: string) =>
+      secrets.setSecret({
+        ...{ name: "API_KEY", plaintextValue: Buffer.from(value), description: undefined },
+        ...{ createdAt: undefined, expectedVersion: undefined, requestId: "" },
+        delivery: SecretDelivery.SECRET_DELIVERY_ENVIRONMENT,
+      });
+    const rekey = async () => {
+      const request = { ...named, requestId: randomUUID(), reason: "" };
+      return (await alice.rollouts.rekeyAgent(request)).rollout?.rolloutId ?? "";
+    };
+    const rollBack = (rolloutId: string) =>
+      alice.rollouts.rollbackRollout({ rolloutId, requestId: randomUUID(), reason: "" });
+    const { agent } = await alice.agents.spawnAgent(
+      spawnRequest({ workspace: "backend", slug: "undone" }),
+    );
+    const sets = async () => {
+      const { rows } = await catalog.database.pool.query<{ id: string }>(
+        `select encode(set_id, 'hex') as id from catalog.generations
+         where agent_id = $1 order by generation`,
+        [agent?.agentId],
+      );
+      return rows.map(({ id }) => id);
+    };
+    await write("v2");
+    await rollBack(await rekey());
+    const [first, second, third] = await sets();
+    expect(third).toBe(first);
+    expect(second).not.toBe(first);
+
+    const rolloutId = await rekey();
+    await secrets.deleteSecret({ name: "API_KEY", expectedVersion: undefined });
+    const { warnings } = await rollBack(rolloutId);
+    expect(warnings).toContain(
+      '"API_KEY" was deleted, revoked or taken away since: it stays as it is now',
+    );
+    await write("v3");
+  });
+
   it("starts no agent without the spawn-time secrets that it was to have", async () => {
     const request = spawnRequest({ workspace: "backend", slug: "late", expectsSpawnSecrets: true });
     await expect(alice.agents.spawnAgent(request)).rejects.toMatchObject({

@@ -39,6 +39,10 @@ describe("another tenant", () => {
       "RekeyAgent",
       () => stranger.rollouts.rekeyAgent({ ...named, requestId: "known", reason: "" }),
     ],
+    [
+      "RollbackRollout",
+      () => stranger.rollouts.rollbackRollout({ rolloutId, requestId: "known", reason: "" }),
+    ],
     ["GetRollout", () => stranger.rollouts.getRollout({ rolloutId })],
     ["ListRolloutProcesses", () => stranger.rollouts.listRolloutProcesses({ rolloutId })],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],

@@ -49,6 +49,8 @@ export interface FakeCatalog {
   readonly releases: GenerationRelease[];
   /** Names that snapshots report as missing. */
   missingNames: string[];
+  /** Names that rollbacks report as deleted since. */
+  notRolledBackNames: string[];
   /** Called before a snapshot is answered: to fail it, or to do something meanwhile. */
   beforeSnapshot: (request: SnapshotEnvironmentsRequest) => Promise<void> | void;
   /** Called when a snapshot was taken, before it is answered. */
@@ -88,6 +90,7 @@ export async function startFakeCatalog(): Promise<FakeCatalog> {
     snapshots: [],
     releases: [],
     missingNames: [],
+    notRolledBackNames: [],
     beforeSnapshot: () => undefined,
     afterSnapshot: () => undefined,
     developer: (who) => developerCredentials(rotationKey, who),
@@ -186,7 +189,7 @@ function snapshot(
   const requestKey = `${tenantId}/${request.requestId}`;
   const known = state.answers.get(requestKey);
   if (known) return known;
-  const made = request.agents.map(({ agentId }) => {
+  const made = request.agents.map(({ agentId, rollbackToGeneration }) => {
     const key = `${tenantId}/${agentId}`;
     const generation = (state.generations.get(key) ?? 0n) + 1n;
     state.generations.set(key, generation);
@@ -197,7 +200,7 @@ function snapshot(
       unchanged: false,
       changedNames: [],
       missingNames: fake.missingNames,
-      notRolledBackNames: [],
+      notRolledBackNames: rollbackToGeneration === undefined ? [] : fake.notRolledBackNames,
       sealedAhead: Buffer.from(`sealed ${agentId} ${generation}`),
     };
   });

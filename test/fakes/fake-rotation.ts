@@ -14,6 +14,7 @@ import { IdentityServiceService, Role } from "../../gen/murmur/rotation/v1/ident
 import {
   type RekeyAgentRequest,
   type Rollout,
+  RolloutKind,
   RolloutServiceService,
   RolloutState,
   type RolloutTarget,
@@ -226,6 +227,16 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
       const { rollout, targets } = isRepeat ? made : makeRollout(fake, request);
       return Promise.resolve({ rollout, targets, warnings: fake.warnings });
     },
+    rollbackRollout: ({ rolloutId, reason }: { rolloutId: string; reason: string }) => {
+      const { workspace, path } = find(rolloutId).rollout;
+      const made = makeRollout(fake, { workspace, path, reason, requestId: "" });
+      Object.assign(made.rollout, {
+        kind: RolloutKind.ROLLOUT_KIND_ROLLBACK,
+        rollsBack: rolloutId,
+      });
+      find(rolloutId).rollout.rolledBackBy = made.rollout.rolloutId;
+      return Promise.resolve({ ...made, warnings: fake.warnings });
+    },
     getRollout: ({ rolloutId }: { rolloutId: string }) => Promise.resolve(find(rolloutId)),
     listRollouts: () =>
       Promise.resolve({
@@ -270,6 +281,7 @@ function makeRollout(fake: FakeRotation, { workspace, path, reason }: RekeyAgent
     state: RolloutState.ROLLOUT_STATE_OPEN,
     ...{ targetsTotal: 0, targetsApplied: 0, targetsFailed: 0, targetsSkipped: 0 },
     unchanged: false,
+    ...{ kind: RolloutKind.ROLLOUT_KIND_REKEY, rollsBack: "", rolledBackBy: "" },
   };
   const made = { rollout, targets };
   count(made);

@@ -35,11 +35,14 @@ export interface RemovedVm {
 
 /** What rotation asks of the catalog, each call within one tenant. */
 export interface CatalogClient {
-  /** One new generation for each agent, all or none for every thousand of them. */
+  /**
+   * One new generation for each agent, all or none for every thousand of them. Those in `rollbackTo`
+   * get the pins that they had in that generation.
+   */
   snapshot(
     agents: readonly GenuineAgent[],
     requestId: string,
-    timeoutMs?: number,
+    rollbackTo?: ReadonlyMap<string, bigint>,
   ): Promise<Snapshot[]>;
   /** Names of the VMs that a workspace's agents are spawned on. */
   workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
@@ -80,11 +83,11 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
     return made;
   };
   return {
-    async snapshot(agents, requestId, timeoutMs = SNAPSHOT_TIMEOUT_MS) {
+    async snapshot(agents, requestId, rollbackTo) {
       const batches = chunks(agents, MAX_BATCH).map((batch, index) =>
         snapshotBatch(clientsOf(batch[0]?.tenantId ?? ""), batch, {
           requestId: index === 0 ? requestId : `${requestId}:${index}`,
-          timeoutMs,
+          rollbackTo,
         }),
       );
       return (await Promise.all(batches)).flat();
@@ -143,7 +146,7 @@ function connect(channel: Channel, key: SigningKey, tenantId: string): TenantCli
 async function snapshotBatch(
   { environments }: TenantClients,
   agents: readonly GenuineAgent[],
-  { requestId, timeoutMs }: { requestId: string; timeoutMs: number },
+  wish: { requestId: string; rollbackTo: ReadonlyMap<string, bigint> | undefined },
 ): Promise<Snapshot[]> {
   const asked = environments.snapshotEnvironments(
     {
@@ -153,12 +156,12 @@ async function snapshotBatch(
         vmId,
         path,
         developer,
-        rollbackToGeneration: undefined,
+        rollbackToGeneration: wish.rollbackTo?.get(id),
         expectsSpawnSecrets,
       })),
-      requestId,
+      requestId: wish.requestId,
     },
-    { timeoutMs },
+    { timeoutMs: SNAPSHOT_TIMEOUT_MS },
   );
   return (await asOurs(asked)).snapshots;
 }

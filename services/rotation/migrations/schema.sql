@@ -129,9 +129,13 @@ create table rotation.rollouts (
   accepted_at timestamp with time zone default clock_timestamp() not null,
   completed_at timestamp with time zone,
   sequence bigint generated always as identity not null,
+  kind text default 'rekey'::text not null,
+  rolls_back uuid,
+  constraint rollouts_kind_check CHECK ((kind = ANY (ARRAY['rekey'::text, 'rollback'::text]))),
   constraint rollouts_pkey PRIMARY KEY (tenant_id, rollout_id)
 );
 CREATE INDEX rollouts_open ON rotation.rollouts USING btree (tenant_id, agent_id) WHERE (open_targets > 0);
+CREATE INDEX rollouts_rolls_back ON rotation.rollouts USING btree (tenant_id, rolls_back) WHERE (rolls_back IS NOT NULL);
 CREATE INDEX rollouts_sequence ON rotation.rollouts USING btree (tenant_id, sequence);
 
 create table rotation.schema_migrations (

@@ -123,6 +123,49 @@ export function rolloutStateToJSON(object: RolloutState): string {
   }
 }
 
+/** What a rollout does. */
+export enum RolloutKind {
+  /** ROLLOUT_KIND_UNSPECIFIED - Never sent. */
+  ROLLOUT_KIND_UNSPECIFIED = 0,
+  /** ROLLOUT_KIND_REKEY - Gives agents what they should have now. */
+  ROLLOUT_KIND_REKEY = 1,
+  /** ROLLOUT_KIND_ROLLBACK - Gives agents what they had before another rollout. */
+  ROLLOUT_KIND_ROLLBACK = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function rolloutKindFromJSON(object: any): RolloutKind {
+  switch (object) {
+    case 0:
+    case "ROLLOUT_KIND_UNSPECIFIED":
+      return RolloutKind.ROLLOUT_KIND_UNSPECIFIED;
+    case 1:
+    case "ROLLOUT_KIND_REKEY":
+      return RolloutKind.ROLLOUT_KIND_REKEY;
+    case 2:
+    case "ROLLOUT_KIND_ROLLBACK":
+      return RolloutKind.ROLLOUT_KIND_ROLLBACK;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RolloutKind.UNRECOGNIZED;
+  }
+}
+
+export function rolloutKindToJSON(object: RolloutKind): string {
+  switch (object) {
+    case RolloutKind.ROLLOUT_KIND_UNSPECIFIED:
+      return "ROLLOUT_KIND_UNSPECIFIED";
+    case RolloutKind.ROLLOUT_KIND_REKEY:
+      return "ROLLOUT_KIND_REKEY";
+    case RolloutKind.ROLLOUT_KIND_ROLLBACK:
+      return "ROLLOUT_KIND_ROLLBACK";
+    case RolloutKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** One agent in one rollout. */
 export interface RolloutTarget {
   agentId: string;
@@ -160,6 +203,11 @@ export interface Rollout {
   reason: string;
   /** Whether no target's set differs from the one before. */
   unchanged: boolean;
+  kind: RolloutKind;
+  /** Of a rollback: the rollout that it takes back. */
+  rollsBack: string;
+  /** The latest rollback of this one; empty: there is none. */
+  rolledBackBy: string;
 }
 
 /** Which agent to rekey. */
@@ -175,6 +223,22 @@ export interface RekeyAgentRequest {
 
 /** The rollout, durable. */
 export interface RekeyAgentResponse {
+  rollout: Rollout | undefined;
+  targets: RolloutTarget[];
+  warnings: string[];
+}
+
+/** Which rollout to take back. */
+export interface RollbackRolloutRequest {
+  rolloutId: string;
+  /** Any string of up to 128 bytes, chosen at random; repeats of it return the same rollback. */
+  requestId: string;
+  /** At most 1024 bytes. */
+  reason: string;
+}
+
+/** The rollback, durable; a rollout of its own. */
+export interface RollbackRolloutResponse {
   rollout: Rollout | undefined;
   targets: RolloutTarget[];
   warnings: string[];
@@ -489,6 +553,9 @@ function createBaseRollout(): Rollout {
     targetsSkipped: 0,
     reason: "",
     unchanged: false,
+    kind: 0,
+    rollsBack: "",
+    rolledBackBy: "",
   };
 }
 
@@ -532,6 +599,15 @@ export const Rollout: MessageFns<Rollout> = {
     }
     if (message.unchanged !== false) {
       writer.uint32(104).bool(message.unchanged);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(112).int32(message.kind);
+    }
+    if (message.rollsBack !== "") {
+      writer.uint32(122).string(message.rollsBack);
+    }
+    if (message.rolledBackBy !== "") {
+      writer.uint32(130).string(message.rolledBackBy);
     }
     return writer;
   },
@@ -653,6 +729,30 @@ export const Rollout: MessageFns<Rollout> = {
             message.unchanged = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.rollsBack = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.rolledBackBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -712,6 +812,17 @@ export const Rollout: MessageFns<Rollout> = {
         : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
+      kind: isSet(object.kind) ? rolloutKindFromJSON(object.kind) : 0,
+      rollsBack: isSet(object.rollsBack)
+        ? globalThis.String(object.rollsBack)
+        : isSet(object.rolls_back)
+        ? globalThis.String(object.rolls_back)
+        : "",
+      rolledBackBy: isSet(object.rolledBackBy)
+        ? globalThis.String(object.rolledBackBy)
+        : isSet(object.rolled_back_by)
+        ? globalThis.String(object.rolled_back_by)
+        : "",
     };
   },
 
@@ -756,6 +867,15 @@ export const Rollout: MessageFns<Rollout> = {
     if (message.unchanged !== false) {
       obj.unchanged = message.unchanged;
     }
+    if (message.kind !== 0) {
+      obj.kind = rolloutKindToJSON(message.kind);
+    }
+    if (message.rollsBack !== "") {
+      obj.rollsBack = message.rollsBack;
+    }
+    if (message.rolledBackBy !== "") {
+      obj.rolledBackBy = message.rolledBackBy;
+    }
     return obj;
   },
 
@@ -777,6 +897,9 @@ export const Rollout: MessageFns<Rollout> = {
     message.targetsSkipped = object.targetsSkipped ?? 0;
     message.reason = object.reason ?? "";
     message.unchanged = object.unchanged ?? false;
+    message.kind = object.kind ?? 0;
+    message.rollsBack = object.rollsBack ?? "";
+    message.rolledBackBy = object.rolledBackBy ?? "";
     return message;
   },
 };
@@ -998,6 +1121,220 @@ export const RekeyAgentResponse: MessageFns<RekeyAgentResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<RekeyAgentResponse>, I>>(object: I): RekeyAgentResponse {
     const message = createBaseRekeyAgentResponse();
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? Rollout.fromPartial(object.rollout)
+      : undefined;
+    message.targets = object.targets?.map((e) => RolloutTarget.fromPartial(e)) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRollbackRolloutRequest(): RollbackRolloutRequest {
+  return { rolloutId: "", requestId: "", reason: "" };
+}
+
+export const RollbackRolloutRequest: MessageFns<RollbackRolloutRequest> = {
+  encode(message: RollbackRolloutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rolloutId !== "") {
+      writer.uint32(10).string(message.rolloutId);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackRolloutRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackRolloutRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rolloutId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollbackRolloutRequest {
+    return {
+      rolloutId: isSet(object.rolloutId)
+        ? globalThis.String(object.rolloutId)
+        : isSet(object.rollout_id)
+        ? globalThis.String(object.rollout_id)
+        : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RollbackRolloutRequest): unknown {
+    const obj: any = {};
+    if (message.rolloutId !== "") {
+      obj.rolloutId = message.rolloutId;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RollbackRolloutRequest>, I>>(base?: I): RollbackRolloutRequest {
+    return RollbackRolloutRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RollbackRolloutRequest>, I>>(object: I): RollbackRolloutRequest {
+    const message = createBaseRollbackRolloutRequest();
+    message.rolloutId = object.rolloutId ?? "";
+    message.requestId = object.requestId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRollbackRolloutResponse(): RollbackRolloutResponse {
+  return { rollout: undefined, targets: [], warnings: [] };
+}
+
+export const RollbackRolloutResponse: MessageFns<RollbackRolloutResponse> = {
+  encode(message: RollbackRolloutResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollout !== undefined) {
+      Rollout.encode(message.rollout, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.targets) {
+      RolloutTarget.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackRolloutResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackRolloutResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rollout = Rollout.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targets.push(RolloutTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollbackRolloutResponse {
+    return {
+      rollout: isSet(object.rollout) ? Rollout.fromJSON(object.rollout) : undefined,
+      targets: globalThis.Array.isArray(object?.targets)
+        ? object.targets.map((e: any) => RolloutTarget.fromJSON(e))
+        : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: RollbackRolloutResponse): unknown {
+    const obj: any = {};
+    if (message.rollout !== undefined) {
+      obj.rollout = Rollout.toJSON(message.rollout);
+    }
+    if (message.targets?.length) {
+      obj.targets = message.targets.map((e) => RolloutTarget.toJSON(e));
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RollbackRolloutResponse>, I>>(base?: I): RollbackRolloutResponse {
+    return RollbackRolloutResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RollbackRolloutResponse>, I>>(object: I): RollbackRolloutResponse {
+    const message = createBaseRollbackRolloutResponse();
     message.rollout = (object.rollout !== undefined && object.rollout !== null)
       ? Rollout.fromPartial(object.rollout)
       : undefined;
@@ -1889,6 +2226,26 @@ export const RolloutServiceService = {
     responseDeserialize: (value: Buffer): RekeyAgentResponse => RekeyAgentResponse.decode(value),
   },
   /**
+   * Takes the agents of a rollout back: each gets a new generation with the pins that it had before
+   * that rollout. What was deleted, revoked or destroyed since keeps its current state, and a warning
+   * names it. Agents that have nothing to go back to are skipped, with the reason.
+   * Callers: developers, for agents that they may rekey.
+   * Retry: safe with the same `request_id`, which returns the first rollback.
+   * Reasons: ROLLOUT_NOT_FOUND, NOTHING_TO_ROLL_BACK, ENVIRONMENT_TOO_LARGE, NOT_SUPPORTED_ON_VM,
+   * REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  rollbackRollout: {
+    path: "/murmur.rotation.v1.RolloutService/RollbackRollout" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollbackRolloutRequest): Buffer =>
+      Buffer.from(RollbackRolloutRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollbackRolloutRequest => RollbackRolloutRequest.decode(value),
+    responseSerialize: (value: RollbackRolloutResponse): Buffer =>
+      Buffer.from(RollbackRolloutResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollbackRolloutResponse => RollbackRolloutResponse.decode(value),
+  },
+  /**
    * Shows one rollout with its targets.
    * Callers: developers.
    * Retry: safe.
@@ -1967,6 +2324,16 @@ export interface RolloutServiceServer extends UntypedServiceImplementation {
    */
   rekeyAgent: handleUnaryCall<RekeyAgentRequest, RekeyAgentResponse>;
   /**
+   * Takes the agents of a rollout back: each gets a new generation with the pins that it had before
+   * that rollout. What was deleted, revoked or destroyed since keeps its current state, and a warning
+   * names it. Agents that have nothing to go back to are skipped, with the reason.
+   * Callers: developers, for agents that they may rekey.
+   * Retry: safe with the same `request_id`, which returns the first rollback.
+   * Reasons: ROLLOUT_NOT_FOUND, NOTHING_TO_ROLL_BACK, ENVIRONMENT_TOO_LARGE, NOT_SUPPORTED_ON_VM,
+   * REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  rollbackRollout: handleUnaryCall<RollbackRolloutRequest, RollbackRolloutResponse>;
+  /**
    * Shows one rollout with its targets.
    * Callers: developers.
    * Retry: safe.
@@ -2021,6 +2388,30 @@ export interface RolloutServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RekeyAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes the agents of a rollout back: each gets a new generation with the pins that it had before
+   * that rollout. What was deleted, revoked or destroyed since keeps its current state, and a warning
+   * names it. Agents that have nothing to go back to are skipped, with the reason.
+   * Callers: developers, for agents that they may rekey.
+   * Retry: safe with the same `request_id`, which returns the first rollback.
+   * Reasons: ROLLOUT_NOT_FOUND, NOTHING_TO_ROLL_BACK, ENVIRONMENT_TOO_LARGE, NOT_SUPPORTED_ON_VM,
+   * REQUEST_ID_REUSED, DEPENDENCY_AWAY.
+   */
+  rollbackRollout(
+    request: RollbackRolloutRequest,
+    callback: (error: ServiceError | null, response: RollbackRolloutResponse) => void,
+  ): ClientUnaryCall;
+  rollbackRollout(
+    request: RollbackRolloutRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollbackRolloutResponse) => void,
+  ): ClientUnaryCall;
+  rollbackRollout(
+    request: RollbackRolloutRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollbackRolloutResponse) => void,
   ): ClientUnaryCall;
   /**
    * Shows one rollout with its targets.

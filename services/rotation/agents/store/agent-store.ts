@@ -14,6 +14,8 @@ export interface AgentTree {
 /** Reads about agents. */
 export interface AgentStore {
   find(tenantId: string, agentId: string): Promise<Agent | undefined>;
+  /** By workspace, path and id, of those that are there. */
+  findAll(tenantId: string, agentIds: readonly string[]): Promise<Agent[]>;
   /** By path the living one is meant, else the latest. */
   findTree(tenantId: string, workspace: string, path: string): Promise<AgentTree | undefined>;
   findProcesses(tenantId: string, agentId: string): Promise<AgentProcess[]>;
@@ -85,6 +87,8 @@ export interface AgentWriter {
     agent: Pick<Agent, "tenantId" | "id" | "rootId">,
     alsoIds?: readonly string[],
   ): Promise<LaunchableAgent[]>;
+  /** These agents and the trees that they are in, locked as for a rekey; of those that are there. */
+  lockAgents(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<LaunchableAgent[]>;
   /** Returns false when this agent id is there already; throws AGENT_EXISTS when the slug is. */
   insert(tx: Tx, agent: NewAgent): Promise<boolean>;
   requestHash(tx: Db, tenantId: string, agentId: string): Promise<Buffer | undefined>;

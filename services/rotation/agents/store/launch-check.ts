@@ -42,6 +42,7 @@ export function withLaunchCheck({ agents, writer, bindings, log }: LaunchCheckDe
         return agent && check(agent);
       },
       lockSubtree: async (...args) => (await writer.lockSubtree(...args)).map(check),
+      lockAgents: async (...args) => (await writer.lockAgents(...args)).map(check),
       requestKill: async (...args) => (await writer.requestKill(...args)).map(check),
     },
   };

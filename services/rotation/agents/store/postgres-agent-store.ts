@@ -25,6 +25,15 @@ const AGENT_KEY = `a.tenant_id || '/' || a.agent_id`;
 export function createPostgresAgentStore(db: Db): AgentStore {
   return {
     find: (tenantId, agentId) => find(db, tenantId, agentId),
+    async findAll(tenantId, agentIds) {
+      const { rows } = await db.query<AgentRow>(
+        `select ${AGENT_COLUMNS} from rotation.agents a
+         where a.tenant_id = $1 and a.agent_id = any($2::uuid[])
+         order by a.workspace, a.path, a.agent_id`,
+        [tenantId, agentIds],
+      );
+      return rows.map(fromRow);
+    },
     async findTree(tenantId, workspace, path) {
       return isText(workspace) && isText(path)
         ? findTree(db, [tenantId, workspace, path])

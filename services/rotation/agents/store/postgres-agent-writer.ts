@@ -54,6 +54,22 @@ export const postgresAgentWriter: AgentWriter = {
     );
     return rows.map(fromLaunchRow);
   },
+  async lockAgents(tx, tenantId, agentIds) {
+    await tx.query(
+      `select from rotation.trees t where t.tenant_id = $1 and t.root_id in (
+         select a.root_id from rotation.agents a
+         where a.tenant_id = $1 and a.agent_id = any($2::uuid[]))
+       order by t.root_id for update`,
+      [tenantId, agentIds],
+    );
+    const { rows } = await tx.query<LaunchRow>(
+      `select ${AGENT_COLUMNS}, ${LAUNCH_COLUMNS} from rotation.agents a ${JOIN_DESIRED}
+       where a.tenant_id = $1 and a.agent_id = any($2::uuid[])
+       order by a.agent_id for update of a`,
+      [tenantId, agentIds],
+    );
+    return rows.map(fromLaunchRow);
+  },
   insert,
   async requestHash(db, tenantId, agentId) {
     const { rows } = await db.query<{ request_hash: Buffer }>(

@@ -16,6 +16,8 @@ export interface Snapshot {
   unchanged: boolean;
   /** Names in the workspace's `secret_refs` that do not exist. */
   missingNames: readonly string[];
+  /** On a rollback: names whose old version is gone, so that they keep their current state. */
+  notRolledBackNames: readonly string[];
   /** What the catalog sealed for the VM, for passing on unread; may be empty. */
   sealedAhead: Buffer;
 }

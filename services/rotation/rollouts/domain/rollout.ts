@@ -2,10 +2,18 @@ import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import type { PendingReason, TargetState } from "../../protocol";
 
+/** `rekey` gives agents what they should have now, `rollback` what they had before another rollout. */
+export type RolloutKind = "rekey" | "rollback";
+
 /** One wish to bring agents to a new generation. */
 export interface Rollout {
   tenantId: string;
   id: string;
+  kind: RolloutKind;
+  /** Of a rollback: the rollout that it takes back. */
+  rollsBack: string | undefined;
+  /** The latest rollback of this one. */
+  rolledBackBy: string | undefined;
   workspace: string;
   /** Path of the agent that was named. */
   path: string;

@@ -12,6 +12,16 @@ export function missingNamesWarnings(
   return [...new Set(warnings)].sort();
 }
 
+/** One warning for each name that a rollback could not take back. */
+export function notRolledBackWarnings(
+  snapshots: readonly Pick<Snapshot, "notRolledBackNames">[],
+): string[] {
+  const names = new Set(snapshots.flatMap(({ notRolledBackNames }) => notRolledBackNames));
+  return [...names]
+    .sort()
+    .map((name) => `"${name}" was deleted, revoked or taken away since: it stays as it is now`);
+}
+
 /** A developer's secret has its path for a name, and is one that the developer's profile names. */
 function toWarning(name: string, workspace: string): string {
   return name.includes("/")

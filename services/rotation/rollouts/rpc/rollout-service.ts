@@ -1,10 +1,8 @@
-import { ErrorReason } from "../../../../gen/murmur/errors/v1/error_reason";
 import type {
   RolloutServiceService,
   WatchRolloutResponse,
 } from "../../../../gen/murmur/rotation/v1/rollouts";
-import { notFound, unavailable } from "../../../../lib/errors";
-import { quoted } from "../../../../lib/quoted";
+import { unavailable } from "../../../../lib/errors";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import { readPage, toPage } from "../../../../lib/page";
@@ -15,12 +13,15 @@ import { isUuid } from "../../agents/domain/spawn-request";
 import { callerOf } from "../../audit";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
 import { rekeyAgent, type RekeyDeps } from "../rekey";
+import { rollbackRollout, rolloutNotFound, type RollbackDeps } from "../rollback";
 import type { RolloutSignals } from "../rollout-signals";
 import type { RolloutStore } from "../store/rollout-store";
 import { toRollout, toTarget } from "./to-rollout";
 import { watchRollout } from "./watch-rollout";
 
-export interface RolloutServiceDeps extends RekeyDeps {
+export interface RolloutServiceDeps extends RekeyDeps, RollbackDeps {
+  agents: RekeyDeps["agents"] & RollbackDeps["agents"];
+  writer: RekeyDeps["writer"] & RollbackDeps["writer"];
   rollouts: RolloutStore;
   signals: RolloutSignals;
   /** Aborts when the service stops: watchers are told to come back. */
@@ -35,12 +36,12 @@ export function createRolloutService(
     async rekeyAgent(request, context) {
       const principal = principalOf(context);
       const id = await rekeyAgent(deps, principal, callerOf(context), request);
-      const { rollout, targets } = await read(deps, principal.tenantId, id);
-      return {
-        rollout: toRollout(rollout),
-        targets: targets.map(toTarget),
-        warnings: [...rollout.warnings],
-      };
+      return accepted(await read(deps, principal.tenantId, id));
+    },
+    async rollbackRollout(request, context) {
+      const principal = principalOf(context);
+      const id = await rollbackRollout(deps, principal, callerOf(context), request);
+      return accepted(await read(deps, principal.tenantId, id));
     },
     async getRollout({ rolloutId }, context) {
       const { rollout, targets } = await read(deps, principalOf(context).tenantId, rolloutId);
@@ -78,6 +79,14 @@ interface WholeRollout {
   targets: RolloutTarget[];
 }
 
+function accepted({ rollout, targets }: WholeRollout) {
+  return {
+    rollout: toRollout(rollout),
+    targets: targets.map(toTarget),
+    warnings: [...rollout.warnings],
+  };
+}
+
 async function read(
   { rollouts }: Pick<RolloutServiceDeps, "rollouts">,
   tenantId: string,
@@ -107,11 +116,4 @@ async function* watch(
   } finally {
     subscription.close();
   }
-}
-
-function rolloutNotFound(rolloutId: string) {
-  const message = `no rollout ${quoted(rolloutId)}`;
-  return notFound(ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND, message, {
-    rollout_id: rolloutId.slice(0, 256),
-  });
 }

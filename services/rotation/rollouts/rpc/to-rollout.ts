@@ -1,4 +1,5 @@
 import {
+  RolloutKind as RolloutKindMessage,
   RolloutState,
   TargetState as TargetStateMessage,
   type Rollout as RolloutMessage,
@@ -6,13 +7,24 @@ import {
 } from "../../../../gen/murmur/rotation/v1/rollouts";
 import { toReloadMessage } from "../../agents/domain/agent-reload";
 import { whyPending, type TargetState } from "../../protocol";
-import { isOpen, pendingReasonText, type Rollout, type RolloutTarget } from "../domain/rollout";
+import {
+  isOpen,
+  pendingReasonText,
+  type Rollout,
+  type RolloutKind,
+  type RolloutTarget,
+} from "../domain/rollout";
 
 const STATES: Record<TargetState, TargetStateMessage> = {
   pending: TargetStateMessage.TARGET_STATE_PENDING,
   applied: TargetStateMessage.TARGET_STATE_APPLIED,
   failed: TargetStateMessage.TARGET_STATE_FAILED,
   skipped: TargetStateMessage.TARGET_STATE_SKIPPED,
+};
+
+const KINDS: Record<RolloutKind, RolloutKindMessage> = {
+  rekey: RolloutKindMessage.ROLLOUT_KIND_REKEY,
+  rollback: RolloutKindMessage.ROLLOUT_KIND_ROLLBACK,
 };
 
 /** A rollout as the contract shows it. */
@@ -32,6 +44,9 @@ export function toRollout(rollout: Rollout): RolloutMessage {
     targetsSkipped: counts.skipped,
     reason: rollout.reason,
     unchanged: rollout.unchanged,
+    kind: KINDS[rollout.kind],
+    rollsBack: rollout.rollsBack ?? "",
+    rolledBackBy: rollout.rolledBackBy ?? "",
   };
 }
 

@@ -8,12 +8,13 @@ import type { AgentReload } from "../../agents/domain/agent-reload";
 import { IS_LIVING } from "../../agents/store/agent-row";
 import { isText } from "../../agents/store/is-text";
 import type { RekeyPlan } from "../domain/plan-rekey";
-import type { ProcessesOfAgent, Rollout, RolloutTarget } from "../domain/rollout";
+import type { ProcessesOfAgent, Rollout, RolloutKind, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
 import type {
   GivenGeneration,
   NewRollout,
   RolloutListQuery,
+  RolloutSources,
   RolloutStore,
   ToldOfRollout,
 } from "./rollout-store";
@@ -23,6 +24,7 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
   return {
     find: (tenantId, rolloutId) => find(db, tenantId, rolloutId),
     findTargets: (tenantId, rolloutId) => findTargets(db, tenantId, rolloutId),
+    findSources: (tenantId, rolloutId) => findSources(db, tenantId, rolloutId),
     findProcesses: (tenantId, rolloutId) => findProcesses(db, tenantId, rolloutId),
     async requestHash(tenantId, rolloutId) {
       const { rows } = await db.query<{ request_hash: Buffer }>(
@@ -44,6 +46,9 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
 interface RolloutRow {
   tenant_id: string;
   rollout_id: string;
+  kind: RolloutKind;
+  rolls_back: string | null;
+  rolled_back_by: string | null;
   workspace: string;
   path: string;
   requested_by: string;
@@ -61,7 +66,11 @@ interface RolloutRow {
 
 const ROLLOUT_COLUMNS = `
   r.tenant_id, r.rollout_id, r.workspace, r.path, r.requested_by, r.reason, r.unchanged,
-  r.warnings, r.accepted_at, r.completed_at, r.sequence, c.total, c.applied, c.failed, c.skipped`;
+  r.warnings, r.accepted_at, r.completed_at, r.sequence, c.total, c.applied, c.failed, c.skipped,
+  r.kind, r.rolls_back, (
+    select b.rollout_id from rotation.rollouts b
+    where b.tenant_id = r.tenant_id and b.rolls_back = r.rollout_id
+    order by b.sequence desc limit 1) as rolled_back_by`;
 
 const JOIN_COUNTS = `
   cross join lateral (
@@ -77,6 +86,9 @@ function fromRow(row: RolloutRow): Rollout {
   return {
     tenantId: row.tenant_id,
     id: row.rollout_id,
+    kind: row.kind,
+    rollsBack: row.rolls_back ?? undefined,
+    rolledBackBy: row.rolled_back_by ?? undefined,
     workspace: row.workspace,
     path: row.path,
     requestedBy: row.requested_by,
@@ -98,6 +110,36 @@ async function find(db: Db, tenantId: string, rolloutId: string): Promise<Rollou
     { name: "find_rollout" },
   );
   return rows[0] && fromRow(rows[0]);
+}
+
+/** A generation that was released is not in `generations` any more. */
+async function findSources(
+  db: Db,
+  tenantId: string,
+  rolloutId: string,
+): Promise<RolloutSources | undefined> {
+  const { rows } = await db.query<{
+    named_id: string;
+    workspace: string;
+    path: string;
+    agent_id: string;
+    source: bigint | null;
+  }>(
+    `select r.agent_id as named_id, r.workspace, r.path, t.agent_id, g.generation as source
+     from rotation.rollouts r
+     join rotation.targets t using (tenant_id, rollout_id)
+     left join rotation.generations g on g.tenant_id = t.tenant_id and g.agent_id = t.agent_id
+       and g.generation = t.rollback_source
+     where r.tenant_id = $1 and r.rollout_id = $2`,
+    [tenantId, rolloutId],
+  );
+  const [first] = rows;
+  return (
+    first && {
+      agent: { id: first.named_id, workspace: first.workspace, path: first.path },
+      sources: new Map(rows.map((row) => [row.agent_id, row.source ?? undefined])),
+    }
+  );
 }
 
 interface TargetRow extends ContactRow {
@@ -204,19 +246,19 @@ async function open(
   const { rowCount } = await tx.query(
     `with rollout as (
        insert into rotation.rollouts (tenant_id, rollout_id, request_hash, workspace, agent_id,
-         path, requested_by, reason, unchanged, warnings, open_targets, completed_at)
+         path, requested_by, reason, unchanged, warnings, open_targets, completed_at, kind, rolls_back)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::integer,
-         case when $11::integer = 0 then clock_timestamp() end)
+         case when $11::integer = 0 then clock_timestamp() end, $12, $13::uuid)
        on conflict (tenant_id, rollout_id) do nothing returning tenant_id, rollout_id
      ), targets as (
        insert into rotation.targets
          (tenant_id, rollout_id, agent_id, generation, state, reason, rollback_source, acked_at)
        select r.tenant_id, r.rollout_id, t.agent_id, t.generation, t.state, t.reason, t.source,
          case when t.state = 'applied' then clock_timestamp() end
-       from rollout r, unnest($12::uuid[], $13::bigint[], $14::text[], $15::text[], $16::bigint[])
+       from rollout r, unnest($14::uuid[], $15::bigint[], $16::text[], $17::text[], $18::bigint[])
          as t(agent_id, generation, state, reason, source)
      ), raised as (
-       select * from unnest($17::uuid[], $18::bigint[], $19::bytea[])
+       select * from unnest($19::uuid[], $20::bigint[], $21::bytea[])
          as g(agent_id, generation, fingerprint)
      ), generations as (
        insert into rotation.generations (tenant_id, agent_id, generation, fingerprint)
@@ -230,15 +272,16 @@ async function open(
        from raised g, rollout r
        where a.tenant_id = r.tenant_id and a.agent_id = g.agent_id
      ), audited as (
-       ${insertAudit(20, "exists (select from rollout)")}
+       ${insertAudit(22, "exists (select from rollout)")}
      ), announced as (
-       ${insertIntoOutbox(29, "exists (select from rollout)")}
+       ${insertIntoOutbox(31, "exists (select from rollout)")}
      )
      select from rollout`,
     [
       ...[rollout.tenantId, rollout.id, rollout.requestHash, rollout.agent.workspace],
       ...[rollout.agent.id, rollout.agent.path, rollout.requestedBy, rollout.reason],
       ...[plan.unchanged, rollout.warnings, openTargets.length],
+      ...[rollout.kind, rollout.rollsBack ?? null],
       targets.map(({ agent }) => agent.id),
       targets.map(({ generation }) => generation),
       targets.map(({ state }) => state),

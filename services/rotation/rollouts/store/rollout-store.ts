@@ -4,13 +4,16 @@ import type { Announcement } from "../../announce/announcement";
 import type { AuditEntry, Caller } from "../../audit";
 import type { Agent } from "../../agents/domain/agent";
 import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
-import type { ProcessesOfAgent, Rollout, RolloutTarget } from "../domain/rollout";
+import type { ProcessesOfAgent, Rollout, RolloutKind, RolloutTarget } from "../domain/rollout";
 
 /** A rollout that is about to be written. */
 export interface NewRollout {
   tenantId: string;
   id: string;
   requestHash: Buffer;
+  kind: RolloutKind;
+  /** Of a rollback: the rollout that it takes back. */
+  rollsBack: string | undefined;
   /** The agent that was named. */
   agent: Pick<Agent, "id" | "workspace" | "path">;
   requestedBy: string;
@@ -32,6 +35,8 @@ export interface RolloutStore {
   findTargets(tenantId: string, rolloutId: string): Promise<RolloutTarget[]>;
   /** Of the living agents that have a target, by path. */
   findProcesses(tenantId: string, rolloutId: string): Promise<ProcessesOfAgent[]>;
+  /** What a rollback of it would take its targets back to, and the agent that it named. */
+  findSources(tenantId: string, rolloutId: string): Promise<RolloutSources | undefined>;
   /** The digest of the request that made it. */
   requestHash(tenantId: string, rolloutId: string): Promise<Buffer | undefined>;
   /** Newest first; one row more than the page's limit when there are more. */
@@ -49,6 +54,14 @@ export interface RolloutStore {
   lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds: string[] }[]>;
   /** Gives an agent a generation, outside of a rekey; it joins these rollouts with it. */
   recordGeneration(tx: Tx, join: GivenGeneration): Promise<void>;
+}
+
+/** What a rollback starts from. */
+export interface RolloutSources {
+  /** The agent that the rollout named. */
+  agent: NewRollout["agent"];
+  /** By agent: the generation that it had before; undefined when none is kept. */
+  sources: ReadonlyMap<string, bigint | undefined>;
 }
 
 export interface GivenGeneration {
