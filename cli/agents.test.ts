@@ -158,8 +158,8 @@ describe("agents as rotation tells of them", () => {
     rotation.isPrompt = true;
     await cli.run(["rekey", "--reason", "key leaked", "fix-auth"], { cwd });
     expect(lines(await murmur("rollouts"))).toEqual([
-      "ROLLOUT    AGENT     STATE      WHEN      BY            REASON",
-      "rollout-1  fix-auth  completed  just now  github/alice  key leaked",
+      "ROLLOUT    AGENT     KIND   STATE      WHEN      BY            REASON",
+      "rollout-1  fix-auth  rekey  completed  just now  github/alice  key leaked",
     ]);
     expect(lines(await murmur("rollouts rollout-1"))).toEqual([
       "fix-auth: completed, asked for just now by github/alice",

@@ -54,7 +54,7 @@ describe("a pool on a living PostgreSQL", () => {
   });
 
   test("no free connection within the limit is UNAVAILABLE", async () => {
-    const options = { max: 1, connectTimeoutMs: 50 };
+    const options = { max: 1, connectTimeoutMs: 1_000 };
     const one = createPool({ url: database.url, applicationName: "test", ...options });
     const taken = await one.connect();
     await expect(one.query("select 1")).rejects.toMatchObject(AWAY);
