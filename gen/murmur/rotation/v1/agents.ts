@@ -281,7 +281,11 @@ export interface Agent {
   /** Whether somebody asked for its end. */
   killRequested: boolean;
   /** Absent: there was none. */
-  reload?: ReloadResult | undefined;
+  reload?:
+    | ReloadResult
+    | undefined;
+  /** Absent: it was started, not adopted, or its VM has not reported. */
+  adoption?: Adoption | undefined;
 }
 
 /** A program and its arguments, UTF-8 without NUL; 1 to 1024 of them, 128 KiB together. */
@@ -314,6 +318,36 @@ export interface HostCredential {
   passwordSecret: string;
 }
 
+/** A process on the VM that was started by other means. */
+export interface AdoptProcess {
+  /** As the VM's daemon sees it; 2 to 4194304. */
+  pid: number;
+  /** The kernel's start time in clock ticks since boot; 0: of whichever process has the pid. */
+  startTicks: bigint;
+  /**
+   * When it was asked for, set by the service: a younger process is another one that has got the pid
+   * since, and is not adopted.
+   */
+  askedAt: Date | undefined;
+}
+
+/** What an adopted process can use of its agent and what it cannot, as its VM saw it then. */
+export interface Adoption {
+  pid: number;
+  startTicks: bigint;
+  /** Name of the program. */
+  name: string;
+  /** When the process was started, by the VM's clock. */
+  startedAt:
+    | Date
+    | undefined;
+  /** Where the agent's env files are; no process has it in its environment by itself. */
+  directory: string;
+  /** Sentences for people, at most 16 each. */
+  canUse: string[];
+  cannotUse: string[];
+}
+
 /** What an agent's spawner wishes of its VM beyond the command. */
 export interface AgentSettings {
   /** Absent: nothing is done. */
@@ -329,6 +363,8 @@ export interface AgentSettings {
   /** By host, at most 100 each. */
   git: HostCredential[];
   docker: HostCredential[];
+  /** Becomes the agent, with its children, in place of a command. Absent: a command is started. */
+  adopt?: AdoptProcess | undefined;
 }
 
 /** The last reload of an agent. */
@@ -377,7 +413,10 @@ export interface SpawnAgentRequest {
   vm: string;
   /** Set by a VM on behalf of the calling agent. */
   parentAgentId: string;
-  /** Program and arguments, UTF-8 without NUL; 1 to 1024 of them, 128 KiB together. */
+  /**
+   * Program and arguments, UTF-8 without NUL; 1 to 1024 of them, 128 KiB together. None with
+   * `settings.adopt`.
+   */
   command: string[];
   /** Empty: the home directory of the agent's user. */
   workingDirectory: string;
@@ -603,6 +642,7 @@ function createBaseAgent(): Agent {
     developer: "",
     killRequested: false,
     reload: undefined,
+    adoption: undefined,
   };
 }
 
@@ -661,6 +701,9 @@ export const Agent: MessageFns<Agent> = {
     }
     if (message.reload !== undefined) {
       ReloadResult.encode(message.reload, writer.uint32(130).fork()).join();
+    }
+    if (message.adoption !== undefined) {
+      Adoption.encode(message.adoption, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -806,6 +849,14 @@ export const Agent: MessageFns<Agent> = {
             message.reload = ReloadResult.decode(reader, reader.uint32());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.adoption = Adoption.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -876,6 +927,7 @@ export const Agent: MessageFns<Agent> = {
         ? globalThis.Boolean(object.kill_requested)
         : false,
       reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
+      adoption: isSet(object.adoption) ? Adoption.fromJSON(object.adoption) : undefined,
     };
   },
 
@@ -929,6 +981,9 @@ export const Agent: MessageFns<Agent> = {
     if (message.reload !== undefined) {
       obj.reload = ReloadResult.toJSON(message.reload);
     }
+    if (message.adoption !== undefined) {
+      obj.adoption = Adoption.toJSON(message.adoption);
+    }
     return obj;
   },
 
@@ -960,6 +1015,9 @@ export const Agent: MessageFns<Agent> = {
     message.killRequested = object.killRequested ?? false;
     message.reload = (object.reload !== undefined && object.reload !== null)
       ? ReloadResult.fromPartial(object.reload)
+      : undefined;
+    message.adoption = (object.adoption !== undefined && object.adoption !== null)
+      ? Adoption.fromPartial(object.adoption)
       : undefined;
     return message;
   },
@@ -1274,8 +1332,308 @@ export const HostCredential: MessageFns<HostCredential> = {
   },
 };
 
+function createBaseAdoptProcess(): AdoptProcess {
+  return { pid: 0, startTicks: 0n, askedAt: undefined };
+}
+
+export const AdoptProcess: MessageFns<AdoptProcess> = {
+  encode(message: AdoptProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).int32(message.pid);
+    }
+    if (message.startTicks !== 0n) {
+      if (BigInt.asIntN(64, message.startTicks) !== message.startTicks) {
+        throw new globalThis.Error("value provided for field message.startTicks of type int64 too large");
+      }
+      writer.uint32(16).int64(message.startTicks);
+    }
+    if (message.askedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.askedAt), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdoptProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoptProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.startTicks = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.askedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdoptProcess {
+    return {
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      startTicks: isSet(object.startTicks)
+        ? BigInt(object.startTicks)
+        : isSet(object.start_ticks)
+        ? BigInt(object.start_ticks)
+        : 0n,
+      askedAt: isSet(object.askedAt)
+        ? fromJsonTimestamp(object.askedAt)
+        : isSet(object.asked_at)
+        ? fromJsonTimestamp(object.asked_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: AdoptProcess): unknown {
+    const obj: any = {};
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.startTicks !== 0n) {
+      obj.startTicks = message.startTicks.toString();
+    }
+    if (message.askedAt !== undefined) {
+      obj.askedAt = message.askedAt.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AdoptProcess>, I>>(base?: I): AdoptProcess {
+    return AdoptProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AdoptProcess>, I>>(object: I): AdoptProcess {
+    const message = createBaseAdoptProcess();
+    message.pid = object.pid ?? 0;
+    message.startTicks = (object.startTicks !== undefined && object.startTicks !== null)
+      ? BigInt(object.startTicks)
+      : 0n;
+    message.askedAt = object.askedAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseAdoption(): Adoption {
+  return { pid: 0, startTicks: 0n, name: "", startedAt: undefined, directory: "", canUse: [], cannotUse: [] };
+}
+
+export const Adoption: MessageFns<Adoption> = {
+  encode(message: Adoption, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).int32(message.pid);
+    }
+    if (message.startTicks !== 0n) {
+      if (BigInt.asIntN(64, message.startTicks) !== message.startTicks) {
+        throw new globalThis.Error("value provided for field message.startTicks of type int64 too large");
+      }
+      writer.uint32(16).int64(message.startTicks);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.startedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.startedAt), writer.uint32(34).fork()).join();
+    }
+    if (message.directory !== "") {
+      writer.uint32(42).string(message.directory);
+    }
+    for (const v of message.canUse) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.cannotUse) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Adoption {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoption();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.startTicks = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.startedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.directory = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.canUse.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cannotUse.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Adoption {
+    return {
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      startTicks: isSet(object.startTicks)
+        ? BigInt(object.startTicks)
+        : isSet(object.start_ticks)
+        ? BigInt(object.start_ticks)
+        : 0n,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      startedAt: isSet(object.startedAt)
+        ? fromJsonTimestamp(object.startedAt)
+        : isSet(object.started_at)
+        ? fromJsonTimestamp(object.started_at)
+        : undefined,
+      directory: isSet(object.directory) ? globalThis.String(object.directory) : "",
+      canUse: globalThis.Array.isArray(object?.canUse)
+        ? object.canUse.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.can_use)
+        ? object.can_use.map((e: any) => globalThis.String(e))
+        : [],
+      cannotUse: globalThis.Array.isArray(object?.cannotUse)
+        ? object.cannotUse.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.cannot_use)
+        ? object.cannot_use.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Adoption): unknown {
+    const obj: any = {};
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.startTicks !== 0n) {
+      obj.startTicks = message.startTicks.toString();
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.startedAt !== undefined) {
+      obj.startedAt = message.startedAt.toISOString();
+    }
+    if (message.directory !== "") {
+      obj.directory = message.directory;
+    }
+    if (message.canUse?.length) {
+      obj.canUse = message.canUse;
+    }
+    if (message.cannotUse?.length) {
+      obj.cannotUse = message.cannotUse;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Adoption>, I>>(base?: I): Adoption {
+    return Adoption.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Adoption>, I>>(object: I): Adoption {
+    const message = createBaseAdoption();
+    message.pid = object.pid ?? 0;
+    message.startTicks = (object.startTicks !== undefined && object.startTicks !== null)
+      ? BigInt(object.startTicks)
+      : 0n;
+    message.name = object.name ?? "";
+    message.startedAt = object.startedAt ?? undefined;
+    message.directory = object.directory ?? "";
+    message.canUse = object.canUse?.map((e) => e) || [];
+    message.cannotUse = object.cannotUse?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseAgentSettings(): AgentSettings {
-  return { reload: undefined, childReload: undefined, layersOff: [], git: [], docker: [] };
+  return { reload: undefined, childReload: undefined, layersOff: [], git: [], docker: [], adopt: undefined };
 }
 
 export const AgentSettings: MessageFns<AgentSettings> = {
@@ -1294,6 +1652,9 @@ export const AgentSettings: MessageFns<AgentSettings> = {
     }
     for (const v of message.docker) {
       HostCredential.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.adopt !== undefined) {
+      AdoptProcess.encode(message.adopt, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1351,6 +1712,14 @@ export const AgentSettings: MessageFns<AgentSettings> = {
             message.docker.push(HostCredential.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.adopt = AdoptProcess.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1378,6 +1747,7 @@ export const AgentSettings: MessageFns<AgentSettings> = {
         : [],
       git: globalThis.Array.isArray(object?.git) ? object.git.map((e: any) => HostCredential.fromJSON(e)) : [],
       docker: globalThis.Array.isArray(object?.docker) ? object.docker.map((e: any) => HostCredential.fromJSON(e)) : [],
+      adopt: isSet(object.adopt) ? AdoptProcess.fromJSON(object.adopt) : undefined,
     };
   },
 
@@ -1398,6 +1768,9 @@ export const AgentSettings: MessageFns<AgentSettings> = {
     if (message.docker?.length) {
       obj.docker = message.docker.map((e) => HostCredential.toJSON(e));
     }
+    if (message.adopt !== undefined) {
+      obj.adopt = AdoptProcess.toJSON(message.adopt);
+    }
     return obj;
   },
 
@@ -1415,6 +1788,9 @@ export const AgentSettings: MessageFns<AgentSettings> = {
     message.layersOff = object.layersOff?.map((e) => e) || [];
     message.git = object.git?.map((e) => HostCredential.fromPartial(e)) || [];
     message.docker = object.docker?.map((e) => HostCredential.fromPartial(e)) || [];
+    message.adopt = (object.adopt !== undefined && object.adopt !== null)
+      ? AdoptProcess.fromPartial(object.adopt)
+      : undefined;
     return message;
   },
 };
@@ -3016,8 +3392,9 @@ export const ExplainAgentResponse: MessageFns<ExplainAgentResponse> = {
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
   /**
-   * Starts an agent on a VM, or a child of the calling agent on the caller's VM. Answers as soon as
-   * the agent is accepted; the VM starts it and reports.
+   * Starts an agent on a VM, or a child of the calling agent on the caller's VM; or makes a process
+   * there an agent that was started by other means (`settings.adopt`). Answers as soon as the agent is
+   * accepted; the VM starts or adopts it and reports. One that cannot be adopted is reported failed.
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,
@@ -3100,8 +3477,9 @@ export const AgentServiceService = {
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
   /**
-   * Starts an agent on a VM, or a child of the calling agent on the caller's VM. Answers as soon as
-   * the agent is accepted; the VM starts it and reports.
+   * Starts an agent on a VM, or a child of the calling agent on the caller's VM; or makes a process
+   * there an agent that was started by other means (`settings.adopt`). Answers as soon as the agent is
+   * accepted; the VM starts or adopts it and reports. One that cannot be adopted is reported failed.
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,
@@ -3143,8 +3521,9 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
 
 export interface AgentServiceClient extends Client {
   /**
-   * Starts an agent on a VM, or a child of the calling agent on the caller's VM. Answers as soon as
-   * the agent is accepted; the VM starts it and reports.
+   * Starts an agent on a VM, or a child of the calling agent on the caller's VM; or makes a process
+   * there an agent that was started by other means (`settings.adopt`). Answers as soon as the agent is
+   * accepted; the VM starts or adopts it and reports. One that cannot be adopted is reported failed.
    * Callers: developers; a VM for a child of an agent that lives on it.
    * Retry: safe with the same `agent_id` and the same request.
    * Reasons: INVALID_FIELD, AGENT_EXISTS, VM_NOT_FOUND, VM_AMBIGUOUS, WORKSPACE_NOT_FOUND,

@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import {
+  Adoption,
   AgentPhase,
   agentPhaseFromJSON,
   agentPhaseToJSON,
@@ -78,7 +79,7 @@ export function ackOutcomeToJSON(object: AckOutcome): string {
 export enum AgentWish {
   /** AGENT_WISH_UNSPECIFIED - Never sent. */
   AGENT_WISH_UNSPECIFIED = 0,
-  /** AGENT_WISH_RUN - Start it if it was never started; keep its files on `generation`. */
+  /** AGENT_WISH_RUN - Start or adopt it if that was never done; keep its files on `generation`. */
   AGENT_WISH_RUN = 1,
   /** AGENT_WISH_END - End it and its processes, report how it ended. */
   AGENT_WISH_END = 2,
@@ -165,7 +166,11 @@ export interface AgentReport {
   exitStatus: ExitStatus | undefined;
   processes: AgentProcess[];
   /** Absent: there was none that this VM knows of. */
-  reload?: ReloadResult | undefined;
+  reload?:
+    | ReloadResult
+    | undefined;
+  /** Absent: it was started, not adopted. */
+  adoption?: Adoption | undefined;
 }
 
 /** From the VM. */
@@ -730,7 +735,7 @@ export const Ack: MessageFns<Ack> = {
 };
 
 function createBaseAgentReport(): AgentReport {
-  return { agentId: "", phase: 0, exitStatus: undefined, processes: [], reload: undefined };
+  return { agentId: "", phase: 0, exitStatus: undefined, processes: [], reload: undefined, adoption: undefined };
 }
 
 export const AgentReport: MessageFns<AgentReport> = {
@@ -749,6 +754,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     }
     if (message.reload !== undefined) {
       ReloadResult.encode(message.reload, writer.uint32(42).fork()).join();
+    }
+    if (message.adoption !== undefined) {
+      Adoption.encode(message.adoption, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -806,6 +814,14 @@ export const AgentReport: MessageFns<AgentReport> = {
             message.reload = ReloadResult.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.adoption = Adoption.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -835,6 +851,7 @@ export const AgentReport: MessageFns<AgentReport> = {
         ? object.processes.map((e: any) => AgentProcess.fromJSON(e))
         : [],
       reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
+      adoption: isSet(object.adoption) ? Adoption.fromJSON(object.adoption) : undefined,
     };
   },
 
@@ -855,6 +872,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     if (message.reload !== undefined) {
       obj.reload = ReloadResult.toJSON(message.reload);
     }
+    if (message.adoption !== undefined) {
+      obj.adoption = Adoption.toJSON(message.adoption);
+    }
     return obj;
   },
 
@@ -871,6 +891,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     message.processes = object.processes?.map((e) => AgentProcess.fromPartial(e)) || [];
     message.reload = (object.reload !== undefined && object.reload !== null)
       ? ReloadResult.fromPartial(object.reload)
+      : undefined;
+    message.adoption = (object.adoption !== undefined && object.adoption !== null)
+      ? Adoption.fromPartial(object.adoption)
       : undefined;
     return message;
   },
