@@ -25,6 +25,8 @@ import { lockDirectory } from "./linux/directory-lock";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
 import { prepareLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
+import { hasEnded } from "./processes/agent";
+import { createAgentNames } from "./processes/agent-names";
 import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
 import { openReloader } from "./reload/open-reloader";
@@ -76,6 +78,11 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
   const supervisor = openSupervisor(options, { socketPath, layers });
   scope.defer("supervisor", () => supervisor.stop());
 
+  const names = createAgentNames(config.runDir, (agentId) => {
+    const state = supervisor.get(agentId);
+    return state !== undefined && !hasEnded(state);
+  });
+
   const channels = openChannels(config);
   scope.defer("channels", () => {
     channels.catalog.close();
@@ -106,8 +113,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
       incarnation: incarnation.id,
       log,
     }),
-    envFiles,
-    supervisor,
+    ...{ envFiles, supervisor, names, layers },
     openReloader: (facts) =>
       openReloader(
         {

@@ -3,9 +3,11 @@ import type { AgentReport, DesiredAgent } from "../../../gen/murmur/rotation/v1/
 import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import type { ProcessInfo } from "../linux/proc";
+import type { InstalledLayers } from "../live-env/launch";
 import { findReceipt } from "../live-env/receipts";
 import type { Reloader } from "../reload/reloader";
 import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
+import type { AgentNames } from "../processes/agent-names";
 import { toProcess, toReport } from "./agent-reports";
 import type { LocalAgent } from "./plan";
 
@@ -30,6 +32,10 @@ export interface AgentLivesDeps {
   receiptsOf(agentId: string): Buffer | undefined;
   /** How agents' programs were told of changes. */
   reloads: Pick<Reloader, "resultOf" | "forget">;
+  /** By which name `murmur exec --agent` finds an agent. */
+  names: AgentNames;
+  /** What agents' programs follow their set by, once it is known. */
+  layers: Promise<InstalledLayers>;
   log: Log;
 }
 
@@ -55,8 +61,9 @@ export class AgentLives {
   }
 
   /** Remembers whose agents live here, also of those that an earlier daemon started. */
-  learn(agents: Iterable<DesiredAgent>): void {
+  learn(agents: readonly DesiredAgent[]): void {
     for (const { agentId, developer } of agents) this.#developers.set(agentId, developer);
+    void this.#name(agents);
   }
 
   /** Starts an agent whose set stands. Returns why not, when it cannot be. */
@@ -77,6 +84,7 @@ export class AgentLives {
         layersOff: agent.settings?.layersOff ?? [],
       });
       this.deps.log.info("agent started", { agentId, pid: state.main?.pid });
+      void this.#name([agent]);
       return undefined;
     } catch (error) {
       this.deps.log.error("agent could not be started", { agentId, error });
@@ -98,7 +106,13 @@ export class AgentLives {
     }
   }
 
+  /** An agent is over: nothing finds it by its name any more. */
+  ended(agentId: string): void {
+    this.#guarded(() => this.deps.names.remove(this.deps.envDirOf(agentId)));
+  }
+
   forget(agentId: string): void {
+    this.ended(agentId);
     this.#developers.delete(agentId);
     this.deps.supervisor.forget(agentId);
     this.deps.reloads.forget(agentId);
@@ -116,6 +130,26 @@ export class AgentLives {
   livingReports(): AgentReport[] {
     const living = this.deps.supervisor.list().filter((state) => !hasEnded(state));
     return living.map((state) => this.#toReport(state));
+  }
+
+  /** Writes down by which names those that live here are found. */
+  async #name(agents: readonly DesiredAgent[]): Promise<void> {
+    const layers = await this.deps.layers;
+    for (const { agentId, workspace, path, settings } of agents) {
+      if (this.lifeOf(agentId) !== "living") continue;
+      const envDir = this.deps.envDirOf(agentId);
+      const layersOff = settings?.layersOff ?? [];
+      this.#guarded(() => this.deps.names.put({ workspace, path, envDir, layers, layersOff }));
+    }
+  }
+
+  /** Without a name, an agent lives on. */
+  #guarded(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      this.deps.log.warn("names of agents could not be written", { error });
+    }
   }
 
   #toReport(state: AgentState): AgentReport {

@@ -3,8 +3,10 @@ import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
 import type { Incarnation } from "../incarnation";
+import type { InstalledLayers } from "../live-env/launch";
 import type { Reloader, ReloaderDeps } from "../reload/reloader";
-import type { AgentUser, AgentState } from "../processes/agent";
+import { type AgentUser, type AgentState, hasEnded } from "../processes/agent";
+import type { AgentNames } from "../processes/agent-names";
 import type { Listener, WakeUps } from "../wake-ups/wake-ups";
 import { AgentLives, type AgentSupervisor } from "./agent-lives";
 import type { EnvironmentSource } from "./environment-source";
@@ -26,6 +28,8 @@ export interface MachineDeps {
   /** Tells agents' programs of changes; the machine says what is known of an agent. */
   openReloader: (facts: ReloadFacts) => Reloader;
   supervisor: AgentSupervisor & { onChange(listener: (state: AgentState) => void): () => void };
+  names: AgentNames;
+  layers: Promise<InstalledLayers>;
   incarnation: Incarnation;
   bootId: string;
   clock: Clock;
@@ -73,6 +77,8 @@ export function assembleMachine(deps: MachineDeps): Machine {
     envDirOf: (agentId) => envFiles.directoryOf(agentId),
     receiptsOf: (agentId) => envFiles.readReceipts(agentId),
     reloads: reloader,
+    names: deps.names,
+    layers: deps.layers,
     log,
   });
   let wakeUps: WakeUps | undefined;
@@ -101,8 +107,10 @@ export function assembleMachine(deps: MachineDeps): Machine {
     if (now) wakeUps?.send({ acks: [], agents: [now] });
   };
   reloader.onResult(report);
-  supervisor.onChange(({ agentId }) => {
+  supervisor.onChange((state) => {
+    const { agentId } = state;
     const now = lives.report(agentId);
+    if (hasEnded(state)) lives.ended(agentId);
     reconciler.agentChanged(agentId);
     reloader.look(agentId);
     if (now) wakeUps?.send({ acks: [], agents: [now] });

@@ -1,0 +1,3 @@
+module liveprogram
+
+go 1.20
