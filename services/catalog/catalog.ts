@@ -35,6 +35,7 @@ import { createPostgresEndingStore } from "./store/postgres-ending-store";
 import { createPostgresExpiryStore } from "./store/postgres-expiry-store";
 import { createPostgresImportStore } from "./store/postgres-import-store";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
+import { createPostgresPinStore } from "./store/postgres-pin-store";
 import { createPostgresReleaseStore } from "./store/postgres-release-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
 import { createPostgresUserStore } from "./store/postgres-user-store";
@@ -96,7 +97,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   });
   const vms = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
   const environments = createEnvironments({ pool, keys, clock });
-  const { takeSnapshots, storeSpawnSecrets, opener, values } = environments;
+  const { takeSnapshots, preview, storeSpawnSecrets, opener, values } = environments;
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values, clock });
   const endings = createSecretEndings(createPostgresEndingStore(pool));
   const importAll = createImportSecrets({ store: createPostgresImportStore(pool), keys, clock });
@@ -112,7 +113,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   server.add(WorkspaceServiceService, createWorkspaceService(workspaces));
   server.add(
     EnvironmentServiceService,
-    createEnvironmentService({ takeSnapshots, deliverAhead, storeSpawnSecrets, releases }),
+    createEnvironmentService({
+      ...{ takeSnapshots, preview, deliverAhead, storeSpawnSecrets, releases },
+      pins: createPostgresPinStore(pool),
+    }),
   );
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));

@@ -46,7 +46,13 @@ const ENDING = ["KillAgent", "DeleteSecret", "DeleteWorkspace"];
 const RPCS = contractRpcs().sort((a, b) => ENDING.indexOf(nameOf(a)) - ENDING.indexOf(nameOf(b)));
 const OPEN = ["JoinVm", "RenewVmToken"];
 const OF_VMS = ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"];
-const OF_SERVICES = ["SnapshotEnvironments", "ReleaseGenerations", "ListRemovedVms"];
+const OF_SERVICES = [
+  "SnapshotEnvironments",
+  "ReleaseGenerations",
+  "FindPins",
+  "PreviewEnvironments",
+  "ListRemovedVms",
+];
 
 let stack: TestStack;
 let callers: Record<ContractRpc["service"], RawCaller>;

@@ -2,7 +2,10 @@ import { createHash, generateKeyPairSync, randomBytes, randomUUID } from "node:c
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import {
   EnvironmentServiceService,
+  type EnvironmentPreview,
   type EnvironmentSnapshot,
+  type FindPinsRequest,
+  type FindPinsResponse,
   type GenerationRelease,
   type SnapshotEnvironmentsRequest,
 } from "../../gen/murmur/catalog/v1/environments";
@@ -51,6 +54,10 @@ export interface FakeCatalog {
   missingNames: string[];
   /** Names that rollbacks report as deleted since. */
   notRolledBackNames: string[];
+  /** What generations pin; nothing unless a test says so. */
+  findPins: (request: FindPinsRequest, tenantId: string) => FindPinsResponse;
+  /** What is different in the previews of every agent. */
+  preview: Partial<EnvironmentPreview>;
   /** Called before a snapshot is answered: to fail it, or to do something meanwhile. */
   beforeSnapshot: (request: SnapshotEnvironmentsRequest) => Promise<void> | void;
   /** Called when a snapshot was taken, before it is answered. */
@@ -91,6 +98,8 @@ export async function startFakeCatalog(): Promise<FakeCatalog> {
     releases: [],
     missingNames: [],
     notRolledBackNames: [],
+    findPins: () => ({ pins: [], unknown: [] }),
+    preview: {},
     beforeSnapshot: () => undefined,
     afterSnapshot: () => undefined,
     developer: (who) => developerCredentials(rotationKey, who),
@@ -136,6 +145,15 @@ function addServices(
       fake.releases.push(...releases);
       return Promise.resolve({});
     },
+    findPins: (request, { principal }) =>
+      Promise.resolve(fake.findPins(request, principal?.tenantId ?? "")),
+    previewEnvironments: ({ agents }) =>
+      Promise.resolve({
+        previews: agents.map(({ agent }) => ({
+          ...{ agentId: agent?.agentId ?? "", addedNames: [], changedNames: [], removedNames: [] },
+          ...{ missingNames: [], refusal: "", ...fake.preview },
+        })),
+      }),
   });
   server.add(WorkspaceServiceService, {
     setWorkspace: unused,

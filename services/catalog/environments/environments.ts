@@ -7,6 +7,7 @@ import { createPostgresSpawnSecretStore } from "../store/postgres-spawn-secret-s
 import { createPostgresVersionStore } from "../store/postgres-version-store";
 import { createEnvironmentOpener, type EnvironmentOpener } from "./environment-opener";
 import { createOpenSets } from "./open-sets";
+import { createPreviews, type PreviewEnvironments } from "./previews";
 import { createSealedValues, type SealedValues } from "./sealed-values";
 import { createSetContents } from "./set-contents";
 import { createSetDigests } from "./set-digests";
@@ -19,6 +20,7 @@ const SETS_CACHE_BYTES = 32 * 1024 * 1024;
 /** Everything that has to do with agents' environments. */
 export interface Environments {
   takeSnapshots: TakeSnapshots;
+  preview: PreviewEnvironments;
   storeSpawnSecrets: StoreSpawnSecrets;
   opener: EnvironmentOpener;
   values: SealedValues;
@@ -36,11 +38,13 @@ export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Env
   const openSets = createOpenSets(values, SETS_CACHE_BYTES);
   const generations = createPostgresGenerationStore(pool);
   const sets = createSetContents(pool, generations);
+  const snapshots = createPostgresSnapshotStore();
   return {
     values,
+    preview: createPreviews({ pool, store: snapshots }),
     takeSnapshots: createSnapshots({
       pool,
-      store: createPostgresSnapshotStore(),
+      store: snapshots,
       keys,
       digests: createSetDigests(openSets),
     }),

@@ -94,6 +94,8 @@ describe("the access table", () => {
       service("rotation"),
       [
         ...WITHOUT_TOKEN,
+        "EnvironmentService/FindPins",
+        "EnvironmentService/PreviewEnvironments",
         "EnvironmentService/ReleaseGenerations",
         "EnvironmentService/SnapshotEnvironments",
         "VmService/ListRemovedVms",

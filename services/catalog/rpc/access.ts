@@ -38,6 +38,8 @@ export const CATALOG_ACCESS: AccessTable = {
   [EnvironmentServiceService.storeSpawnSecrets.path]: { developer: "member", vm: true },
   [EnvironmentServiceService.snapshotEnvironments.path]: { services: [ROTATION] },
   [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION] },
+  [EnvironmentServiceService.findPins.path]: { services: [ROTATION] },
+  [EnvironmentServiceService.previewEnvironments.path]: { services: [ROTATION] },
 
   [VmServiceService.issueJoinToken.path]: { developer: "admin" },
   // Both carry their own proof: a join token or a registered key, and a signature.

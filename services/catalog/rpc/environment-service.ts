@@ -3,7 +3,11 @@ import type { HandlersOf } from "../../../lib/grpc/definition";
 import type { TakeSnapshots } from "../environments/snapshots";
 import type { StoreSpawnSecrets } from "../environments/spawn-secrets";
 import type { ReleaseStore } from "../store/release-store";
+import type { PreviewEnvironments } from "../environments/previews";
+import type { PinStore } from "../store/pin-store";
 import type { DeliverAhead } from "./deliver-ahead";
+import { findPins } from "./find-pins";
+import { previewEnvironments } from "./preview-environments";
 import { releaseGenerations } from "./release-generations";
 import { snapshotEnvironments } from "./snapshot-environments";
 import { storeSpawnSecrets } from "./store-spawn-secrets";
@@ -13,6 +17,8 @@ export interface EnvironmentServiceDeps {
   deliverAhead: DeliverAhead;
   storeSpawnSecrets: StoreSpawnSecrets;
   releases: ReleaseStore;
+  pins: PinStore;
+  preview: PreviewEnvironments;
 }
 
 /** The handlers of EnvironmentService. */
@@ -23,5 +29,7 @@ export function createEnvironmentService(
     storeSpawnSecrets: storeSpawnSecrets(deps.storeSpawnSecrets),
     snapshotEnvironments: snapshotEnvironments(deps),
     releaseGenerations: releaseGenerations(deps.releases),
+    findPins: findPins(deps.pins),
+    previewEnvironments: previewEnvironments(deps.preview),
   };
 }

@@ -20,6 +20,55 @@ import {
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 
+/** Whose a secret is. */
+export enum SecretScope {
+  /** SECRET_SCOPE_UNSPECIFIED - Never sent. */
+  SECRET_SCOPE_UNSPECIFIED = 0,
+  SECRET_SCOPE_TENANT = 1,
+  /** SECRET_SCOPE_DEVELOPER - Of the developer who spawned the root of the agent's tree. */
+  SECRET_SCOPE_DEVELOPER = 2,
+  /** SECRET_SCOPE_SPAWN - Given at spawn, for the agent alone. */
+  SECRET_SCOPE_SPAWN = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function secretScopeFromJSON(object: any): SecretScope {
+  switch (object) {
+    case 0:
+    case "SECRET_SCOPE_UNSPECIFIED":
+      return SecretScope.SECRET_SCOPE_UNSPECIFIED;
+    case 1:
+    case "SECRET_SCOPE_TENANT":
+      return SecretScope.SECRET_SCOPE_TENANT;
+    case 2:
+    case "SECRET_SCOPE_DEVELOPER":
+      return SecretScope.SECRET_SCOPE_DEVELOPER;
+    case 3:
+    case "SECRET_SCOPE_SPAWN":
+      return SecretScope.SECRET_SCOPE_SPAWN;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SecretScope.UNRECOGNIZED;
+  }
+}
+
+export function secretScopeToJSON(object: SecretScope): string {
+  switch (object) {
+    case SecretScope.SECRET_SCOPE_UNSPECIFIED:
+      return "SECRET_SCOPE_UNSPECIFIED";
+    case SecretScope.SECRET_SCOPE_TENANT:
+      return "SECRET_SCOPE_TENANT";
+    case SecretScope.SECRET_SCOPE_DEVELOPER:
+      return "SECRET_SCOPE_DEVELOPER";
+    case SecretScope.SECRET_SCOPE_SPAWN:
+      return "SECRET_SCOPE_SPAWN";
+    case SecretScope.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** One spawn-time secret. */
 export interface SpawnSecret {
   /** Follows the rules of secret names; GH_TOKEN is allowed. */
@@ -118,6 +167,68 @@ export interface ReleaseGenerationsRequest {
 
 /** Nothing. */
 export interface ReleaseGenerationsResponse {
+}
+
+/** One generation of one agent. */
+export interface AgentGeneration {
+  agentId: string;
+  generation: bigint;
+}
+
+/** Which secret, and which generations to look into. */
+export interface FindPinsRequest {
+  /** The name that it has in an environment. */
+  secretName: string;
+  /** At most 10000. */
+  generations: AgentGeneration[];
+}
+
+/** What one generation has of the secret. */
+export interface Pin {
+  agentId: string;
+  generation: bigint;
+  scope: SecretScope;
+  /** Counted in its scope. */
+  version: bigint;
+}
+
+/** In no order; a generation that is in neither list does not have the secret. */
+export interface FindPinsResponse {
+  pins: Pin[];
+  /** Those that are not kept any more, or never were. */
+  unknown: AgentGeneration[];
+}
+
+/** One agent, and the generation to compare with. */
+export interface AgentToPreview {
+  agent:
+    | AgentToSnapshot
+    | undefined;
+  /** 0, or one that is not kept any more: everything is added. */
+  fromGeneration: bigint;
+}
+
+/** 1 to 1000 agents. */
+export interface PreviewEnvironmentsRequest {
+  agents: AgentToPreview[];
+}
+
+/** What would change for one agent; names sorted. */
+export interface EnvironmentPreview {
+  agentId: string;
+  addedNames: string[];
+  /** To another version. */
+  changedNames: string[];
+  removedNames: string[];
+  /** As in EnvironmentSnapshot. */
+  missingNames: string[];
+  /** Why it would get no generation at all; empty: it would. */
+  refusal: string;
+}
+
+/** In the order of the request. */
+export interface PreviewEnvironmentsResponse {
+  previews: EnvironmentPreview[];
 }
 
 function createBaseSpawnSecret(): SpawnSecret {
@@ -1192,6 +1303,812 @@ export const ReleaseGenerationsResponse: MessageFns<ReleaseGenerationsResponse> 
   },
 };
 
+function createBaseAgentGeneration(): AgentGeneration {
+  return { agentId: "", generation: 0n };
+}
+
+export const AgentGeneration: MessageFns<AgentGeneration> = {
+  encode(message: AgentGeneration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(16).int64(message.generation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentGeneration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentGeneration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentGeneration {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+    };
+  },
+
+  toJSON(message: AgentGeneration): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AgentGeneration>, I>>(base?: I): AgentGeneration {
+    return AgentGeneration.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AgentGeneration>, I>>(object: I): AgentGeneration {
+    const message = createBaseAgentGeneration();
+    message.agentId = object.agentId ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseFindPinsRequest(): FindPinsRequest {
+  return { secretName: "", generations: [] };
+}
+
+export const FindPinsRequest: MessageFns<FindPinsRequest> = {
+  encode(message: FindPinsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secretName !== "") {
+      writer.uint32(10).string(message.secretName);
+    }
+    for (const v of message.generations) {
+      AgentGeneration.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindPinsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindPinsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.generations.push(AgentGeneration.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindPinsRequest {
+    return {
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : "",
+      generations: globalThis.Array.isArray(object?.generations)
+        ? object.generations.map((e: any) => AgentGeneration.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FindPinsRequest): unknown {
+    const obj: any = {};
+    if (message.secretName !== "") {
+      obj.secretName = message.secretName;
+    }
+    if (message.generations?.length) {
+      obj.generations = message.generations.map((e) => AgentGeneration.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FindPinsRequest>, I>>(base?: I): FindPinsRequest {
+    return FindPinsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindPinsRequest>, I>>(object: I): FindPinsRequest {
+    const message = createBaseFindPinsRequest();
+    message.secretName = object.secretName ?? "";
+    message.generations = object.generations?.map((e) => AgentGeneration.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePin(): Pin {
+  return { agentId: "", generation: 0n, scope: 0, version: 0n };
+}
+
+export const Pin: MessageFns<Pin> = {
+  encode(message: Pin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(16).int64(message.generation);
+    }
+    if (message.scope !== 0) {
+      writer.uint32(24).int32(message.scope);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(32).int64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pin {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      scope: isSet(object.scope) ? secretScopeFromJSON(object.scope) : 0,
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+    };
+  },
+
+  toJSON(message: Pin): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.scope !== 0) {
+      obj.scope = secretScopeToJSON(message.scope);
+    }
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Pin>, I>>(base?: I): Pin {
+    return Pin.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Pin>, I>>(object: I): Pin {
+    const message = createBasePin();
+    message.agentId = object.agentId ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.scope = object.scope ?? 0;
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    return message;
+  },
+};
+
+function createBaseFindPinsResponse(): FindPinsResponse {
+  return { pins: [], unknown: [] };
+}
+
+export const FindPinsResponse: MessageFns<FindPinsResponse> = {
+  encode(message: FindPinsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pins) {
+      Pin.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unknown) {
+      AgentGeneration.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindPinsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindPinsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pins.push(Pin.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unknown.push(AgentGeneration.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FindPinsResponse {
+    return {
+      pins: globalThis.Array.isArray(object?.pins) ? object.pins.map((e: any) => Pin.fromJSON(e)) : [],
+      unknown: globalThis.Array.isArray(object?.unknown)
+        ? object.unknown.map((e: any) => AgentGeneration.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FindPinsResponse): unknown {
+    const obj: any = {};
+    if (message.pins?.length) {
+      obj.pins = message.pins.map((e) => Pin.toJSON(e));
+    }
+    if (message.unknown?.length) {
+      obj.unknown = message.unknown.map((e) => AgentGeneration.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FindPinsResponse>, I>>(base?: I): FindPinsResponse {
+    return FindPinsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindPinsResponse>, I>>(object: I): FindPinsResponse {
+    const message = createBaseFindPinsResponse();
+    message.pins = object.pins?.map((e) => Pin.fromPartial(e)) || [];
+    message.unknown = object.unknown?.map((e) => AgentGeneration.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAgentToPreview(): AgentToPreview {
+  return { agent: undefined, fromGeneration: 0n };
+}
+
+export const AgentToPreview: MessageFns<AgentToPreview> = {
+  encode(message: AgentToPreview, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      AgentToSnapshot.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    if (message.fromGeneration !== 0n) {
+      if (BigInt.asIntN(64, message.fromGeneration) !== message.fromGeneration) {
+        throw new globalThis.Error("value provided for field message.fromGeneration of type int64 too large");
+      }
+      writer.uint32(16).int64(message.fromGeneration);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentToPreview {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentToPreview();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = AgentToSnapshot.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromGeneration = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentToPreview {
+    return {
+      agent: isSet(object.agent) ? AgentToSnapshot.fromJSON(object.agent) : undefined,
+      fromGeneration: isSet(object.fromGeneration)
+        ? BigInt(object.fromGeneration)
+        : isSet(object.from_generation)
+        ? BigInt(object.from_generation)
+        : 0n,
+    };
+  },
+
+  toJSON(message: AgentToPreview): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = AgentToSnapshot.toJSON(message.agent);
+    }
+    if (message.fromGeneration !== 0n) {
+      obj.fromGeneration = message.fromGeneration.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AgentToPreview>, I>>(base?: I): AgentToPreview {
+    return AgentToPreview.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AgentToPreview>, I>>(object: I): AgentToPreview {
+    const message = createBaseAgentToPreview();
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? AgentToSnapshot.fromPartial(object.agent)
+      : undefined;
+    message.fromGeneration = (object.fromGeneration !== undefined && object.fromGeneration !== null)
+      ? BigInt(object.fromGeneration)
+      : 0n;
+    return message;
+  },
+};
+
+function createBasePreviewEnvironmentsRequest(): PreviewEnvironmentsRequest {
+  return { agents: [] };
+}
+
+export const PreviewEnvironmentsRequest: MessageFns<PreviewEnvironmentsRequest> = {
+  encode(message: PreviewEnvironmentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      AgentToPreview.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewEnvironmentsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewEnvironmentsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(AgentToPreview.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewEnvironmentsRequest {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => AgentToPreview.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewEnvironmentsRequest): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => AgentToPreview.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewEnvironmentsRequest>, I>>(base?: I): PreviewEnvironmentsRequest {
+    return PreviewEnvironmentsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewEnvironmentsRequest>, I>>(object: I): PreviewEnvironmentsRequest {
+    const message = createBasePreviewEnvironmentsRequest();
+    message.agents = object.agents?.map((e) => AgentToPreview.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEnvironmentPreview(): EnvironmentPreview {
+  return { agentId: "", addedNames: [], changedNames: [], removedNames: [], missingNames: [], refusal: "" };
+}
+
+export const EnvironmentPreview: MessageFns<EnvironmentPreview> = {
+  encode(message: EnvironmentPreview, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    for (const v of message.addedNames) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.changedNames) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.removedNames) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.missingNames) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.refusal !== "") {
+      writer.uint32(50).string(message.refusal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnvironmentPreview {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnvironmentPreview();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addedNames.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changedNames.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.removedNames.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.missingNames.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnvironmentPreview {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      addedNames: globalThis.Array.isArray(object?.addedNames)
+        ? object.addedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.added_names)
+        ? object.added_names.map((e: any) => globalThis.String(e))
+        : [],
+      changedNames: globalThis.Array.isArray(object?.changedNames)
+        ? object.changedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.changed_names)
+        ? object.changed_names.map((e: any) => globalThis.String(e))
+        : [],
+      removedNames: globalThis.Array.isArray(object?.removedNames)
+        ? object.removedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.removed_names)
+        ? object.removed_names.map((e: any) => globalThis.String(e))
+        : [],
+      missingNames: globalThis.Array.isArray(object?.missingNames)
+        ? object.missingNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.missing_names)
+        ? object.missing_names.map((e: any) => globalThis.String(e))
+        : [],
+      refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
+    };
+  },
+
+  toJSON(message: EnvironmentPreview): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.addedNames?.length) {
+      obj.addedNames = message.addedNames;
+    }
+    if (message.changedNames?.length) {
+      obj.changedNames = message.changedNames;
+    }
+    if (message.removedNames?.length) {
+      obj.removedNames = message.removedNames;
+    }
+    if (message.missingNames?.length) {
+      obj.missingNames = message.missingNames;
+    }
+    if (message.refusal !== "") {
+      obj.refusal = message.refusal;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EnvironmentPreview>, I>>(base?: I): EnvironmentPreview {
+    return EnvironmentPreview.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EnvironmentPreview>, I>>(object: I): EnvironmentPreview {
+    const message = createBaseEnvironmentPreview();
+    message.agentId = object.agentId ?? "";
+    message.addedNames = object.addedNames?.map((e) => e) || [];
+    message.changedNames = object.changedNames?.map((e) => e) || [];
+    message.removedNames = object.removedNames?.map((e) => e) || [];
+    message.missingNames = object.missingNames?.map((e) => e) || [];
+    message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewEnvironmentsResponse(): PreviewEnvironmentsResponse {
+  return { previews: [] };
+}
+
+export const PreviewEnvironmentsResponse: MessageFns<PreviewEnvironmentsResponse> = {
+  encode(message: PreviewEnvironmentsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.previews) {
+      EnvironmentPreview.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewEnvironmentsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewEnvironmentsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.previews.push(EnvironmentPreview.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewEnvironmentsResponse {
+    return {
+      previews: globalThis.Array.isArray(object?.previews)
+        ? object.previews.map((e: any) => EnvironmentPreview.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: PreviewEnvironmentsResponse): unknown {
+    const obj: any = {};
+    if (message.previews?.length) {
+      obj.previews = message.previews.map((e) => EnvironmentPreview.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewEnvironmentsResponse>, I>>(base?: I): PreviewEnvironmentsResponse {
+    return PreviewEnvironmentsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewEnvironmentsResponse>, I>>(object: I): PreviewEnvironmentsResponse {
+    const message = createBasePreviewEnvironmentsResponse();
+    message.previews = object.previews?.map((e) => EnvironmentPreview.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * Generations of agents' environments: immutable sets of secret versions. The rotation service
  * decides who needs one; this service decides what is in it. No call returns a value.
@@ -1258,6 +2175,39 @@ export const EnvironmentServiceService = {
       Buffer.from(ReleaseGenerationsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReleaseGenerationsResponse => ReleaseGenerationsResponse.decode(value),
   },
+  /**
+   * Tells which version of a secret these generations pin. Of those that are not kept any more
+   * nothing can be told.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  findPins: {
+    path: "/murmur.catalog.v1.EnvironmentService/FindPins" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindPinsRequest): Buffer => Buffer.from(FindPinsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindPinsRequest => FindPinsRequest.decode(value),
+    responseSerialize: (value: FindPinsResponse): Buffer => Buffer.from(FindPinsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindPinsResponse => FindPinsResponse.decode(value),
+  },
+  /**
+   * Tells what a snapshot would change for each agent, by name. Nothing is made or kept.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  previewEnvironments: {
+    path: "/murmur.catalog.v1.EnvironmentService/PreviewEnvironments" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PreviewEnvironmentsRequest): Buffer =>
+      Buffer.from(PreviewEnvironmentsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PreviewEnvironmentsRequest => PreviewEnvironmentsRequest.decode(value),
+    responseSerialize: (value: PreviewEnvironmentsResponse): Buffer =>
+      Buffer.from(PreviewEnvironmentsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PreviewEnvironmentsResponse => PreviewEnvironmentsResponse.decode(value),
+  },
 } as const;
 
 export interface EnvironmentServiceServer extends UntypedServiceImplementation {
@@ -1291,6 +2241,21 @@ export interface EnvironmentServiceServer extends UntypedServiceImplementation {
    * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
    */
   releaseGenerations: handleUnaryCall<ReleaseGenerationsRequest, ReleaseGenerationsResponse>;
+  /**
+   * Tells which version of a secret these generations pin. Of those that are not kept any more
+   * nothing can be told.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  findPins: handleUnaryCall<FindPinsRequest, FindPinsResponse>;
+  /**
+   * Tells what a snapshot would change for each agent, by name. Nothing is made or kept.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  previewEnvironments: handleUnaryCall<PreviewEnvironmentsRequest, PreviewEnvironmentsResponse>;
 }
 
 export interface EnvironmentServiceClient extends Client {
@@ -1365,6 +2330,49 @@ export interface EnvironmentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReleaseGenerationsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells which version of a secret these generations pin. Of those that are not kept any more
+   * nothing can be told.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  findPins(
+    request: FindPinsRequest,
+    callback: (error: ServiceError | null, response: FindPinsResponse) => void,
+  ): ClientUnaryCall;
+  findPins(
+    request: FindPinsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FindPinsResponse) => void,
+  ): ClientUnaryCall;
+  findPins(
+    request: FindPinsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FindPinsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells what a snapshot would change for each agent, by name. Nothing is made or kept.
+   * Callers: the rotation service.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
+   */
+  previewEnvironments(
+    request: PreviewEnvironmentsRequest,
+    callback: (error: ServiceError | null, response: PreviewEnvironmentsResponse) => void,
+  ): ClientUnaryCall;
+  previewEnvironments(
+    request: PreviewEnvironmentsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PreviewEnvironmentsResponse) => void,
+  ): ClientUnaryCall;
+  previewEnvironments(
+    request: PreviewEnvironmentsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PreviewEnvironmentsResponse) => void,
   ): ClientUnaryCall;
 }
 
