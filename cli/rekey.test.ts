@@ -1,4 +1,8 @@
-import { type AgentProcess } from "../gen/murmur/rotation/v1/agents";
+import {
+  type AgentProcess,
+  ReloadOutcome,
+  type ReloadResult,
+} from "../gen/murmur/rotation/v1/agents";
 import { TargetState } from "../gen/murmur/rotation/v1/rollouts";
 import { ErrorReason } from "../gen/murmur/errors/v1/error_reason";
 import { failedPrecondition, unavailable } from "../lib/errors";
@@ -7,6 +11,16 @@ import { processMessage } from "../test/fakes/process-message";
 import { eventually } from "../test/harness/eventually";
 import { buildTestCli, type CliCall, type CliRun, type TestCli } from "../test/harness/murmur-cli";
 
+const RELOADED: ReloadResult = {
+  ...{ generation: 2n, outcome: ReloadOutcome.RELOAD_OUTCOME_DONE, reason: "" },
+  at: new Date("2026-01-02T03:04:05Z"),
+};
+const FAILED: ReloadResult = {
+  ...RELOADED,
+  outcome: ReloadOutcome.RELOAD_OUTCOME_FAILED,
+  reason: "hook: exit 3",
+};
+const RUNNING = { ...RELOADED, outcome: ReloadOutcome.RELOAD_OUTCOME_RUNNING };
 const APPLIED = { state: TargetState.TARGET_STATE_APPLIED, ackedAt: new Date() };
 
 let cli: TestCli;
@@ -99,6 +113,18 @@ describe("murmur rekey", () => {
     });
   });
 
+  it("warns of a reload that is known to have failed, and is a success all the same", async () => {
+    const run = murmur("rekey fix-auth");
+    await watched();
+    rotation.settle("fix-auth", { ...APPLIED, reload: FAILED });
+    rotation.settle("fix-auth/tests", { ...APPLIED, reload: RUNNING });
+    expect(await run).toEqual({
+      code: 0,
+      stdout: "Rekeyed\n",
+      stderr: "warning: fix-auth: reload failed for generation 2: hook: exit 3\n",
+    });
+  });
+
   it("with --no-wait prints the rollout and exits 0 before anybody has acked", async () => {
     const run = await murmur("rekey --no-wait fix-auth");
     expect(run).toEqual({ code: 0, stdout: "Rekey started: rollout-1\n", stderr: "" });
@@ -184,6 +210,56 @@ describe("murmur rekey", () => {
         stderr:
           "fix-auth: agent and 1 of 2 processes on generation 2; pid 11 (node) reads through\n" +
           "fix-auth/tests: agent and 1 of 1 process on generation 2\n",
+      });
+    });
+
+    describe("of agents with a reload", () => {
+      beforeEach(() => {
+        rotation.processes = Array.from({ length: 200 }, () => [on(10, 2n)]);
+      });
+
+      it("waits until it is over", async () => {
+        rotation.reloads = [RUNNING, undefined, RUNNING, undefined, RELOADED];
+        expect(await murmur("rekey --wait processes fix-auth")).toMatchObject({
+          ...{ code: 0, stdout: "Rekeyed\n" },
+        });
+        expect(rotation.reloads).toEqual([]);
+      });
+
+      it("says that it failed, and is no success then", async () => {
+        rotation.reloads = [RUNNING, undefined, FAILED];
+        expect(await murmur("rekey --wait processes fix-auth")).toEqual({
+          code: 1,
+          stdout: "",
+          stderr:
+            "fix-auth: agent and 1 of 1 process on generation 2\n" +
+            "fix-auth/tests: agent and 1 of 1 process on generation 2\n" +
+            "warning: fix-auth: reload failed for generation 2: hook: exit 3\n" +
+            "murmur: rekey fix-auth: the reload of fix-auth failed\n" +
+            "The files are in place. What a hook wrote is in the log of its VM's daemon.\n",
+        });
+      });
+
+      it("says that it is still under way when the time is over", async () => {
+        rotation.reloads = Array.from({ length: 200 }, () => RUNNING);
+        const { code, stdout, stderr } = await murmur(
+          "rekey --wait processes --timeout 2s fix-auth",
+        );
+        expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+        expect(stderr).toContain(
+          "the reloads of fix-auth, fix-auth/tests are still under way\n" +
+            "The files are in place. Use murmur status to see how it ended.\n",
+        );
+      });
+
+      it("with --json shows it for every agent", async () => {
+        rotation.reloads = [FAILED];
+        const { code, stdout } = await murmur("rekey --wait processes --json fix-auth");
+        expect(code).toBe(1);
+        const reload = { generation: 2, outcome: "failed", reason: "hook: exit 3" };
+        expect(JSON.parse(stdout)).toMatchObject({
+          processes: [{ path: "fix-auth", reload }, { path: "fix-auth/tests" }],
+        });
       });
     });
 

@@ -110,7 +110,8 @@ export function toAgentView(agent: Agent | undefined): AgentView {
   };
 }
 
-function toReloadView({ generation, outcome, reason }: ReloadResult): ReloadView {
+/** A reload in the words of the commands. */
+export function toReloadView({ generation, outcome, reason }: ReloadResult): ReloadView {
   const word = reloadOutcomeToJSON(outcome).replace("RELOAD_OUTCOME_", "").toLowerCase();
   return { generation: Number(generation), outcome: word, reason };
 }

@@ -8,6 +8,7 @@ import { LocalError, UsageError } from "../errors";
 import { parseDurationMs } from "../input/duration";
 import { printable } from "../output/printable";
 import { startProgress } from "./progress";
+import { reloadsOf, requireReloads, warnOfReloads } from "./reloads";
 import { laggards, leftOut, rolloutToJson, skipped, targetTable } from "./targets";
 import {
   type AgentProcesses,
@@ -190,8 +191,10 @@ function report(context: CommandContext, call: Invocation, ending: Ending): void
   reportTargets(context, view);
   for (const { path, processes, generation } of agents ?? [])
     output.note(printable(`${path}: ${evidenceWords(processes, generation)}`));
+  warnOfReloads(output, agents ?? reloadsOf(view.targets));
   if (outcome !== "completed") throw unfinished(ending);
   requireEveryAgent(view);
+  if (agents) requireReloads(agents);
   if (agents) requireProcesses(agents);
   if (output.live.isLive) output.note(`${view.targets.length} agents in ${elapsedMs} ms`);
   if (!call.flag("json")) output.line(ending.done);

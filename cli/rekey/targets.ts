@@ -3,6 +3,7 @@ import {
   type RolloutTarget,
   TargetState,
 } from "../../gen/murmur/rotation/v1/rollouts";
+import { toReloadView } from "../agents/rotation-agent-keeper";
 import { printable } from "../output/printable";
 import { type Style } from "../output/style";
 import { table } from "../output/table";
@@ -92,6 +93,7 @@ export function rolloutToJson({ rollout, targets }: RolloutView) {
       reason: target.reason,
       acked_at: target.ackedAt,
       omitted_names: target.omittedNames,
+      reload: target.reload && toReloadView(target.reload),
     })),
   };
 }

@@ -2,10 +2,10 @@ import { type RolloutServiceService } from "../../gen/murmur/rotation/v1/rollout
 import { type Clock } from "../../lib/clock";
 import { isAppError } from "../../lib/errors";
 import { type ClientOf } from "../../lib/grpc/client";
-import { type ProcessView } from "../agents/agent-view";
+import { type ProcessView, type ReloadView } from "../agents/agent-view";
 import { isOn } from "../agents/evidence-words";
 import { processToJson } from "../agents/process-to-json";
-import { toProcessView } from "../agents/rotation-agent-keeper";
+import { toProcessView, toReloadView } from "../agents/rotation-agent-keeper";
 
 /** An agent of a rollout with its processes. */
 export interface AgentProcesses {
@@ -14,6 +14,8 @@ export interface AgentProcesses {
   processes: ProcessView[];
   /** Whether its VM has told of them since it acked. */
   isCurrent: boolean;
+  /** How they were told of it; undefined where there was nothing to tell. */
+  reload: ReloadView | undefined;
 }
 
 export interface WaitDeps {
@@ -29,7 +31,8 @@ const SILENT_MS = 2_000;
 
 /**
  * Waits until every process of the rollout's agents has taken the new set over or reads through,
- * or only such remain as cannot be told. Returns what was known last.
+ * or only such remain as cannot be told, and until every signal and hook that tells programs of it
+ * has ended. Returns what was known last.
  */
 export async function waitForProcesses(
   { rollouts, clock, signal }: WaitDeps,
@@ -47,12 +50,13 @@ export async function waitForProcesses(
         generation: Number(agent.generation),
         processes: agent.processes.map(toProcessView),
         isCurrent: agent.isCurrent,
+        reload: agent.reload && toReloadView(agent.reload),
       }));
     } catch (error) {
       if (!isOver() && !isAppError(error, "UNAVAILABLE")) throw error;
     }
     const missing = known?.flatMap(missingOf) ?? [];
-    const isTold = known?.every(({ isCurrent }) => isCurrent) ?? false;
+    const isTold = known?.every((agent) => agent.isCurrent && !isReloading(agent)) ?? false;
     if (isTold && missing.length === 0) break;
     const onlySilent = isTold && missing.every(({ generation }) => generation === 0);
     silentSinceMs = onlySilent ? (silentSinceMs ?? clock.monotonicMs()) : undefined;
@@ -67,11 +71,18 @@ export function missingOf({ processes, generation }: AgentProcesses): ProcessVie
   return processes.filter((process) => !isOn(process, generation));
 }
 
-export function evidenceToJson({ path, generation, processes, isCurrent }: AgentProcesses) {
+/** Whether its signal or hook is still under way. */
+export function isReloading({ reload }: AgentProcesses): boolean {
+  return reload?.outcome === "running";
+}
+
+export function evidenceToJson(agent: AgentProcesses) {
+  const { path, generation, processes, isCurrent, reload } = agent;
   return {
     path,
     generation,
     is_current: isCurrent,
     processes: processes.map(processToJson),
+    reload,
   };
 }

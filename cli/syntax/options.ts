@@ -12,6 +12,13 @@ export const EXPECTED_VERSION: OptionSyntax = {
   flags: "--expected-version <n>",
   description: "refuse unless this is the current version (0: it does not exist)",
 };
+/** Of commands that start a rollout. */
+export const WAIT: OptionSyntax = {
+  flags: "--wait <for>",
+  description:
+    "files: until every VM has swapped its env files (default: files); processes: until every process follows and every hook has ended, too",
+  candidates: ["files", "processes"],
+};
 
 export const SLUG: ArgumentSyntax = { name: "slug", candidates: "agent" };
 export const SECRET_NAME: ArgumentSyntax = { name: "name", candidates: "secret" };

@@ -1,5 +1,5 @@
 import { type CommandSyntax } from "../command";
-import { JSON_OUTPUT, SLUG, WORKSPACE } from "./options";
+import { JSON_OUTPUT, SLUG, WAIT, WORKSPACE } from "./options";
 
 /** Bringing agents to fresh secrets. */
 export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
@@ -9,11 +9,7 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
     options: [
       WORKSPACE,
       { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
-      {
-        flags: "--wait <for>",
-        description: "files: until every VM has swapped its env files (default: files)",
-        candidates: ["files"],
-      },
+      WAIT,
       { flags: "--no-wait", description: "return as soon as the rollout is durable" },
       { flags: "--reason <text>", description: "kept with the rollout" },
       JSON_OUTPUT,
@@ -28,11 +24,7 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
     args: [{ name: "rollout", candidates: "rollout" }],
     options: [
       { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
-      {
-        flags: "--wait <for>",
-        description: "files: until every VM has swapped its env files (default: files)",
-        candidates: ["files"],
-      },
+      WAIT,
       { flags: "--no-wait", description: "return as soon as the rollback is durable" },
       { flags: "--reason <text>", description: "kept with the rollback" },
       JSON_OUTPUT,

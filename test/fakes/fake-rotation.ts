@@ -8,6 +8,7 @@ import {
   type AgentProcess,
   AgentServiceService,
   type Hop,
+  type ReloadResult,
   type SpawnAgentRequest,
 } from "../../gen/murmur/rotation/v1/agents";
 import { IdentityServiceService, Role } from "../../gen/murmur/rotation/v1/identity";
@@ -54,6 +55,8 @@ export interface FakeRotation {
   isPrompt: boolean;
   /** What the next answers of ListRolloutProcesses say, an entry for each target. */
   processes: AgentProcess[][];
+  /** The same of their reloads. */
+  reloads: (ReloadResult | undefined)[];
   /** Makes the next calls of RekeyAgent fail with these. */
   rekeyFailures: Error[];
   token(role?: "member" | "admin" | "owner"): Promise<string>;
@@ -104,6 +107,7 @@ export async function startFakeRotation(
     requests: { rekey: [], spawn: [] },
     isPrompt: false,
     processes: [],
+    reloads: [],
     rekeyFailures: [],
     watchers: () => changed.listenerCount("change"),
     settle(path, change) {
@@ -247,7 +251,9 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
       const { targets } = find(rolloutId);
       const agents = targets.map(({ agentId, path, generation }) => {
         const processes = fake.processes.shift() ?? [];
-        return { agentId, path, generation, processes, reportedAt: new Date(), isCurrent: true };
+        const reload = fake.reloads.shift();
+        const known = { processes, reload, reportedAt: new Date(), isCurrent: true };
+        return { agentId, path, generation, ...known };
       });
       return Promise.resolve({ agents });
     },

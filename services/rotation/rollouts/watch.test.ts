@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { AgentPhase, ReloadOutcome } from "../../../gen/murmur/rotation/v1/agents";
 import {
   RolloutState,
   TargetState,
@@ -67,6 +68,31 @@ describe("watching and listing rollouts", () => {
       await done;
       expect(seen.at(-1)?.rollout?.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
     }
+  });
+
+  it("tells how the programs of an agent were told of its set, while others are late", async () => {
+    const { agentId } = await fleet.spawn("told");
+    await fleet.spawn("late", { parentAgentId: agentId });
+    const { rollout } = await fleet.rekey("told");
+    const controller = new AbortController();
+    const { seen, done } = collect(rollout?.rolloutId ?? "", controller.signal);
+    await eventually(() => {
+      expect(vm.desired.get(agentId)?.generation).toBe(2n);
+    });
+    vm.ack(agentId);
+    const reload = { generation: 2n, reason: "hook: exit 3", at: undefined };
+    const outcome = ReloadOutcome.RELOAD_OUTCOME_FAILED;
+    const phase = AgentPhase.AGENT_PHASE_RUNNING;
+    await eventually(() => {
+      expect(seen.at(-1)?.rollout?.targetsApplied).toBe(1);
+    });
+    const report = { agentId, phase, exitStatus: undefined, processes: [] };
+    vm.send({ agents: [{ ...report, reload: { ...reload, outcome } }] });
+    await eventually(() => {
+      expect(seen.at(-1)?.targets).toMatchObject([{ path: "told", reload: { outcome } }]);
+    });
+    controller.abort();
+    await expect(done).rejects.toMatchObject({ code: "CANCELLED" });
   });
 
   it("of a rollout that is over shows it once and ends", async () => {

@@ -73,9 +73,13 @@ export class Reloader {
     this.#running.set(agentId, work);
   }
 
+  /** How the last stands; one that runs is for the newest generation that it will not end without. */
   resultOf(agentId: string): ReloadResult | undefined {
-    const last = this.deps.ledger.get(agentId)?.last;
-    return last && { ...last, outcome: OUTCOMES[last.outcome] };
+    const entry = this.deps.ledger.get(agentId);
+    if (!entry?.last) return undefined;
+    const { last, due } = entry;
+    const generation = last.outcome === "running" && due > last.generation ? due : last.generation;
+    return { ...last, generation, outcome: OUTCOMES[last.outcome] };
   }
 
   /** The agent whose hook a process belongs to, by the kernel's word: the session of the hook. */

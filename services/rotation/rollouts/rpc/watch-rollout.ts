@@ -58,8 +58,9 @@ function summaryOf({ counts, completedAt }: Rollout): string {
 }
 
 function isNews(sent: Map<string, string>, target: TargetMessage): boolean {
-  const { state, reason, generation } = target;
-  const text = `${state} ${generation} ${reason}`;
+  const { state, reason, generation, reload } = target;
+  const told = reload ? `${reload.generation}:${reload.outcome}` : "";
+  const text = `${state} ${generation} ${told} ${reason}`;
   if (sent.get(target.agentId) === text) return false;
   sent.set(target.agentId, text);
   return true;
