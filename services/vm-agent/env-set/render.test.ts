@@ -79,6 +79,12 @@ test("env.docker is written only when asked for", () => {
   expect(paths).toEqual(["env", "env.sh", "env.json", "generation", "live"]);
 });
 
+test("env.sh ends with the generation, so that a live shell knows when all of it has been read", () => {
+  const variables = ["A", "ZED"].map((name) => variable(name, Buffer.from("x")));
+  const rendered = render({ ...envSetOf([]), variables }, { directory: DIRECTORY });
+  expect(contentOf(rendered, "env.sh").toString()).toMatch(/\nexport MURMUR_GENERATION='\d+'\n$/);
+});
+
 test("a secret for file delivery keeps its raw bytes and puts only its path into the environment", () => {
   const bytes = Buffer.from([0, 0xff, 0x0a, 0x27]);
   const set = { ...envSetOf([]), variables: [variable("CERT", bytes, "file")] };

@@ -1,6 +1,8 @@
 import { type ByteWriter } from "../byte-writer";
 import { type Form, shellRefusal, writeHeading } from "./form";
 
+/** Written last: a live shell that finds it changed knows that all the rest has been read. */
+const MARKER = "MURMUR_GENERATION";
 const QUOTE = 0x27;
 
 /**
@@ -16,7 +18,9 @@ export const envShForm: Form = {
     for (const name of input.unset) {
       if (shellRefusal(name) === undefined) writer.text(`unset ${name}\n`);
     }
-    for (const { name, value } of input.entries) {
+    const last = input.entries.filter(({ name }) => name === MARKER);
+    const others = input.entries.filter(({ name }) => name !== MARKER);
+    for (const { name, value } of [...others, ...last]) {
       writer.text(`export ${name}=`);
       writeQuoted(writer, value);
       writer.text("\n");
