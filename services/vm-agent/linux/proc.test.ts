@@ -7,10 +7,10 @@ import { isAlive, parseStat, readProcess, readProcessTable, readUid } from "./pr
 test("any name a process gives itself is read whole and shifts no field", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.nat(), fc.nat(), (name, parent, start) => {
-      const fields = `S ${parent} 7 8 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 3 0 ${start} 0 0`;
+      const fields = `S ${parent} 7 8 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 3 0 ${start} 0 0 0 1 1 99 0`;
       expect(parseStat(`42 (${name}) ${fields}\n`)).toEqual({
         ...{ pid: 42, name, state: "S", parentPid: parent, group: 7, session: 8 },
-        ...{ threads: 3, startTime: start },
+        ...{ threads: 3, startTime: start, stackStart: 99 },
       });
     }),
     { examples: [[") R 1 1 1 (", 1, 2]] },

@@ -21,6 +21,11 @@ export interface ProcessInfo extends ProcessIdentity {
   /** One letter: R, S, D, T, Z, X. */
   state: string;
   threads: number;
+  /**
+   * Where the stack of its program starts: another place after each exec. 0: the kernel does not
+   * tell, as it tells nobody who may not trace the process.
+   */
+  stackStart: number;
 }
 
 // Positions behind the closing bracket of the name; proc(5) counts them from 3.
@@ -30,6 +35,7 @@ const GROUP = 2;
 const SESSION = 3;
 const THREADS = 17;
 const START_TIME = 19;
+const STACK_START = 25;
 
 /**
  * Reads one line of /proc/PID/stat; undefined when it is not one. The name may hold spaces,
@@ -66,6 +72,7 @@ export function parseStat(line: string): ProcessInfo | undefined {
     threads,
     startTime,
     state,
+    stackStart: toCount(fields[STACK_START]) ?? 0,
     name: line.slice(open + 1, close),
   };
 }

@@ -1,6 +1,7 @@
 import { findReceipt, SLOT_BYTES } from "./receipts";
 
-const PROCESS = { pid: 4711, startTime: 99 };
+const STACK = 0x7fff_1234_5670;
+const PROCESS = { pid: 4711, startTime: 99, stackStart: STACK };
 
 function fileWith(slot: number, change: (slot: Buffer) => void = () => undefined): Buffer {
   const file = Buffer.alloc(4096 * SLOT_BYTES);
@@ -11,6 +12,7 @@ function fileWith(slot: number, change: (slot: Buffer) => void = () => undefined
   receipt.writeBigUInt64LE(17n, 16);
   receipt.writeUInt32LE(1, 24);
   receipt.writeBigUInt64LE(1_700_000_000_123_456_789n, 32);
+  receipt.writeBigUInt64LE(BigInt(STACK), 56);
   change(receipt);
   return file;
 }
@@ -31,7 +33,17 @@ describe("a receipt", () => {
   });
 
   it("of an earlier process with the same pid is none of this one", () => {
-    expect(findReceipt(fileWith(615), { pid: 4711, startTime: 100 })).toBeUndefined();
+    expect(findReceipt(fileWith(615), { ...PROCESS, startTime: 100 })).toBeUndefined();
+  });
+
+  it.each([
+    ["is what the program said", STACK, STACK, true],
+    ["of the program before it is not the word of the present one", STACK, STACK + 16, false],
+    ["that names no program is nobody's word", 0, STACK, false],
+    ["counts where the kernel does not show which program it is", STACK, 0, true],
+  ])("%s", (_, said, stackStart, isBelieved) => {
+    const file = fileWith(615, (slot) => slot.writeBigUInt64LE(BigInt(said), 56));
+    expect(findReceipt(file, { ...PROCESS, stackStart }) !== undefined).toBe(isBelieved);
   });
 
   it("that makes no sense is none, whatever the agent wrote", () => {

@@ -1,4 +1,4 @@
-import type { ProcessIdentity } from "../linux/proc";
+import type { ProcessInfo } from "../linux/proc";
 
 /** By which of its parts a process follows its environment. */
 export type LayerName = "exec" | "bash" | "node" | "python";
@@ -30,19 +30,27 @@ const NOT_NATIVELY = 2;
 
 /**
  * The receipt of a process in the bytes of an agent's receipts file (README); undefined: it cannot
- * be told. Bytes that make no sense are none: the agent's user can write anything there.
+ * be told, as for one that has become another program since, into which no layer came. Bytes that make no sense are none: the agent's user can write anything there.
  */
-export function findReceipt(file: Buffer, process: ProcessIdentity): Receipt | undefined {
+export function findReceipt(
+  file: Buffer,
+  process: Pick<ProcessInfo, "pid" | "startTime" | "stackStart">,
+): Receipt | undefined {
   for (let probe = 0; probe < PROBES; probe++) {
     const at = ((process.pid + probe) % SLOTS) * SLOT_BYTES;
     if (at + SLOT_BYTES > file.length) continue;
     const isOwn =
       file.readUInt32LE(at) === process.pid &&
       file.readBigUInt64LE(at + 8) === BigInt(process.startTime);
-    if (isOwn) return decode(file, at);
+    if (!isOwn) continue;
+    const isOfProgram = process.stackStart === 0 || stackOf(file, at) === process.stackStart;
+    return isOfProgram ? decode(file, at) : undefined;
   }
   return undefined;
 }
+
+/** Below 2^48 on every processor. */
+const stackOf = (file: Buffer, at: number) => Number(file.readBigUInt64LE(at + 56));
 
 function decode(file: Buffer, at: number): Receipt | undefined {
   const layer = LAYERS[file.readUInt32LE(at + 4) - 1];

@@ -31,6 +31,7 @@ export interface TestReceipt {
   lastReadOfBeforeNs: bigint;
   /** 0: none. */
   generationBefore: bigint;
+  stackStart: bigint;
 }
 
 /** An agent's directory for tests of the layers, made of the same bytes that the daemon writes. */
@@ -109,5 +110,6 @@ function readReceipt(bytes: Buffer, slot: number): TestReceipt {
     firstConsumedNs: bytes.readBigUInt64LE(32),
     lastReadOfBeforeNs: bytes.readBigUInt64LE(40),
     generationBefore: bytes.readBigUInt64LE(48),
+    stackStart: bytes.readBigUInt64LE(56),
   };
 }

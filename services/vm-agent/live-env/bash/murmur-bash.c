@@ -25,16 +25,18 @@ static struct old_value *old_values;
 static int is_unfinished;
 static int is_busy;
 static uint64_t last_read;
+/* What one command reads within this time of its first look is of one generation. */
+static const uint64_t ONE_LOOK_NS = 1000000;
+static uint64_t last_look;
 static struct receipt own;
 static int commands_of_fork;
 /* The stub's own commands, which `$_` is not to show. */
 static int unshown = 2;
 
 static void leave_receipt(void) {
-  own.pid = sys_pid();
+  identify(&own);
   own.layer = LAYER_BASH;
   own.flags = READS_THROUGH;
-  own.started = start_time(own.pid);
   write_receipt(directory, &own);
 }
 
@@ -175,10 +177,16 @@ static int is_page_there(void) {
   return system_call(__NR_rt_sigprocmask, -1, (long)page, 0, 8, 0, 0) == -22 /* EINVAL */;
 }
 
+/* The script read an `env.sh` again, perhaps of a set that was swapped while it did. */
+static int is_marker_foreign(void) {
+  SHELL_VAR *marker;
+  return generation_of_block(&marker) != own.generation;
+}
+
 static void look(int isQuiet) {
   if (is_busy || !is_page_there()) return;
   uint64_t now = *page;
-  if (now == page_seen && !(isQuiet && is_unfinished)) return;
+  if (now == page_seen && !(isQuiet && (is_unfinished || is_marker_foreign()))) return;
   is_busy = 1;
   if (refresh(isQuiet)) {
     page_seen = now;
@@ -189,8 +197,13 @@ static void look(int isQuiet) {
 
 static SHELL_VAR *on_read(SHELL_VAR *variable) {
   if (is_busy) return variable;
-  look(0);
-  last_read = sys_now();
+  uint64_t now = sys_now();
+  // A clock that was set back makes this huge: it looks.
+  if (now - last_look >= ONE_LOOK_NS) {
+    last_look = now;
+    look(0);
+  }
+  last_read = now;
   return variable;
 }
 

@@ -73,8 +73,8 @@ static void apply(struct block *block, struct live_file *live, uint64_t generati
 }
 
 static void leave_receipt(const char *directory, uint64_t generation) {
-  struct receipt own = {.pid = sys_pid(), .layer = LAYER_EXEC, .generation = generation};
-  own.started = start_time(own.pid);
+  struct receipt own = {.layer = LAYER_EXEC, .generation = generation};
+  identify(&own);
   own.consumed_at = sys_now();
   write_receipt(directory, &own);
 }

@@ -18,35 +18,53 @@ struct receipt {
   uint64_t consumed_at;
   uint64_t last_read_before;
   uint64_t generation_before;
-  uint64_t zero_too;
+  /* Where the program's stack starts: each exec has another place, though the process is the same. */
+  uint64_t stack;
 };
 
-/* Field 22 of a process's stat; 0 when it cannot be told. */
-INLINE uint64_t start_time(uint32_t pid) {
+struct identity {
+  /* Field 22 of a process's stat, and field 28. */
+  uint64_t started;
+  uint64_t stack;
+};
+
+/* Zeroes when it cannot be told. */
+INLINE struct identity identity_of(uint32_t pid) {
+  struct identity found = {0, 0};
   char path[32], text[1024];
   char *end = append(path, "/proc/", 6);
   append(write_number(end, pid), "/stat", 5);
   int file = sys_open(path, O_RDONLY);
-  if (file < 0) return 0;
+  if (file < 0) return found;
   long size = sys_pread(file, text, sizeof text - 1, 0);
   sys_close(file);
   long at = size;
   // A program's name may have brackets and spaces of its own.
   while (at > 0 && text[at - 1] != ')') at--;
-  for (int field = 2; field < 22 && at < size; at++)
+  if (at <= 0) return found;
+  for (int field = 2; field <= 28 && at < size; at++) {
+    uint64_t *number = field == 22 ? &found.started : &found.stack;
     if (text[at] == ' ') field++;
-  uint64_t ticks = 0;
-  for (; at > 0 && at < size && text[at] >= '0' && text[at] <= '9'; at++)
-    ticks = ticks * 10 + (uint64_t)(text[at] - '0');
-  return ticks;
+    else if ((field == 22 || field == 28) && text[at] >= '0' && text[at] <= '9')
+      *number = *number * 10 + (uint64_t)(text[at] - '0');
+  }
+  return found;
 }
 
 INLINE int is_free(const struct receipt *slot, const struct receipt *own) {
   if (slot->pid == 0 || slot->pid == own->pid || !sys_is_alive(slot->pid)) return 1;
-  return start_time(slot->pid) != slot->started;
+  return identity_of(slot->pid).started != slot->started;
 }
 
-/* Pid, start time and layer are filled in here or before; silent when no slot is to be had. */
+/* Fills in who this is. */
+INLINE void identify(struct receipt *own) {
+  own->pid = sys_pid();
+  struct identity found = identity_of(own->pid);
+  own->started = found.started;
+  own->stack = found.stack;
+}
+
+/* Of a process that was identified; silent when no slot is to be had. */
 INLINE void write_receipt(const char *directory, const struct receipt *own) {
   char path[PATH_BYTES];
   if (own->started == 0 || !join_path(path, directory, "receipts")) return;

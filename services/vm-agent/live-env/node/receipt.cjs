@@ -21,12 +21,12 @@ function writeReceipt(directory, facts) {
   let fd;
   try {
     if (!isMainThread) return;
-    const ticks = ticksOf(process.pid);
+    const own = identityOf(process.pid);
     fd = openSync(directory + "/receipts", O_RDWR | O_NOFOLLOW | O_NONBLOCK);
     const slot = Buffer.alloc(SLOT_BYTES);
-    const at = findSlot(fd, slot, ticks);
+    const at = findSlot(fd, slot, own);
     if (at === undefined) return;
-    fillSlot(viewOf(slot), ticks, facts);
+    fillSlot(viewOf(slot), own, facts);
     writeSync(fd, slot, 0, SLOT_BYTES, at);
   } catch {
     // No receipt: the process cannot be told.
@@ -36,7 +36,7 @@ function writeReceipt(directory, facts) {
 }
 
 /** Where the process's slot is, with what it wrote there before; undefined when all are taken. */
-function findSlot(fd, slot, ticks) {
+function findSlot(fd, slot, { ticks, stack }) {
   const view = viewOf(slot);
   for (let probe = 0; probe < 8; probe++) {
     const at = ((process.pid + probe) % SLOTS) * SLOT_BYTES;
@@ -44,7 +44,8 @@ function findSlot(fd, slot, ticks) {
     if (readSync(fd, slot, 0, SLOT_BYTES, at) !== SLOT_BYTES) return undefined;
     const pid = view.getUint32(0, true);
     const theirs = number(view, 8);
-    if (pid === process.pid && theirs === ticks) return at;
+    // What another program said before it became this one is not this one's.
+    if (pid === process.pid && theirs === ticks && number(view, 56) === stack) return at;
     if (pid === 0 || pid === process.pid || !isAlive(pid, theirs)) {
       slot.fill(0);
       return at;
@@ -53,7 +54,7 @@ function findSlot(fd, slot, ticks) {
   return undefined;
 }
 
-function fillSlot(view, ticks, { generation, flags, before, readMs }) {
+function fillSlot(view, { ticks, stack }, { generation, flags, before, readMs }) {
   const nanoseconds = (ms) => BigInt(ms) * BigInt(1000000);
   // What an earlier layer knows of this generation (when it came, what was before) stays true.
   if (number(view, 16) !== generation) {
@@ -66,6 +67,7 @@ function fillSlot(view, ticks, { generation, flags, before, readMs }) {
   setNumber(view, 8, ticks);
   setNumber(view, 16, generation);
   view.setUint32(24, flags, true);
+  setNumber(view, 56, stack);
 }
 
 function setNumber(view, at, value) {
@@ -73,16 +75,20 @@ function setNumber(view, at, value) {
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
-/** When a process started (field 22): the program's name before it may hold anything. */
-function ticksOf(pid) {
+/**
+ * When a process started (field 22), and where the stack of its program starts (28): another place
+ * after each exec. The program's name before them may hold anything.
+ */
+function identityOf(pid) {
   const stat = readStart("/proc/" + String(pid) + "/stat", 1024);
   const text = stat.latin1Slice(0, stat.length);
-  return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[19]);
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { ticks: Number(fields[19]), stack: Number(fields[25]) };
 }
 
 function isAlive(pid, ticks) {
   try {
-    return ticksOf(pid) === ticks;
+    return identityOf(pid).ticks === ticks;
   } catch {
     return false;
   }

@@ -43,14 +43,12 @@ async function swap(generation: number): Promise<void> {
   await eventually(async () => expect(await read()).toBe(`value-${String(generation)}`));
 }
 
-/** Field 22 of /proc/PID/stat. */
-const ticksOf = (pid: number) =>
-  BigInt(
-    readFileSync(`/proc/${String(pid)}/stat`, "latin1")
-      .split(") ")
-      .at(-1)!
-      .split(" ")[19]!,
-  );
+/** A field of /proc/PID/stat, counted from 1. */
+function statOf(pid: number, field: number): bigint {
+  const text = readFileSync(`/proc/${String(pid)}/stat`, "latin1");
+  return BigInt(text.split(") ").at(-1)!.split(" ")[field - 3]!);
+}
+const ticksOf = (pid: number) => statOf(pid, 22);
 
 /** Writes into slots what a process leaves there. */
 function occupy(slots: readonly number[], pid: number, ticks: bigint): void {
@@ -78,6 +76,7 @@ describe("a receipt", () => {
         firstConsumedNs: expect.any(BigInt) as bigint,
         lastReadOfBeforeNs: 0n,
         generationBefore: 0n,
+        stackStart: statOf(program.pid, 28),
       },
     ]);
   });

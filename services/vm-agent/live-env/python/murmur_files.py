@@ -115,11 +115,11 @@ def siphash(key, value):
 
 
 def process_facts(pid="self"):
-    """When a process started, in ticks since boot, and how many threads it has."""
+    """When a process started, in ticks since boot, its threads, and where its stack starts."""
     stat = read_whole(("/proc/%s/stat" % pid).encode(), 4096)
     # A program's name may hold spaces and parentheses.
     fields = stat[stat.rindex(b")") + 2 :].split()
-    return int(fields[19]), int(fields[17])
+    return int(fields[19]), int(fields[17]), int(fields[25])
 
 
 def _lives(pid, started):
@@ -144,11 +144,11 @@ class Receipts:
         self._written = (pid, generation, flags)
         try:
             if self._started is None or self._started[0] != pid:
-                self._started = (pid, process_facts()[0])
-            started = self._started[1]
+                self._started = (pid,) + process_facts()
+            _, started, _, stack = self._started
             fields = (pid, 4), (_PYTHON, 4), (started, 8), (generation, 8), (flags, 4), (0, 4)
             # When the earlier generation was last read cannot be told: a read leaves no trace.
-            fields += (int(time() * 1e9), 8), (0, 8), (before, 8), (0, 8)
+            fields += (int(time() * 1e9), 8), (0, 8), (before, 8), (stack, 8)
             record = b"".join([value.to_bytes(size, "little") for value, size in fields])
             self._put(record, lambda owner, born: owner in (0, pid) or not _lives(owner, born))
         except Exception:
