@@ -46,7 +46,7 @@ beforeAll(async () => {
   murmur = join(stack.place.root, "bin", "murmur");
   await secretOf("tok-1");
   const name = stack.vms[0]!.name;
-  const hook = `echo "$MURMUR_GENERATION $GIT_TOKEN $('${murmur}' env get GIT_TOKEN)" >>hook; echo $GIT_TOKEN; [ ! -e fail ] || exit 3`;
+  const hook = `echo "$MURMUR_GENERATION $GIT_TOKEN $('${murmur}' env get GIT_TOKEN)" >>hook; echo $GIT_TOKEN; [ ! -e act ] || . ./act`;
   writeFileSync(
     join(work, "murmur.yaml"),
     JSON.stringify({
@@ -128,16 +128,58 @@ test("its hook ran once for what changed, with the new value, and may ask, too",
   await stack.rekey("asking");
   await stack.applied("asking", 3n);
 
-  writeFileSync(join(work, "fail"), "");
+  act("exit 3");
   await secretOf("tok-4");
-  await stack.rekey("asking");
-  await eventually(async () => {
-    expect((await stack.murmur.run(["status", "asking"])).stdout).toMatch(
-      /reload +failed for generation 4: hook: exit 3/,
-    );
-  }, WAIT);
+  expect(await rekeyForProcesses()).toMatchObject({ code: 1, stdout: "" });
+  expect((await stack.murmur.run(["status", "asking"])).stdout).toMatch(
+    /reload +failed for generation 4: hook: exit 3/,
+  );
   // The set stands all the same.
   await stack.applied("asking", 4n);
   expect((await inAgent(`'${murmur}' env get GIT_TOKEN`)).output).toBe("tok-4");
   expect(hook()).toEqual(["2 tok-2 tok-2", "4 tok-4 tok-4"]);
 }, 120_000);
+
+const act = (script: string) => {
+  writeFileSync(join(work, "act"), script);
+};
+const rekeyForProcesses = () =>
+  stack.murmur.tryRun(["rekey", "--wait", "processes", "--timeout", "50s", "asking"]);
+
+test.each([
+  ["fails", "exit 3", "hook: exit 3"],
+  [
+    "hangs, deaf to SIGTERM",
+    "trap '' TERM; while :; do sleep 1; done",
+    "hook: timed out after 10 s",
+  ],
+  ["floods its output", "head -c 3000000 /dev/zero | tr '\\0' x; exit 4", "hook: exit 4"],
+  ["kills its parent", "kill -9 $PPID; exit 5", /hook: (exit \d+|ended by SIGKILL)/],
+])(
+  "a hook that %s is named by the rekey that waits for it, and blocks nothing",
+  async (_, script, reason) => {
+    const daemon = stack.pidOf("vm-agent-1");
+    const pid = readFileSync(join(work, "pid"), "utf8");
+    const before = (await stack.agent("asking")).desiredGeneration;
+    act(script);
+    const value = `tok-${before}-${Math.random().toString(36).slice(2)}`;
+    await secretOf(value);
+    const { code, stdout, stderr } = await rekeyForProcesses();
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(`warning: asking: reload failed for generation ${before + 1n}: hook: `);
+    expect(stderr).toMatch(reason);
+    expect(stderr).toContain("murmur: rekey asking: the reload of asking failed\n");
+    expect((await inAgent(`'${murmur}' env get GIT_TOKEN`)).output).toBe(value);
+
+    act("");
+    await secretOf(`${value}-2`);
+    await stack.rekey("asking");
+    await eventually(
+      () => expect(readFileSync(join(work, "hook"), "utf8")).toMatch(`${value}-2 ${value}-2\n`),
+      WAIT,
+    );
+    expect(stack.pidOf("vm-agent-1")).toBe(daemon);
+    expect(readFileSync(join(work, "pid"), "utf8")).toBe(pid);
+  },
+  120_000,
+);
