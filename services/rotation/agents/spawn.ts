@@ -1,17 +1,19 @@
+import { type Clock, systemClock } from "../../../lib/clock";
 import type { Principal } from "../../../lib/identity/principal";
 import { invalid, permissionDenied } from "../../../lib/errors";
 import { quoted } from "../../../lib/quoted";
 import { withTransaction } from "../../../lib/postgres/transaction";
-import { writeAudit, type Caller } from "../audit";
+import { writeAudit, type AuditEntry, type Caller } from "../audit";
 import type { CatalogClient } from "../catalog/catalog-client";
 import { mayHaveChild } from "../protocol";
 import { missingNamesWarnings } from "../rollouts/domain/warnings";
 import type { AgentBindings } from "./agent-bindings";
 import type { Agent } from "./domain/agent";
 import { requireGenuine } from "./changed-records";
+import { stampAdoption } from "./domain/agent-adoption";
 import { agentEnded, agentIdNotFound, agentIdTaken } from "./domain/agent-errors";
 import { assertManages } from "./domain/authority";
-import { candidateVms, leastBusy, vmNotFound, type CandidateVm } from "./domain/choose-vm";
+import { candidateVms, leastBusy, onlyOne, vmNotFound, type CandidateVm } from "./domain/choose-vm";
 import { checkSpawnRequest, spawnHash, type SpawnRequest } from "./domain/spawn-request";
 import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
 import type { AgentStore, AgentWriter } from "./store/agent-store";
@@ -21,6 +23,7 @@ export interface SpawnDeps extends GiveGenerationDeps {
   writer: AgentWriter;
   catalog: Pick<CatalogClient, "snapshot" | "workspaceVms" | "vms">;
   bindings: AgentBindings;
+  clock?: Clock;
 }
 
 /** Where a new agent belongs. */
@@ -68,7 +71,8 @@ async function accept(
 ): Promise<Agent> {
   const place = await findPlace(deps, principal, caller, request);
   const { tenantId } = principal;
-  const { command, workingDirectory, settings } = request;
+  const { command, workingDirectory } = request;
+  const settings = stampAdoption(request.settings, (deps.clock ?? systemClock).now());
   const launch = { command, workingDirectory, settings };
   await withTransaction(deps.pool, async (tx) => {
     const parent = place.parent && (await lockParent(deps.writer, tx, place.parent));
@@ -92,7 +96,7 @@ async function accept(
       binding: deps.bindings.macOf(bound),
       launchMac: deps.bindings.launchMacOf({ ...bound, ...launch }),
     });
-    if (inserted) await writeAudit(tx, caller, [spawnEntry(request.agentId, "ok")]);
+    if (inserted) await writeAudit(tx, caller, [acceptedEntry(request)]);
   });
   const agent = await deps.agents.find(tenantId, request.agentId);
   if (!agent) throw agentIdNotFound(request.agentId);
@@ -100,7 +104,13 @@ async function accept(
   return agent;
 }
 
-function spawnEntry(agentId: string, outcome: "ok" | "refused") {
+function acceptedEntry({ agentId, settings }: SpawnRequest): AuditEntry {
+  const entry = spawnEntry(agentId, "ok");
+  const { adopt } = settings ?? {};
+  return adopt ? { ...entry, action: "agent.adopt", detail: { pid: adopt.pid } } : entry;
+}
+
+function spawnEntry(agentId: string, outcome: AuditEntry["outcome"]): AuditEntry {
   return { action: "agent.spawn", objectKind: "agent", objectId: agentId, outcome };
 }
 
@@ -129,7 +139,7 @@ async function findPlace(
   const { workspace } = request;
   const vm =
     request.vm === ""
-      ? await chooseVm(deps, tenantId, workspace)
+      ? await chooseVm(deps, tenantId, request)
       : await findVm(deps, tenantId, request.vm);
   return { workspace, developer, parent: undefined, vm };
 }
@@ -164,12 +174,17 @@ async function findVm(deps: SpawnDeps, tenantId: string, name: string): Promise<
   return vm;
 }
 
-async function chooseVm(deps: SpawnDeps, tenantId: string, name: string): Promise<CandidateVm> {
+async function chooseVm(
+  deps: SpawnDeps,
+  tenantId: string,
+  { workspace: name, settings }: SpawnRequest,
+): Promise<CandidateVm> {
   const [vms, registered] = await Promise.all([
     deps.catalog.workspaceVms(tenantId, name),
     deps.catalog.vms(tenantId),
   ]);
   const candidates = candidateVms({ name, vms }, registered);
+  if (settings?.adopt) return onlyOne(candidates);
   const ids = candidates.map(({ vmId }) => vmId);
   return leastBusy(candidates, await deps.agents.countLiving(tenantId, ids));
 }

@@ -53,6 +53,8 @@ create table agents (
   settings          jsonb,
   -- How the last telling of its programs went.
   reload            jsonb,
+  -- What an adopted process can use, as its VM saw it.
+  adoption          jsonb,
   reported_at       timestamptz,
   created_at        timestamptz not null default clock_timestamp(),
   ended_at          timestamptz,

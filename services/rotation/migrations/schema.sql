@@ -33,6 +33,7 @@ create table rotation.agents (
   processes jsonb default '[]'::jsonb not null,
   settings jsonb,
   reload jsonb,
+  adoption jsonb,
   reported_at timestamp with time zone,
   created_at timestamp with time zone default clock_timestamp() not null,
   ended_at timestamp with time zone,

@@ -97,9 +97,9 @@ export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
   };
 }
 
-/** A child does without the same layers and logs in to the same hosts; its reload is its own. */
+/** A child does without the same layers and logs in to the same hosts; all else is its own. */
 function toChildSettings(settings: AgentSettings): AgentSettings {
-  return { ...settings, reload: settings.childReload };
+  return { ...settings, reload: settings.childReload, adopt: undefined };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { AgentSettings, type Reload } from "../../../../gen/murmur/rotation/v1/agents";
 import type { FieldViolation } from "../../../../lib/errors";
+import { isAdoptable } from "./agent-adoption";
 
 const SIGNALS = ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "URG", "WINCH", "IO"];
 const LAYERS = ["exec", "bash", "node", "python"];
@@ -23,6 +24,7 @@ export function settingsFaults(settings: AgentSettings | undefined): FieldViolat
   require(isReload(settings.reload), "reload", RELOAD);
   require(isReload(settings.childReload), "child_reload", RELOAD);
   const isLayers = layersOff.every((layer) => LAYERS.includes(layer));
+  require(isAdoptable(settings), "adopt", ADOPT);
   require(isLayers && layersOff.length <= LAYERS.length, "layers_off", LAYER_WORDS);
   for (const [field, hosts] of Object.entries({ git, docker })) {
     const isGood = hosts.every(
@@ -35,6 +37,7 @@ export function settingsFaults(settings: AgentSettings | undefined): FieldViolat
 }
 
 const RELOAD = `be one of the signals ${SIGNALS.map((name) => `SIG${name}`).join(", ")}, or a command that names a program, within 10 minutes`;
+const ADOPT = "name a pid from 2 to 4194304";
 const LAYER_WORDS = `be of ${LAYERS.join(", ")}`;
 const HOSTS = `be at most ${MAX_HOSTS} hosts, each with the name of a secret`;
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { AgentSettings } from "../../../../gen/murmur/rotation/v1/agents";
 import type { Phase } from "../../protocol";
+import type { AgentAdoption } from "./agent-adoption";
 import type { AgentReload } from "./agent-reload";
 
 /** How an agent ended, as its VM saw it. */
@@ -43,6 +44,8 @@ export interface Agent {
   failure: Failure | undefined;
   /** The last; absent when there was none. */
   reload?: AgentReload | undefined;
+  /** Of an adopted one, once its VM has reported. */
+  adoption?: AgentAdoption | undefined;
   exit: ExitStatus | undefined;
   createdAt: Date;
   endedAt: Date | undefined;

@@ -38,6 +38,14 @@ export function leastBusy(
   return first;
 }
 
+/** For what is on one VM already, which only the caller can know. Throws VM_AMBIGUOUS. */
+export function onlyOne(candidates: readonly CandidateVm[]): CandidateVm {
+  const [first, ...others] = candidates;
+  if (!first) throw noVm();
+  if (others.length > 0) throw severalVms(candidates);
+  return first;
+}
+
 export function vmNotFound(name: string): AppError {
   const message = `no VM ${quoted(name)}`;
   return notFound(ErrorReason.ERROR_REASON_VM_NOT_FOUND, message, { vm: name });

@@ -14,6 +14,7 @@ export interface SpawnRequest {
   vm: string;
   /** Empty: the root of a new tree. */
   parentAgentId: string;
+  /** Empty when a process is adopted instead. */
   command: readonly string[];
   workingDirectory: string;
   /** Whether spawn-time secrets were stored for it. */
@@ -25,6 +26,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const MAX_ARGUMENTS = 1024;
 const MAX_COMMAND_BYTES = 128 * 1024;
 const MAX_PATH_BYTES = 4096;
+const ADOPT_COMMAND = "command must be empty when a process is adopted";
 
 export function isUuid(text: string): boolean {
   return UUID.test(text);
@@ -42,7 +44,9 @@ export function checkSpawnRequest(request: SpawnRequest): SpawnRequest {
     request.parentAgentId === ""
       ? undefined
       : fault("parent_agent_id", isUuid(request.parentAgentId), "parent_agent_id must be a UUID"),
-    commandFault(request.command),
+    request.settings?.adopt
+      ? fault("command", request.command.length === 0, ADOPT_COMMAND)
+      : commandFault(request.command),
     directoryFault(request.workingDirectory),
     ...settingsFaults(request.settings),
   ].filter((it) => it !== undefined);

@@ -4,6 +4,7 @@ import type {
 } from "../../../../gen/murmur/rotation/v1/agents";
 import { toPhase } from "../../announce/desired-state";
 import type { Agent, ExitStatus } from "../domain/agent";
+import { toAdoptionMessage } from "../domain/agent-adoption";
 import { toReloadMessage } from "../domain/agent-reload";
 
 /** An agent as the contract shows it. */
@@ -25,6 +26,7 @@ export function toAgent(agent: Agent): AgentMessage {
     developer: agent.developer,
     killRequested: agent.killRequested,
     reload: toReloadMessage(agent.reload),
+    adoption: toAdoptionMessage(agent.adoption),
   };
 }
 

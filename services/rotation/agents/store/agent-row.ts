@@ -1,5 +1,6 @@
 import type { Phase } from "../../protocol";
 import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
+import type { AgentAdoption } from "../domain/agent-adoption";
 import type { AgentProcess } from "../domain/agent-process";
 import type { AgentReload } from "../domain/agent-reload";
 import { settingsFromJson } from "../domain/agent-settings";
@@ -10,7 +11,7 @@ export const AGENT_COLUMNS = `
   a.vm_id, a.vm_name, a.developer, a.phase, a.kill_requested, a.desired, a.desired_at,
   a.applied, a.applied_at, a.failed_generation, a.failed_reason, a.failed_at,
   a.exit_kind, a.exit_value, a.created_at, a.ended_at, a.reported_at, a.revision,
-  a.expects_spawn_secrets, a.binding, a.reload`;
+  a.expects_spawn_secrets, a.binding, a.reload, a.adoption`;
 
 /** Whether the agent `a` lives, in SQL; the same words as in the partial indexes. */
 export const IS_LIVING = `a.phase in ('starting', 'running', 'idle')`;
@@ -45,6 +46,7 @@ export interface AgentRow {
   expects_spawn_secrets: boolean;
   binding: Buffer;
   reload: AgentReload | null;
+  adoption: AgentAdoption | null;
 }
 
 /** An AgentRow with its processes. */
@@ -98,6 +100,7 @@ export function fromRow(row: AgentRow): Agent {
     expectsSpawnSecrets: row.expects_spawn_secrets,
     binding: row.binding,
     reload: row.reload ?? undefined,
+    adoption: row.adoption ?? undefined,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ExitStatus } from "../../agents/domain/agent";
+import type { AgentAdoption } from "../../agents/domain/agent-adoption";
 import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import type { Incarnation, Phase } from "../../protocol";
@@ -41,6 +42,8 @@ export interface Report {
   processes: readonly AgentProcess[];
   /** Absent: its VM knows of none. */
   reload: AgentReload | undefined;
+  /** Absent: it was started, not adopted. */
+  adoption: AgentAdoption | undefined;
 }
 
 /** What a VM says when it comes. */

@@ -9,6 +9,7 @@ import {
 import { invalid } from "../../../../lib/errors";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
 import type { ExitStatus } from "../../agents/domain/agent";
+import { fromAdoptionMessage } from "../../agents/domain/agent-adoption";
 import { fromProcessMessage } from "../../agents/domain/agent-process";
 import { fromReloadMessage } from "../../agents/domain/agent-reload";
 import { isUuid } from "../../agents/domain/spawn-request";
@@ -87,6 +88,7 @@ export function parseReports(agents: readonly AgentReport[], from: VmIncarnation
           .slice(0, MAX_PROCESSES)
           .map((process) => fromProcessMessage(process, toText)),
         reload: fromReloadMessage(report.reload, toText),
+        adoption: fromAdoptionMessage(report.adoption, toText),
       },
     ];
   });

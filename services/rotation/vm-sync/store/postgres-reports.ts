@@ -1,5 +1,6 @@
 import type { Tx } from "../../../../lib/postgres/db";
 import { skippedReason, type Agent, type ExitStatus } from "../../agents/domain/agent";
+import type { AgentAdoption } from "../../agents/domain/agent-adoption";
 import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import { AGENT_COLUMNS, fromRow, type ProcessesRow } from "../../agents/store/agent-row";
@@ -17,6 +18,7 @@ interface Change {
   exit: ExitStatus | undefined;
   processes: readonly AgentProcess[];
   reload: AgentReload | undefined;
+  adoption: AgentAdoption | undefined;
 }
 
 /** Records what VMs report of their agents; see EvidenceStore. */
@@ -82,15 +84,18 @@ function toChange({ agent, processes, isDue }: Reported, report: Report): Change
   const phase = mergeReport(agent.phase, report.phase, agent.killRequested);
   // A daemon that was started anew knows of no reload before, which is no reason to forget it.
   const reload = report.reload ?? agent.reload;
+  const adoption = report.adoption ?? agent.adoption;
   const isNews =
     phase !== agent.phase ||
     digest(processes) !== digest(report.processes) ||
-    isOther(agent.reload, reload);
+    isOther(agent.reload, reload) ||
+    isOther(agent.adoption, adoption);
   if (!isNews && !isDue) return [];
   const exit = isTerminal(phase)
     ? (report.exit ?? { kind: "unknown" as const, value: "" })
     : undefined;
-  return [{ agent, phase, exit, processes: isTerminal(phase) ? [] : report.processes, reload }];
+  const living = isTerminal(phase) ? [] : report.processes;
+  return [{ agent, phase, exit, processes: living, reload, adoption }];
 }
 
 /** PostgreSQL gives an object's keys back in an order of its own. */
@@ -100,7 +105,7 @@ function digest(processes: readonly AgentProcess[]): string {
   );
 }
 
-function isOther(before: AgentReload | undefined, now: AgentReload | undefined): boolean {
+function isOther(before: object | undefined, now: object | undefined): boolean {
   return JSON.stringify(entries(before ?? {})) !== JSON.stringify(entries(now ?? {}));
 }
 
@@ -112,12 +117,13 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
   await tx.query(
     `update rotation.agents a
      set phase = c.phase, exit_kind = c.exit_kind, exit_value = c.exit_value,
-         processes = c.processes, reload = c.reload, reported_at = clock_timestamp(),
+         processes = c.processes, reload = c.reload, adoption = c.adoption, reported_at = clock_timestamp(),
          ended_at = case when c.is_over then clock_timestamp() end,
          release_due = a.release_due or c.is_over
      from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
-       $7::boolean[], $8::jsonb[])
-       as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over, reload)
+       $7::boolean[], $8::jsonb[], $9::jsonb[])
+       as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over, reload,
+         adoption)
      where a.tenant_id = c.tenant_id and a.agent_id = c.agent_id`,
     [
       changes.map(({ agent }) => agent.tenantId),
@@ -128,6 +134,7 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
       changes.map(({ processes }) => JSON.stringify(processes)),
       changes.map(({ phase }) => isTerminal(phase)),
       changes.map(({ reload }) => (reload ? JSON.stringify(reload) : null)),
+      changes.map(({ adoption }) => (adoption ? JSON.stringify(adoption) : null)),
     ],
     { name: "write_reports" },
   );
