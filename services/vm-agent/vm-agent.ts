@@ -23,10 +23,10 @@ import { readBootId } from "./linux/boot-id";
 import { findCgroupParent } from "./linux/cgroup";
 import { lockDirectory } from "./linux/directory-lock";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
-import { prepareLayers } from "./live-env/layers";
+import { prepareLayers, quickenLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
 import { hasEnded } from "./processes/agent";
-import { createAgentNames } from "./processes/agent-names";
+import { type AgentNames, createAgentNames } from "./processes/agent-names";
 import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
 import { openReloader } from "./reload/open-reloader";
@@ -70,19 +70,15 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     log.warn("agents run as root: set MURMUR_AGENT_USER to give them a user of their own");
   }
   const socketPath = join(config.runDir, "agent.sock");
+  const searchPath = options.environment["PATH"];
   const layers = prepareLayers({
-    ...{ from: options.layersFrom, runDir: config.runDir, log },
-    searchPath: options.environment["PATH"],
+    ...{ from: options.layersFrom, runDir: config.runDir, searchPath, log },
     user: config.agentUser ?? { uid, gid: process.getgid?.() ?? 0 },
   });
   const supervisor = openSupervisor(options, { socketPath, layers });
   scope.defer("supervisor", () => supervisor.stop());
 
-  const names = createAgentNames(config.runDir, (agentId) => {
-    const state = supervisor.get(agentId);
-    return state !== undefined && !hasEnded(state);
-  });
-
+  const names = openNames(config, supervisor);
   const channels = openChannels(config);
   scope.defer("channels", () => {
     channels.catalog.close();
@@ -146,6 +142,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
   await runMachine({ machine, identity, rotation, config, log }, scope);
   await socket.start();
   scope.defer("local socket", () => socket.stop());
+  scope.task("byte code", (signal) => quickenLayers(layers, { searchPath, log }, signal));
   const { vmId, name } = identity.state;
   scope.ready({ vmId, name, incarnation: String(incarnation.number), wakeUps: config.wakeUps });
 }
@@ -174,6 +171,13 @@ function openSupervisor(
   });
   supervisor.start();
   return supervisor;
+}
+
+function openNames({ runDir }: VmAgentConfig, supervisor: Supervisor): AgentNames {
+  return createAgentNames(runDir, (agentId) => {
+    const state = supervisor.get(agentId);
+    return state !== undefined && !hasEnded(state);
+  });
 }
 
 interface RunDeps {

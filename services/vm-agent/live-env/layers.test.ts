@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLog } from "../../../lib/log";
 import { installLayers } from "./install";
-import { prepareLayers } from "./layers";
+import { prepareLayers, quickenLayers } from "./layers";
 
 const USER = { uid: process.getuid?.() === 0 ? 65534 : (process.getuid?.() ?? 0), gid: 65534 };
 const SHARED = { searchPath: process.env["PATH"], log: silentLog };
@@ -47,6 +47,19 @@ describe("the layers", () => {
         uid: process.getuid?.(),
       });
     }
+  });
+
+  it("get byte code for the Pythons of the machine, later, and do without when they are gone", async () => {
+    const deps = { from: __dirname, runDir: join(home, "run"), user: USER, ...SHARED };
+    const layers = await prepareLayers(deps);
+    const python = join(layers.directory, "python");
+    const before = readdirSync(python);
+    const { signal } = new AbortController();
+    await quickenLayers(Promise.resolve(layers), SHARED, signal);
+    expect(readdirSync(python).sort()).toEqual(["__pycache__", ...before].sort());
+    rmSync(layers.directory, { recursive: true });
+    await quickenLayers(Promise.resolve(layers), SHARED, signal);
+    expect(readdirSync(join(home, "run/live-env"))).toEqual([]);
   });
 
   it("that say anything, or do not work, are done without", async () => {

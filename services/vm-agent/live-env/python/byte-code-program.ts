@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 
 const MODULES = ["sitecustomize", "murmur_live", "murmur_files", "murmur_env"];
@@ -22,24 +23,38 @@ print(json.dumps([sys.implementation.cache_tag, codes]))
 `;
 
 /**
- * Puts byte code beside the Python layer for every Python from 3.7 on that `searchPath` has: agents
- * cannot write there, and compiling at each start takes 5 ms. Runs those Pythons as the daemon's
- * own user, since what they print runs in every agent. One that fails goes without.
+ * Puts byte code beside the Python layer in `directory` for every Python from 3.7 on that
+ * `searchPath` has: agents cannot write there, and compiling at each start takes 5 ms. Runs those
+ * Pythons as the daemon's own user, since what they print runs in every agent, and with the least
+ * claim to the processor. One that fails goes without. After an abort nothing runs and nothing is
+ * written any more once this resolves.
  */
 export async function compileByteCode(
   directory: string,
   searchPath: string | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
   const into = join(directory, "__pycache__");
-  mkdirSync(into, { recursive: true, mode: 0o755 });
   for (const python of findInterpreters(searchPath)) {
-    const [tag, codes] = (await compile(python, directory)) ?? [];
-    for (const [name, code] of Object.entries(codes ?? {})) {
+    if (signal.aborted) return;
+    const compiled = await compile(python, { directory, searchPath }, signal);
+    if (!compiled) continue;
+    makeDirectory(into);
+    const [tag, codes] = compiled;
+    for (const [name, code] of Object.entries(codes)) {
       const path = join(into, `${name}.${tag}.pyc`);
-      writeFileSync(`${path}.tmp`, Buffer.from(code, "base64"), { mode: 0o444 });
+      writeFileSync(`${path}.tmp`, Buffer.from(code, "base64"));
+      chmodSync(`${path}.tmp`, 0o444);
       renameSync(`${path}.tmp`, path);
     }
   }
+}
+
+/** Fails when the layer is gone. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  mkdirSync(path);
+  chmodSync(path, 0o755);
 }
 
 function findInterpreters(searchPath = ""): Set<string> {
@@ -50,15 +65,38 @@ function findInterpreters(searchPath = ""): Set<string> {
 
 type Compiled = [tag: string, codes: Record<string, string>];
 
-function compile(python: string, directory: string): Promise<Compiled | undefined> {
+function compile(
+  python: string,
+  { directory, searchPath }: { directory: string; searchPath: string | undefined },
+  signal: AbortSignal,
+): Promise<Compiled | undefined> {
   const argv = ["-I", "-S", "-c", COMPILE, directory, ...MODULES];
+  // A version manager's python3 is a script, which looks for programs.
+  const env = { PATH: searchPath };
+  const options = { env, cwd: "/", timeout: COMPILE_MS, killSignal: "SIGKILL", signal } as const;
   return new Promise((resolve) => {
-    execFile(python, argv, { env: {}, cwd: "/", timeout: COMPILE_MS }, (error, stdout) => {
-      try {
-        resolve(error ? undefined : (JSON.parse(stdout) as Compiled));
-      } catch {
-        resolve(undefined);
-      }
+    let compiled: Compiled | undefined;
+    const child = execFile(python, argv, options, (error, stdout) => {
+      if (!error) compiled = parse(stdout);
     });
+    // After an abort, the callback comes before the program has ended.
+    child.once("close", () => resolve(signal.aborted ? undefined : compiled));
+    if (child.pid !== undefined) stepBack(child.pid);
   });
+}
+
+function parse(text: string): Compiled | undefined {
+  try {
+    return JSON.parse(text) as Compiled;
+  } catch {
+    return undefined;
+  }
+}
+
+function stepBack(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It has ended.
+  }
 }

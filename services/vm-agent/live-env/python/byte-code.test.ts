@@ -1,10 +1,24 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { spawnSync } from "node:child_process";
+import { eventually } from "../../../../test/harness/eventually";
+import { isAlive, readProcess } from "../../linux/proc";
 import { compileByteCode } from "./byte-code-program";
 import { environmentOf, LAYER, supportedPythons } from "./python-program";
 import { createTestDirectory } from "../test-directory";
+
+const NEVER = new AbortController().signal;
 
 it("is what every Python from 3.7 on loads, whatever the times of the files", async () => {
   const pythons = supportedPythons().filter(({ version }) => version !== "3.6");
@@ -13,7 +27,10 @@ it("is what every Python from 3.7 on loads, whatever the times of the files", as
   for (const name of readdirSync(LAYER).filter((file) => file.endsWith(".py")))
     cpSync(join(LAYER, name), join(layer, name));
   try {
-    await compileByteCode(layer, pythons.map(({ path }) => dirname(path)).join(delimiter));
+    await compileByteCode(layer, pythons.map(({ path }) => dirname(path)).join(delimiter), NEVER);
+    const cache = join(layer, "__pycache__");
+    for (const name of [cache, ...readdirSync(cache).map((file) => join(cache, file))])
+      expect([name, statSync(name).mode & 0o777]).toEqual([name, name === cache ? 0o755 : 0o444]);
     const env = {
       ...environmentOf({ directory: directory.path, generation: 2, block: { TOKEN: "new" } }),
       PYTHONPATH: layer,
@@ -34,11 +51,37 @@ it("is what every Python from 3.7 on loads, whatever the times of the files", as
 it("does without where there is no Python, or one that fails", async () => {
   const layer = mkdtempSync(join(tmpdir(), "murmur layer-"));
   try {
-    await compileByteCode(layer, undefined);
-    await compileByteCode(layer, process.execPath);
-    for (const { path } of supportedPythons(true)) await compileByteCode(layer, dirname(path));
-    expect(readdirSync(join(layer, "__pycache__"))).toEqual([]);
+    await compileByteCode(layer, undefined, NEVER);
+    await compileByteCode(layer, process.execPath, NEVER);
+    for (const { path } of supportedPythons(true))
+      await compileByteCode(layer, dirname(path), NEVER);
+    expect(readdirSync(layer)).toEqual([]);
   } finally {
     rmSync(layer, { recursive: true, force: true });
+  }
+});
+
+it("leaves neither a program nor a file behind once it was stopped", async () => {
+  const layer = mkdtempSync(join(tmpdir(), "murmur layer-"));
+  const bin = mkdtempSync(join(tmpdir(), "murmur bin-"));
+  const note = join(bin, "pid");
+  writeFileSync(join(bin, "python3"), `#!/bin/sh\necho $$ >'${note}'\nexec /bin/sleep 1000\n`);
+  chmodSync(join(bin, "python3"), 0o755);
+  try {
+    const stop = new AbortController();
+    const compiling = compileByteCode(layer, bin, stop.signal);
+    const pid = await eventually(() => {
+      expect(existsSync(note)).toBe(true);
+      return Number(readFileSync(note, "utf8").match(/^\d+\n/)![0]);
+    });
+    const program = readProcess(pid)!;
+    stop.abort();
+    await compiling;
+    expect(isAlive(program)).toBe(false);
+    await compileByteCode(layer, bin, stop.signal);
+    expect(readdirSync(layer)).toEqual([]);
+  } finally {
+    rmSync(layer, { recursive: true, force: true });
+    rmSync(bin, { recursive: true, force: true });
   }
 });
