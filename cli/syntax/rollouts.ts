@@ -48,4 +48,23 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
     examples: ["murmur rollouts"],
     load: () => import("../commands/rollouts.js"),
   },
+  {
+    path: ["holds"],
+    args: [],
+    options: [
+      {
+        flags: "--secret <name[@version]>",
+        description: "the secret, or one version of it",
+        candidates: "secret",
+      },
+      { ...WORKSPACE, description: "look at this workspace only" },
+      JSON_OUTPUT,
+    ],
+    summary: "List every agent, VM and process that has a secret",
+    details: [
+      "By what stands on the VMs now, and by what processes say that they have taken over. What cannot be told is listed as such: it may have the secret.",
+    ],
+    examples: ["murmur holds --secret API_KEY@3"],
+    load: () => import("../commands/holds.js"),
+  },
 ];

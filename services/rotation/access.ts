@@ -21,6 +21,7 @@ export const ROTATION_ACCESS: AccessTable = {
   [AgentServiceService.listAgents.path]: { developer: "member", vm: true },
   [AgentServiceService.killAgent.path]: { developer: "member", vm: true },
   [AgentServiceService.explainAgent.path]: { developer: "member" },
+  [AgentServiceService.listHolders.path]: { developer: "member" },
 
   [RolloutServiceService.rekeyAgent.path]: { developer: "member", refusal: refuseRekey },
   [RolloutServiceService.rollbackRollout.path]: { developer: "member", refusal: refuseRekey },

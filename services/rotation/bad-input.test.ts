@@ -46,6 +46,11 @@ describe("whatever is sent", () => {
             agents.listAgents({ workspace: a, includeEnded: true, pageSize: n, pageToken: b }),
           ),
           answered(
+            agents.listHolders({
+              ...{ secretName: a, version: BigInt(n), workspace: b, pageSize: n, pageToken: c },
+            }),
+          ),
+          answered(
             agents.spawnAgent({
               ...{ agentId: a, workspace: b, slug: c, vm: a, parentAgentId: b },
               ...{ command: [a, b], workingDirectory: c, expectsSpawnSecrets: n % 2 === 0 },

@@ -1,3 +1,4 @@
+import { SecretScope } from "../../gen/murmur/catalog/v1/environments";
 import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
 import { AckOutcome } from "../../gen/murmur/rotation/v1/vm_sync";
 import { connectVm, spawnRequest, toHello, type ScriptedVm } from "../../test/fakes/scripted-vm";
@@ -68,13 +69,19 @@ describe("another tenant", () => {
     await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it("sees nothing in ListAgents, ListRollouts and ListVmStatuses", async () => {
+  it("sees nothing in ListAgents, ListRollouts, ListHolders and ListVmStatuses", async () => {
     const page = { workspace: "", pageSize: 0, pageToken: "" };
     expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
       agents: [],
     });
     expect(await stranger.rollouts.listRollouts(page)).toMatchObject({ rollouts: [] });
     expect(await stranger.vmSync.listVmStatuses({})).toEqual({ vms: [] });
+    const pinned = { agentId, generation: 1n, version: 1n };
+    const pin = { ...pinned, scope: SecretScope.SECRET_SCOPE_TENANT };
+    fleet.catalog.findPins = () => ({ pins: [pin], unknown: [], hadAgentIds: [agentId] });
+    const holders = { ...page, secretName: "A", version: 0n };
+    expect(await stranger.agents.listHolders(holders)).toMatchObject({ holders: [] });
+    expect((await fleet.owner.agents.listHolders(holders)).holders).toHaveLength(1);
   });
 
   it("may use the same agent id, slug and request id for itself", async () => {

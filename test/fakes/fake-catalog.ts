@@ -98,7 +98,7 @@ export async function startFakeCatalog(): Promise<FakeCatalog> {
     releases: [],
     missingNames: [],
     notRolledBackNames: [],
-    findPins: () => ({ pins: [], unknown: [] }),
+    findPins: () => ({ pins: [], unknown: [], hadAgentIds: [] }),
     preview: {},
     beforeSnapshot: () => undefined,
     afterSnapshot: () => undefined,

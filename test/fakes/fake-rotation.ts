@@ -7,7 +7,9 @@ import {
   AgentPhase,
   type AgentProcess,
   AgentServiceService,
+  type Holder,
   type Hop,
+  type ListHoldersRequest,
   type ReloadResult,
   type SpawnAgentRequest,
 } from "../../gen/murmur/rotation/v1/agents";
@@ -44,9 +46,14 @@ export interface FakeRotation {
   /** Agents that exist; change them at will. */
   agents: Agent[];
   hops: Hop[];
+  holders: Holder[];
   warnings: string[];
   rollouts: FakeRollout[];
-  requests: { rekey: RekeyAgentRequest[]; spawn: SpawnAgentRequest[] };
+  requests: {
+    rekey: RekeyAgentRequest[];
+    spawn: SpawnAgentRequest[];
+    holders: ListHoldersRequest[];
+  };
   /** How many streams are being watched now. */
   watchers(): number;
   /** Acks or fails the target of that path in the newest rollout, and tells those who watch. */
@@ -102,9 +109,10 @@ export async function startFakeRotation(
     address: "",
     agents: [],
     hops: [],
+    holders: [],
     warnings: [],
     rollouts: [],
-    requests: { rekey: [], spawn: [] },
+    requests: { rekey: [], spawn: [], holders: [] },
     isPrompt: false,
     processes: [],
     reloads: [],
@@ -212,6 +220,14 @@ function agentHandlers(fake: FakeRotation) {
       Promise.resolve({ agents: [find(request), ...tree(request.path)] }),
     explainAgent: (request: { workspace: string; path: string }) =>
       Promise.resolve({ agent: find(request), hops: fake.hops, summary: "its VM is away" }),
+    listHolders: (request: ListHoldersRequest) => {
+      fake.requests.holders.push(request);
+      // One a page, so that callers have to turn it; the first is empty.
+      const at = Number(request.pageToken);
+      const isLast = at >= fake.holders.length;
+      const holders = fake.holders.slice(Math.max(at - 1, 0), at);
+      return Promise.resolve({ holders, nextPageToken: isLast ? "" : String(at + 1) });
+    },
   };
 }
 

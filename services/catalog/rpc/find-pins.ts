@@ -26,8 +26,8 @@ export function findPins(store: PinStore): UnaryHandler<FindPinsRequest, FindPin
     const faults = pinFaults(request);
     if (faults.length > 0) throw invalidFields(faults);
     const { secretName, generations } = request;
-    const { pins, unknown } = await store.find(callerOf(context).tenantId, secretName, generations);
-    return { pins: pins.map(({ kind, ...pin }) => ({ ...pin, scope: SCOPES[kind] })), unknown };
+    const { pins, ...rest } = await store.find(callerOf(context).tenantId, secretName, generations);
+    return { pins: pins.map(({ kind, ...pin }) => ({ ...pin, scope: SCOPES[kind] })), ...rest };
   };
 }
 

@@ -59,7 +59,10 @@ describe("FindPins", () => {
       ]),
     );
     await release(agent, 2n);
-    expect((await find("A", asked.slice(0, 1))).unknown).toEqual([{ agentId, generation: 1n }]);
+    expect(await find("A", asked.slice(0, 1))).toEqual({
+      ...{ pins: [], unknown: [{ agentId, generation: 1n }], hadAgentIds: [agentId] },
+    });
+    expect((await find("NEVER", asked)).hadAgentIds).toEqual([]);
   });
 
   it("says whose secret it is, and a destroyed version has its number still", async () => {
@@ -81,6 +84,7 @@ describe("FindPins", () => {
     expect(await find("A", [[agent, 1n]], globex)).toEqual({
       pins: [],
       unknown: [{ agentId, generation: 1n }],
+      hadAgentIds: [],
     });
   });
 

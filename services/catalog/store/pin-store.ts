@@ -17,11 +17,12 @@ export interface FoundPin extends AgentGeneration {
 export interface PinStore {
   /**
    * The version of this name that each of the generations pins. `unknown` are those that are not
-   * kept; one that is in neither does not have it.
+   * kept; one that is in neither does not have it. `hadAgentIds` are the agents that had it in any
+   * generation, kept or not.
    */
   find(
     tenantId: string,
     secretName: string,
     generations: readonly AgentGeneration[],
-  ): Promise<{ pins: FoundPin[]; unknown: AgentGeneration[] }>;
+  ): Promise<{ pins: FoundPin[]; unknown: AgentGeneration[]; hadAgentIds: string[] }>;
 }

@@ -1,5 +1,6 @@
 import type { Db } from "../../../lib/postgres/db";
 import type { SecretKind } from "../domain/environment-set";
+import { variableOf } from "../domain/secret-name";
 import type { PinStore } from "./pin-store";
 
 /**
@@ -28,6 +29,12 @@ left join pinned p using (set_id)
 left join catalog.secret_versions v on v.tenant_id = $1 and v.id = p.version_id
 where k.set_id is null or p.kind is not null`;
 
+/** $1 tenant, $2 agent ids, $3 names of the variables that it may fill. */
+const FIND_HAD = `
+select agent_id from catalog.agents
+where tenant_id = $1 and agent_id = any($2::uuid[]) and ended_at is null
+  and delivered_names ?| $3::text[]`;
+
 /** PinStore in PostgreSQL. */
 export function createPostgresPinStore(db: Db): PinStore {
   return {
@@ -53,7 +60,16 @@ export function createPostgresPinStore(db: Db): PinStore {
       const unknown = rows
         .filter((row) => !row.is_kept)
         .map(({ agent_id: agentId, generation }) => ({ agentId, generation }));
-      return { pins, unknown };
+      const had = await db.query<{ agent_id: string }>(
+        FIND_HAD,
+        [
+          tenantId,
+          [...new Set(generations.map(({ agentId }) => agentId))],
+          [variableOf(secretName, false), variableOf(secretName, true)],
+        ],
+        { name: "find-had" },
+      );
+      return { pins, unknown, hadAgentIds: had.rows.map((row) => row.agent_id) };
     },
   };
 }

@@ -1,4 +1,8 @@
-import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
+import {
+  EnvironmentServiceService,
+  type AgentGeneration,
+  type FindPinsResponse,
+} from "../../../gen/murmur/catalog/v1/environments";
 import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
 import { isAppError } from "../../../lib/errors";
@@ -44,6 +48,12 @@ export interface CatalogClient {
     requestId: string,
     rollbackTo?: ReadonlyMap<string, bigint>,
   ): Promise<Snapshot[]>;
+  /** Which version of a secret these generations pin (FindPins). */
+  findPins(
+    tenantId: string,
+    secretName: string,
+    generations: readonly AgentGeneration[],
+  ): Promise<FindPinsResponse>;
   /** Names of the VMs that a workspace's agents are spawned on. */
   workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
   /** The VM of that name, or all. */
@@ -66,6 +76,8 @@ interface TenantClients {
 
 /** The catalog takes at most so many agents in a call. */
 const MAX_BATCH = 1000;
+/** And tells of at most so many generations in one. */
+const MAX_PINS = 10_000;
 const SNAPSHOT_TIMEOUT_MS = 10_000;
 const READ_TIMEOUT_MS = 5_000;
 /** Stands for all tenants, in the one call that is about all. */
@@ -91,6 +103,22 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
         }),
       );
       return (await Promise.all(batches)).flat();
+    },
+    async findPins(tenantId, secretName, generations) {
+      const { environments } = clientsOf(tenantId);
+      const answer: FindPinsResponse = { pins: [], unknown: [], hadAgentIds: [] };
+      // Without any, it is still asked whether the name is one.
+      const batches = generations.length === 0 ? [[]] : chunks(generations, MAX_PINS);
+      for (const batch of batches) {
+        const request = { secretName, generations: batch };
+        const found = await asOurs(
+          environments.findPins(request, { timeoutMs: SNAPSHOT_TIMEOUT_MS }),
+        );
+        answer.pins.push(...found.pins);
+        answer.unknown.push(...found.unknown);
+        answer.hadAgentIds.push(...found.hadAgentIds);
+      }
+      return answer;
     },
     async workspaceVms(tenantId, name) {
       const { workspaces } = clientsOf(tenantId);

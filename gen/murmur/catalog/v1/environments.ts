@@ -197,6 +197,8 @@ export interface FindPinsResponse {
   pins: Pin[];
   /** Those that are not kept any more, or never were. */
   unknown: AgentGeneration[];
+  /** Agents of the request that had the secret in any generation, kept or not. */
+  hadAgentIds: string[];
 }
 
 /** One agent, and the generation to compare with. */
@@ -1618,7 +1620,7 @@ export const Pin: MessageFns<Pin> = {
 };
 
 function createBaseFindPinsResponse(): FindPinsResponse {
-  return { pins: [], unknown: [] };
+  return { pins: [], unknown: [], hadAgentIds: [] };
 }
 
 export const FindPinsResponse: MessageFns<FindPinsResponse> = {
@@ -1628,6 +1630,9 @@ export const FindPinsResponse: MessageFns<FindPinsResponse> = {
     }
     for (const v of message.unknown) {
       AgentGeneration.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.hadAgentIds) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1661,6 +1666,14 @@ export const FindPinsResponse: MessageFns<FindPinsResponse> = {
             message.unknown.push(AgentGeneration.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hadAgentIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1679,6 +1692,11 @@ export const FindPinsResponse: MessageFns<FindPinsResponse> = {
       unknown: globalThis.Array.isArray(object?.unknown)
         ? object.unknown.map((e: any) => AgentGeneration.fromJSON(e))
         : [],
+      hadAgentIds: globalThis.Array.isArray(object?.hadAgentIds)
+        ? object.hadAgentIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.had_agent_ids)
+        ? object.had_agent_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1690,6 +1708,9 @@ export const FindPinsResponse: MessageFns<FindPinsResponse> = {
     if (message.unknown?.length) {
       obj.unknown = message.unknown.map((e) => AgentGeneration.toJSON(e));
     }
+    if (message.hadAgentIds?.length) {
+      obj.hadAgentIds = message.hadAgentIds;
+    }
     return obj;
   },
 
@@ -1700,6 +1721,7 @@ export const FindPinsResponse: MessageFns<FindPinsResponse> = {
     const message = createBaseFindPinsResponse();
     message.pins = object.pins?.map((e) => Pin.fromPartial(e)) || [];
     message.unknown = object.unknown?.map((e) => AgentGeneration.fromPartial(e)) || [];
+    message.hadAgentIds = object.hadAgentIds?.map((e) => e) || [];
     return message;
   },
 };

@@ -241,6 +241,55 @@ export function hopStateToJSON(object: HopState): string {
   }
 }
 
+/** Whose a secret is. */
+export enum HeldScope {
+  /** HELD_SCOPE_UNSPECIFIED - It cannot be told. */
+  HELD_SCOPE_UNSPECIFIED = 0,
+  HELD_SCOPE_TENANT = 1,
+  /** HELD_SCOPE_DEVELOPER - Of the developer who spawned the root of the agent's tree. */
+  HELD_SCOPE_DEVELOPER = 2,
+  /** HELD_SCOPE_SPAWN - Given at spawn, for the agent alone. */
+  HELD_SCOPE_SPAWN = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function heldScopeFromJSON(object: any): HeldScope {
+  switch (object) {
+    case 0:
+    case "HELD_SCOPE_UNSPECIFIED":
+      return HeldScope.HELD_SCOPE_UNSPECIFIED;
+    case 1:
+    case "HELD_SCOPE_TENANT":
+      return HeldScope.HELD_SCOPE_TENANT;
+    case 2:
+    case "HELD_SCOPE_DEVELOPER":
+      return HeldScope.HELD_SCOPE_DEVELOPER;
+    case 3:
+    case "HELD_SCOPE_SPAWN":
+      return HeldScope.HELD_SCOPE_SPAWN;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return HeldScope.UNRECOGNIZED;
+  }
+}
+
+export function heldScopeToJSON(object: HeldScope): string {
+  switch (object) {
+    case HeldScope.HELD_SCOPE_UNSPECIFIED:
+      return "HELD_SCOPE_UNSPECIFIED";
+    case HeldScope.HELD_SCOPE_TENANT:
+      return "HELD_SCOPE_TENANT";
+    case HeldScope.HELD_SCOPE_DEVELOPER:
+      return "HELD_SCOPE_DEVELOPER";
+    case HeldScope.HELD_SCOPE_SPAWN:
+      return "HELD_SCOPE_SPAWN";
+    case HeldScope.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** How an agent ended. */
 export interface ExitStatus {
   how:
@@ -500,6 +549,55 @@ export interface ExplainAgentResponse {
   agent: Agent | undefined;
   hops: Hop[];
   summary: string;
+}
+
+/** Which secret, and which page. */
+export interface ListHoldersRequest {
+  /** The name that it has in an environment. */
+  secretName: string;
+  /** 0: any. */
+  version: bigint;
+  /** Empty: all workspaces. */
+  workspace: string;
+  /** How many agents to look at: 1 to 1000; 0 means 100. A page may name fewer, or none. */
+  pageSize: number;
+  pageToken: string;
+}
+
+/** One version of the secret in one generation. */
+export interface HeldVersion {
+  generation: bigint;
+  /** Counted in its scope; 0: it cannot be told. */
+  version: bigint;
+  scope: HeldScope;
+}
+
+/** A process that has it. */
+export interface HoldingProcess {
+  pid: number;
+  name: string;
+  /** Generation 0: it cannot be told what the process has. */
+  held: HeldVersion | undefined;
+}
+
+/** An agent that has the secret, or has processes that have it. */
+export interface Holder {
+  agent:
+    | Agent
+    | undefined;
+  /** What its VM has acked; absent: the secret is not in it. */
+  files?:
+    | HeldVersion
+    | undefined;
+  /** What may be on its way to the VM, or there already without an ack. */
+  coming: HeldVersion[];
+  processes: HoldingProcess[];
+}
+
+/** One page, by workspace and path. */
+export interface ListHoldersResponse {
+  holders: Holder[];
+  nextPageToken: string;
 }
 
 function createBaseExitStatus(): ExitStatus {
@@ -3388,6 +3486,576 @@ export const ExplainAgentResponse: MessageFns<ExplainAgentResponse> = {
   },
 };
 
+function createBaseListHoldersRequest(): ListHoldersRequest {
+  return { secretName: "", version: 0n, workspace: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListHoldersRequest: MessageFns<ListHoldersRequest> = {
+  encode(message: ListHoldersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secretName !== "") {
+      writer.uint32(10).string(message.secretName);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.workspace !== "") {
+      writer.uint32(26).string(message.workspace);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(32).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(42).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHoldersRequest {
+    return {
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : "",
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListHoldersRequest): unknown {
+    const obj: any = {};
+    if (message.secretName !== "") {
+      obj.secretName = message.secretName;
+    }
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListHoldersRequest>, I>>(base?: I): ListHoldersRequest {
+    return ListHoldersRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHoldersRequest>, I>>(object: I): ListHoldersRequest {
+    const message = createBaseListHoldersRequest();
+    message.secretName = object.secretName ?? "";
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    message.workspace = object.workspace ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseHeldVersion(): HeldVersion {
+  return { generation: 0n, version: 0n, scope: 0 };
+}
+
+export const HeldVersion: MessageFns<HeldVersion> = {
+  encode(message: HeldVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(8).int64(message.generation);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.scope !== 0) {
+      writer.uint32(24).int32(message.scope);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldVersion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldVersion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldVersion {
+    return {
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      scope: isSet(object.scope) ? heldScopeFromJSON(object.scope) : 0,
+    };
+  },
+
+  toJSON(message: HeldVersion): unknown {
+    const obj: any = {};
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.scope !== 0) {
+      obj.scope = heldScopeToJSON(message.scope);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HeldVersion>, I>>(base?: I): HeldVersion {
+    return HeldVersion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldVersion>, I>>(object: I): HeldVersion {
+    const message = createBaseHeldVersion();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    message.scope = object.scope ?? 0;
+    return message;
+  },
+};
+
+function createBaseHoldingProcess(): HoldingProcess {
+  return { pid: 0, name: "", held: undefined };
+}
+
+export const HoldingProcess: MessageFns<HoldingProcess> = {
+  encode(message: HoldingProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).int32(message.pid);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.held !== undefined) {
+      HeldVersion.encode(message.held, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldingProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldingProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.held = HeldVersion.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldingProcess {
+    return {
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      held: isSet(object.held) ? HeldVersion.fromJSON(object.held) : undefined,
+    };
+  },
+
+  toJSON(message: HoldingProcess): unknown {
+    const obj: any = {};
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.held !== undefined) {
+      obj.held = HeldVersion.toJSON(message.held);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HoldingProcess>, I>>(base?: I): HoldingProcess {
+    return HoldingProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoldingProcess>, I>>(object: I): HoldingProcess {
+    const message = createBaseHoldingProcess();
+    message.pid = object.pid ?? 0;
+    message.name = object.name ?? "";
+    message.held = (object.held !== undefined && object.held !== null)
+      ? HeldVersion.fromPartial(object.held)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHolder(): Holder {
+  return { agent: undefined, files: undefined, coming: [], processes: [] };
+}
+
+export const Holder: MessageFns<Holder> = {
+  encode(message: Holder, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      Agent.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    if (message.files !== undefined) {
+      HeldVersion.encode(message.files, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.coming) {
+      HeldVersion.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.processes) {
+      HoldingProcess.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Holder {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHolder();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = Agent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.files = HeldVersion.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.coming.push(HeldVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.processes.push(HoldingProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Holder {
+    return {
+      agent: isSet(object.agent) ? Agent.fromJSON(object.agent) : undefined,
+      files: isSet(object.files) ? HeldVersion.fromJSON(object.files) : undefined,
+      coming: globalThis.Array.isArray(object?.coming) ? object.coming.map((e: any) => HeldVersion.fromJSON(e)) : [],
+      processes: globalThis.Array.isArray(object?.processes)
+        ? object.processes.map((e: any) => HoldingProcess.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Holder): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = Agent.toJSON(message.agent);
+    }
+    if (message.files !== undefined) {
+      obj.files = HeldVersion.toJSON(message.files);
+    }
+    if (message.coming?.length) {
+      obj.coming = message.coming.map((e) => HeldVersion.toJSON(e));
+    }
+    if (message.processes?.length) {
+      obj.processes = message.processes.map((e) => HoldingProcess.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Holder>, I>>(base?: I): Holder {
+    return Holder.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Holder>, I>>(object: I): Holder {
+    const message = createBaseHolder();
+    message.agent = (object.agent !== undefined && object.agent !== null) ? Agent.fromPartial(object.agent) : undefined;
+    message.files = (object.files !== undefined && object.files !== null)
+      ? HeldVersion.fromPartial(object.files)
+      : undefined;
+    message.coming = object.coming?.map((e) => HeldVersion.fromPartial(e)) || [];
+    message.processes = object.processes?.map((e) => HoldingProcess.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListHoldersResponse(): ListHoldersResponse {
+  return { holders: [], nextPageToken: "" };
+}
+
+export const ListHoldersResponse: MessageFns<ListHoldersResponse> = {
+  encode(message: ListHoldersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holders) {
+      Holder.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holders.push(Holder.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHoldersResponse {
+    return {
+      holders: globalThis.Array.isArray(object?.holders) ? object.holders.map((e: any) => Holder.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListHoldersResponse): unknown {
+    const obj: any = {};
+    if (message.holders?.length) {
+      obj.holders = message.holders.map((e) => Holder.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListHoldersResponse>, I>>(base?: I): ListHoldersResponse {
+    return ListHoldersResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHoldersResponse>, I>>(object: I): ListHoldersResponse {
+    const message = createBaseListHoldersResponse();
+    message.holders = object.holders?.map((e) => Holder.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
 /** Running agents: who runs where, in which phase, on which generation of its environment. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -3473,6 +4141,23 @@ export const AgentServiceService = {
       Buffer.from(ExplainAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainAgentResponse => ExplainAgentResponse.decode(value),
   },
+  /**
+   * Lists who has a secret, or one version of it: living agents by what stands on their VMs and what
+   * their processes have taken over, as their VMs last said. Where that cannot be told it is said.
+   * Secrets of developers and of spawns are listed for agents that the caller manages.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (secret_name, version, page_size, page_token), DEPENDENCY_AWAY.
+   */
+  listHolders: {
+    path: "/murmur.rotation.v1.AgentService/ListHolders" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListHoldersRequest): Buffer => Buffer.from(ListHoldersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListHoldersRequest => ListHoldersRequest.decode(value),
+    responseSerialize: (value: ListHoldersResponse): Buffer => Buffer.from(ListHoldersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListHoldersResponse => ListHoldersResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -3517,6 +4202,15 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * Reasons: AGENT_NOT_FOUND.
    */
   explainAgent: handleUnaryCall<ExplainAgentRequest, ExplainAgentResponse>;
+  /**
+   * Lists who has a secret, or one version of it: living agents by what stands on their VMs and what
+   * their processes have taken over, as their VMs last said. Where that cannot be told it is said.
+   * Secrets of developers and of spawns are listed for agents that the caller manages.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (secret_name, version, page_size, page_token), DEPENDENCY_AWAY.
+   */
+  listHolders: handleUnaryCall<ListHoldersRequest, ListHoldersResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -3630,6 +4324,29 @@ export interface AgentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lists who has a secret, or one version of it: living agents by what stands on their VMs and what
+   * their processes have taken over, as their VMs last said. Where that cannot be told it is said.
+   * Secrets of developers and of spawns are listed for agents that the caller manages.
+   * Callers: developers.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (secret_name, version, page_size, page_token), DEPENDENCY_AWAY.
+   */
+  listHolders(
+    request: ListHoldersRequest,
+    callback: (error: ServiceError | null, response: ListHoldersResponse) => void,
+  ): ClientUnaryCall;
+  listHolders(
+    request: ListHoldersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListHoldersResponse) => void,
+  ): ClientUnaryCall;
+  listHolders(
+    request: ListHoldersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListHoldersResponse) => void,
   ): ClientUnaryCall;
 }
 

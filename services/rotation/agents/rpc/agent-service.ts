@@ -12,14 +12,17 @@ import type { VmContact } from "../../rollouts/domain/rollout";
 import { agentNotFound } from "../domain/agent-errors";
 import { toProcessMessage } from "../domain/agent-process";
 import { explain, type HopState } from "../domain/explain";
+import { findHolders, type HoldersDeps } from "../holders";
 import { killAgent, type KillDeps } from "../kill";
 import { spawnAgent, type SpawnDeps } from "../spawn";
 import type { AgentStore, AgentTree } from "../store/agent-store";
 import { listKeyOf } from "../store/postgres-agent-store";
 import { toAgent } from "./to-agent";
+import { toHolder } from "./to-holder";
 
-export interface AgentServiceDeps extends SpawnDeps, KillDeps {
+export interface AgentServiceDeps extends SpawnDeps, KillDeps, HoldersDeps {
   agents: AgentStore;
+  catalog: SpawnDeps["catalog"] & HoldersDeps["catalog"];
   contactOf: (tenantId: string, vmId: string) => Promise<VmContact>;
 }
 
@@ -79,6 +82,14 @@ export function createAgentService(deps: AgentServiceDeps): HandlersOf<typeof Ag
         })),
         summary,
       };
+    },
+    async listHolders(request, context) {
+      const page = readPage("holders", request);
+      const { secretName, version, workspace } = request;
+      const wish = { secretName, version, workspace: workspace === "" ? undefined : workspace };
+      const { rows, holders } = await findHolders(deps, principalOf(context), wish, page);
+      const { nextPageToken } = toPage("holders", rows, page, ({ agent }) => listKeyOf(agent));
+      return { holders: holders.map(toHolder), nextPageToken };
     },
   };
 }

@@ -21,6 +21,8 @@ export interface AgentStore {
   findProcesses(tenantId: string, agentId: string): Promise<AgentProcess[]>;
   /** By workspace, path and id; one row more than the page's limit when there are more. */
   list(query: AgentListQuery): Promise<Agent[]>;
+  /** Of living agents: what they have, and what their processes say; pages as in `list`. */
+  listEvidence(query: EvidenceQuery): Promise<AgentEvidence[]>;
   /** How many living agents each of these VMs has. */
   countLiving(tenantId: string, vmIds: readonly string[]): Promise<Map<string, number>>;
   /** What one VM should have: its living agents that have a generation. */
@@ -34,6 +36,17 @@ export interface AgentStore {
    * with these keys; the tenants by turns.
    */
   findRefused(reason: string, limit: number, not: readonly string[]): Promise<Agent[]>;
+}
+
+/** Which living agents, and which page. */
+export type EvidenceQuery = Omit<AgentListQuery, "vmId" | "includeEnded">;
+
+/** What an agent has, as far as it is known. */
+export interface AgentEvidence {
+  agent: Agent;
+  processes: readonly AgentProcess[];
+  /** Those after the one that its VM acked, up to the desired one: its VM may be on any of them. */
+  coming: readonly bigint[];
 }
 
 /** Names an agent among those of all tenants. */

@@ -12,7 +12,13 @@ import {
   type ProcessesRow,
 } from "./agent-row";
 import { isText } from "./is-text";
-import type { AgentListQuery, AgentStore, AgentTree } from "./agent-store";
+import type {
+  AgentEvidence,
+  AgentListQuery,
+  AgentStore,
+  AgentTree,
+  EvidenceQuery,
+} from "./agent-store";
 import type { Agent } from "../domain/agent";
 
 /** How many ended descendants are shown: a tree may have had any number of them. */
@@ -48,6 +54,9 @@ export function createPostgresAgentStore(db: Db): AgentStore {
     },
     async list(query) {
       return isText(query.workspace ?? "") ? list(db, query) : [];
+    },
+    async listEvidence(query) {
+      return isText(query.workspace ?? "") ? listEvidence(db, query) : [];
     },
     countLiving: (tenantId, vmIds) => countLiving(db, tenantId, vmIds),
     async desiredOfVm(on, tenantId, vmId) {
@@ -149,6 +158,27 @@ async function list(db: Db, query: AgentListQuery): Promise<Agent[]> {
     [tenantId, workspace ?? null, vmId ?? null, includeEnded, ...after, page.limit + 1],
   );
   return rows.map(fromRow);
+}
+
+async function listEvidence(db: Db, query: EvidenceQuery): Promise<AgentEvidence[]> {
+  const { tenantId, workspace, page } = query;
+  const after = page.after === undefined ? ["", "", null] : readKey(page.after);
+  const { rows } = await db.query<ProcessesRow & { coming: bigint[] }>(
+    `select ${AGENT_COLUMNS}, a.processes, array(
+       select g.generation from rotation.generations g
+       where g.tenant_id = a.tenant_id and g.agent_id = a.agent_id
+         and g.generation > a.applied and g.generation <= a.desired order by 1) as coming
+     from rotation.agents a
+     where a.tenant_id = $1 and ($2::text is null or a.workspace = $2) and ${IS_LIVING}
+       and ($5::uuid is null or (a.workspace, a.path, a.agent_id) > ($3, $4, $5::uuid))
+     order by a.workspace, a.path, a.agent_id
+     limit $6`,
+    [tenantId, workspace ?? null, ...after, page.limit + 1],
+  );
+  return rows.map((row) => {
+    const { processes, coming } = row;
+    return { agent: fromRow(row), processes, coming: coming.map(BigInt) };
+  });
 }
 
 /** The key of an agent in lists, for page tokens. */
