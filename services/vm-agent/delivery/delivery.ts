@@ -12,7 +12,11 @@ import { type AgreementKey, generateAgreementKey } from "../../../lib/identity/k
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { Log } from "../../../lib/log";
 import type { VmIdentity } from "../identity/vm-identity";
-import type { EnvironmentSource, FetchedEnvironment } from "../reconcile/environment-source";
+import type {
+  EnvironmentSource,
+  FetchedEnvironment,
+  OpenedEnvironment,
+} from "../reconcile/environment-source";
 import {
   CatalogNotTrusted,
   type DeliveryClient,
@@ -210,7 +214,7 @@ function openSealedAhead(
   session: DeliverySession,
   { agentId, generation }: Ref,
   bytes: Buffer,
-): FetchedEnvironment | undefined {
+): OpenedEnvironment | undefined {
   const ref = { agentId, generation };
   const ahead = decodeAhead(bytes);
   if (!ahead?.sealed || ahead.sessionId !== session.id) return undefined;

@@ -19,6 +19,8 @@ export interface EnvFilesContext {
    * for those a swap need not look again. Whoever finds or does damage drops the agent from it.
    */
   prepared: Map<string, string>;
+  /** The directory of a set that is written and not in force, by agent: no generation to keep or count. */
+  staged: Map<string, string>;
 }
 
 /** How an agent's directory and files are to be owned; undefined: as they are created. */

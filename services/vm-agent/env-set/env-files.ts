@@ -11,6 +11,7 @@ import { type LiveFile } from "../live-env/live-file";
 import { type CurrentSet, readCurrent, readHistory, readReceipts } from "./read-current";
 import { type CurrentValues, readValues } from "./read-values";
 import { type RenderedSet } from "./render";
+import { putInForce, stage, type StagedSet, unstage } from "./stage";
 import { prune, remove, sweep, type SweepResult } from "./sweep";
 import { swap, type SwapResult } from "./swap";
 import { type Owner, type SyncFs } from "./sync-fs";
@@ -36,6 +37,12 @@ export interface EnvFiles {
   directoryOf(agentId: string): string;
   /** Puts a rendered set in force; see `swap`. `owner` is the agent's user and its group. */
   swap(rendered: RenderedSet, owner: Owner): SwapResult;
+  /** Writes a set that may soon be wanted; see `stage`. At most one of an agent at a time. */
+  stage(rendered: RenderedSet, owner: Owner): StagedSet | undefined;
+  /** Puts a staged set in force; see `putInForce`. */
+  putInForce(staged: StagedSet): SwapResult | undefined;
+  /** Removes a staged set that nobody wants. Never fails. */
+  unstage(staged: StagedSet): void;
   /** What stands, with its damage; undefined for nothing. For the VM's hello after a start. */
   inspect(agentId: string, owner: Owner): Inspection | undefined;
   /** Whether what stands is `expected`, whole. `damaged` and `absent` ask for another swap. */
@@ -72,10 +79,19 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
   const agents = new AgentsDirectory({ fs, ...processFacts() }, agentsDirectory, uid);
   const space = new FreeSpace(clock);
   const prepared = new Map<string, string>();
-  const context: EnvFilesContext = { agentsDirectory, agents, uid, suffix, space, prepared };
+  const staged = new Map<string, string>();
+  const context: EnvFilesContext = {
+    ...{ agentsDirectory, agents, uid, suffix, space },
+    ...{ prepared, staged },
+  };
   return {
     directoryOf: (agentId) => `${agentsDirectory}/${agentId}`,
     swap: (rendered, owner) => swap(context, rendered, owner),
+    stage: (rendered, owner) => stage(context, rendered, owner),
+    putInForce: (ready) => putInForce(context, ready),
+    unstage: (ready) => {
+      unstage(context, ready);
+    },
     inspect: (agentId, owner) => inspect(context, agentId, owner),
     verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
     readCurrent: (agentId) => readCurrent(context, agentId),

@@ -11,6 +11,7 @@ import { envSetOf } from "../../../test/harness/env-sets";
 import { faultyFs, type FaultPlan, Killed } from "../../../test/fakes/faulty-fs";
 import { sensitive } from "../../../lib/sensitive";
 import { type EnvSet } from "./env-set";
+import { type EnvFiles } from "./env-files";
 import { EnvSetError } from "./env-set-error";
 import { render, type RenderedSet } from "./render";
 
@@ -27,8 +28,14 @@ afterEach(() => {
   runDir.remove();
 });
 
+interface Start {
+  before: RenderedSet[];
+  isWarm: boolean;
+  next: RenderedSet;
+}
+
 /** Each start of a swap that differs in the calls that it makes. */
-const STARTS: Record<string, { before: RenderedSet[]; isWarm: boolean; next: RenderedSet }> = {
+const STARTS: Record<string, Start> = {
   "a first set": { before: [], isWarm: false, next: setOf(1n, ["file", "docker"]) },
   "a set after a restart": { before: [setOf(1n)], isWarm: false, next: setOf(2n) },
   "one set after another": { before: [setOf(1n)], isWarm: true, next: setOf(2n) },
@@ -37,10 +44,11 @@ const STARTS: Record<string, { before: RenderedSet[]; isWarm: boolean; next: Ren
     isWarm: false,
     next: setOf(2n),
   },
+  "a set that was staged": { before: [setOf(1n)], isWarm: true, next: setOf(2n) },
   "the same generation once more": { before: [setOf(1n)], isWarm: true, next: setOf(1n) },
 };
 
-describe.each(Object.entries(STARTS))("%s", (_, { before, isWarm, next }) => {
+describe.each(Object.entries(STARTS))("%s", (name, { before, isWarm, next }) => {
   test.each(["killed", "killed-writing"] as const)(
     "%s at any call leaves the whole old or the whole new set, and the next start cleans up",
     (kind) => {
@@ -84,7 +92,8 @@ describe.each(Object.entries(STARTS))("%s", (_, { before, isWarm, next }) => {
     const swapping = isWarm ? daemon : runDir.start(target.fs);
     if (isWarm) faulty.rearm(plan);
     try {
-      swapping.swap(next, agentOwner);
+      if (name !== "a set that was staged" || !tryStaged(swapping, next))
+        swapping.swap(next, agentOwner);
       return { outcome: "swapped", calls: target.calls };
     } catch (error) {
       return { outcome: causeOf(error), calls: target.calls };
@@ -114,6 +123,17 @@ describe.each(Object.entries(STARTS))("%s", (_, { before, isWarm, next }) => {
     });
   }
 });
+
+/** As the writer does it: what cannot be staged is swapped. */
+function tryStaged(daemon: EnvFiles, next: RenderedSet): boolean {
+  try {
+    const staged = daemon.stage(next, agentOwner);
+    return staged !== undefined && daemon.putInForce(staged) !== undefined;
+  } catch (error) {
+    if (error instanceof EnvSetError && !(causeOf(error) instanceof Killed)) return false;
+    throw error;
+  }
+}
 
 test("writes that the system does in pieces still arrive whole", () => {
   const faulty = faultyFs({ after: Number.MAX_SAFE_INTEGER, fault: { kind: "none" } });

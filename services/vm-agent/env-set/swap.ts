@@ -1,26 +1,25 @@
-import {
-  type EnvFilesContext,
-  type Ownership,
-  ownershipFor,
-  useOrMakeAgent,
-  usePrepared,
-} from "./agent-directory";
+import { type EnvFilesContext, ownershipFor, useOrMakeAgent, usePrepared } from "./agent-directory";
 import { errnoOf, toEnvSetError } from "./env-set-error";
 import {
+  admit,
+  discard,
+  type Job,
+  turn,
+  tryWritePage,
+  writeGeneration,
+} from "./generation-directory";
+import {
   DATA_LINK,
-  DIRECTORY_MODE,
-  FILE_MODE,
   generationDirectory,
-  MANIFEST_FILE,
   RECEIPTS_BYTES,
   RECEIPTS_FILE,
   RECEIPTS_MODE,
   temporaryName,
   VISIBLE_NAMES,
 } from "./layout";
-import { createPage, readPage, writePage } from "./page";
+import { createPage, readPage } from "./page";
 import { type PinnedDirectory } from "./pinned-directory";
-import { type RenderedFile, type RenderedSet } from "./render";
+import { type RenderedSet } from "./render";
 import { type Owner } from "./sync-fs";
 
 /** What a swap did. */
@@ -31,15 +30,8 @@ export interface SwapResult {
   isPageWritten: boolean;
 }
 
-interface Job {
-  rendered: RenderedSet;
-  ownership: Ownership;
-  name: string;
-  suffix: string;
-}
-
 /** What directories, links, inodes and files' last blocks cost besides the bytes. */
-const OVERHEAD_BYTES = 128 * 1024;
+export const OVERHEAD_BYTES = 128 * 1024;
 
 /**
  * Puts a generation in force by one rename of a link over `..data` (the kubelet's AtomicWriter
@@ -93,46 +85,14 @@ function swapUnprepared(context: EnvFilesContext, job: Job): boolean {
 /** Everything up to and including the rename; on failure nothing of it stays. */
 function writeOrDiscard(directory: PinnedDirectory, job: Job, beforeTurn?: () => void): void {
   try {
-    writeGeneration(directory, job);
+    writeGeneration(directory, job, (generation) => {
+      admit(generation, job);
+    });
     beforeTurn?.();
     turn(directory, job, { name: DATA_LINK, target: job.name });
   } catch (error) {
     discard(directory, [temporaryName(job.suffix), job.name]);
     throw error;
-  }
-}
-
-function writeGeneration(directory: PinnedDirectory, { rendered, ownership, name }: Job): void {
-  directory.makeDirectory(name);
-  directory.useChild(name, (generation) => {
-    const isBelow = ({ path }: RenderedFile): boolean => path.startsWith("files/");
-    writeFiles(
-      generation,
-      rendered.files.filter((file) => !isBelow(file)),
-      ownership,
-    );
-    const below = rendered.files.filter(isBelow);
-    if (below.length > 0) {
-      generation.makeDirectory("files");
-      generation.useChild("files", (files) => {
-        writeFiles(files, below, ownership);
-        files.admit(ownership.directory, DIRECTORY_MODE);
-      });
-    }
-    generation.createFile(MANIFEST_FILE, rendered.manifest, FILE_MODE);
-    // Last: until here nobody but the daemon could even enter.
-    generation.admit(ownership.directory, DIRECTORY_MODE);
-  });
-}
-
-function writeFiles(
-  directory: PinnedDirectory,
-  files: readonly RenderedFile[],
-  ownership: Ownership,
-): void {
-  for (const { path, content } of files) {
-    const name = path.slice(path.indexOf("/") + 1);
-    directory.createFile(name, content.expose(), FILE_MODE, ownership.file);
   }
 }
 
@@ -155,39 +115,7 @@ function createReceipts(directory: PinnedDirectory, { suffix, ownership }: Job):
   directory.rename(temporary, RECEIPTS_FILE);
 }
 
-/** Turns a link by one rename. */
-function turn(
-  directory: PinnedDirectory,
-  { suffix }: Job,
-  link: { name: string; target: string },
-): void {
-  const temporary = temporaryName(suffix);
-  directory.makeLink(temporary, link.target);
-  directory.rename(temporary, link.name);
-}
-
 /** Names that the new generation has not: what they lead to is gone with the rename. */
 function staleNames({ visible }: RenderedSet, names: readonly string[]): string[] {
   return VISIBLE_NAMES.filter((name) => names.includes(name) && !visible.includes(name));
-}
-
-function tryWritePage(directory: PinnedDirectory, generation: bigint): boolean {
-  try {
-    writePage(directory, generation);
-    return true;
-  } catch {
-    // The set is in force: a page that lags costs readers latency, a thrown error would deny it.
-    return false;
-  }
-}
-
-/** Removes what it can. Never fails: the caller's outcome is decided by now. */
-function discard(directory: PinnedDirectory, names: readonly string[]): void {
-  for (const name of names) {
-    try {
-      directory.removeTree(name);
-    } catch {
-      // What stays costs nobody anything, and the next sweep removes it.
-    }
-  }
 }

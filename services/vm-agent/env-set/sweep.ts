@@ -22,10 +22,10 @@ export interface SweepResult {
 export function prune(context: EnvFilesContext, agentId: string, keep = KEPT_GENERATIONS): number {
   return (
     atAgent(context, agentId, (directory) => {
-      const current = directory.readLink(DATA_LINK);
+      const kept = [directory.readLink(DATA_LINK), context.staged.get(agentId)];
       const others = directory
         .list()
-        .filter((name) => generationOf(name) !== undefined && name !== current)
+        .filter((name) => generationOf(name) !== undefined && !kept.includes(name))
         .sort((a, b) => compare(generationOf(b), generationOf(a)));
       const surplus = others.slice(Math.max(0, keep - 1));
       for (const name of surplus) directory.removeTree(name);
@@ -38,6 +38,7 @@ export function prune(context: EnvFilesContext, agentId: string, keep = KEPT_GEN
 export function remove(context: EnvFilesContext, agentId: string): void {
   requireAgentId(agentId);
   context.prepared.delete(agentId);
+  context.staged.delete(agentId);
   try {
     context.agents.get().removeTree(agentId);
   } catch (error) {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
@@ -9,7 +9,7 @@ import { sensitive } from "../../../lib/sensitive";
 import { createEnvFiles, type EnvFiles } from "../env-set/env-files";
 import { prepareRunDir } from "../env-set/run-dir";
 import { EnvWriter } from "./env-writer";
-import type { FetchedEnvironment } from "./environment-source";
+import type { OpenedEnvironment } from "./environment-source";
 
 const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const fingerprintOf = (generation: bigint) => Buffer.from(`f${generation}`);
@@ -31,7 +31,7 @@ const desired = (generation: bigint): DesiredAgent => ({
 const fetched = (
   generation: bigint,
   fingerprint = fingerprintOf(generation),
-): FetchedEnvironment => ({
+): OpenedEnvironment => ({
   agentId: "a",
   generation,
   fingerprint,
@@ -111,5 +111,65 @@ describe("EnvWriter", () => {
     rmSync(join(envFiles.directoryOf("a"), "..data", "env"));
     next.inspect(["a"]);
     expect(next.isDamaged("a")).toBe(true);
+  });
+
+  describe("with a set that was staged", () => {
+    const swaps: bigint[] = [];
+    const generationsOnDisk = () =>
+      readdirSync(envFiles.directoryOf("a")).filter((name) => name.startsWith("..g")).length;
+
+    beforeEach(() => {
+      swaps.length = 0;
+      const spied: EnvFiles = {
+        ...envFiles,
+        swap(rendered, owner) {
+          swaps.push(rendered.generation);
+          return envFiles.swap(rendered, owner);
+        },
+      };
+      writer = new EnvWriter({ envFiles: spied, user, clock: systemClock, log: silentLog });
+      writer.apply(desired(1n), fetched(1n));
+      writer.stage(desired(1n), fetched(2n));
+    });
+
+    it("only puts it in force", () => {
+      expect(current()).toBe("v1");
+      const ack = writer.apply(desired(2n), fetched(2n));
+      expect(ack).toMatchObject({ outcome: AckOutcome.ACK_OUTCOME_APPLIED, generation: 2n });
+      expect(current()).toBe("v2");
+      expect(swaps).toEqual([1n]);
+    });
+
+    it("takes another generation, or another set of the same one, from itself", () => {
+      expect(writer.apply(desired(3n), fetched(3n)).generation).toBe(3n);
+      expect(current()).toBe("v3");
+      writer.stage(desired(3n), fetched(4n, Buffer.from("other")));
+      expect(writer.apply(desired(4n), fetched(4n)).generation).toBe(4n);
+      expect(current()).toBe("v4");
+      expect(swaps).toEqual([1n, 3n, 4n]);
+      expect(generationsOnDisk()).toBe(3);
+    });
+
+    it("writes it again when something happened to it", () => {
+      for (const name of readdirSync(envFiles.directoryOf("a")))
+        if (name.startsWith("..g2")) rmSync(join(envFiles.directoryOf("a"), name, "env"));
+      rmSync(join(envFiles.directoryOf("a"), "page"));
+      writer.inspect(["a"]);
+      writer.apply(desired(2n), fetched(2n));
+      writer.inspect(["a"]);
+      expect(writer.isDamaged("a")).toBe(false);
+      expect(current()).toBe("v2");
+    });
+
+    it("keeps one at a time, none that is no news, and forgets it when told to", () => {
+      writer.stage(desired(1n), fetched(3n));
+      expect(generationsOnDisk()).toBe(2);
+      writer.unstage("a", 2n);
+      expect(generationsOnDisk()).toBe(2);
+      writer.unstage("a", 3n);
+      expect(generationsOnDisk()).toBe(1);
+      writer.stage(desired(1n), fetched(1n));
+      expect(generationsOnDisk()).toBe(1);
+    });
   });
 });

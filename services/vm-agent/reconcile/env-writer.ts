@@ -4,11 +4,14 @@ import { AckOutcome } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
+import type { EnvSet } from "../env-set/env-set";
+import type { Placement } from "../env-set/environment";
 import { EnvSetError } from "../env-set/env-set-error";
-import { render, wipe } from "../env-set/render";
+import { render, type RenderedSet, wipe } from "../env-set/render";
+import type { StagedSet } from "../env-set/stage";
 import type { LiveFile } from "../live-env/live-file";
 import type { AgentUser } from "../processes/agent";
-import type { FetchedEnvironment } from "./environment-source";
+import type { FetchedEnvironment, OpenedEnvironment } from "./environment-source";
 import type { LocalAgent } from "./plan";
 
 export interface EnvWriterDeps {
@@ -22,6 +25,15 @@ export interface EnvWriterDeps {
 }
 
 type Applied = NonNullable<LocalAgent["applied"]>;
+/** What stays of a rendered set when its bytes are written. */
+type Written = Pick<RenderedSet, "history" | "omitted">;
+
+/** A set that was written before it was asked for. */
+interface Ready {
+  files: StagedSet;
+  written: Written;
+  fingerprint: Buffer;
+}
 
 /**
  * Puts fetched sets in force and remembers which set stands for whom, so that the disk is looked
@@ -32,6 +44,7 @@ export class EnvWriter {
   readonly #damaged = new Set<string>();
   /** What was ever delivered to whom; holds no value. */
   readonly #histories = new Map<string, LiveFile>();
+  readonly #ready = new Map<string, Ready>();
 
   constructor(private readonly deps: EnvWriterDeps) {}
 
@@ -81,18 +94,8 @@ export class EnvWriter {
     const isExpected = generation !== agent.generation || equal(fingerprint, agent.fingerprint);
     if (!isExpected) return failed(fetched, "open: not the set that was expected");
     try {
-      const directory = this.deps.envFiles.directoryOf(set.agentId);
-      const history = this.#histories.get(set.agentId) ?? this.#readHistory(set.agentId);
-      const placement = { directory, agent: agent.path, workspace: agent.workspace };
-      const rendered = render(set, { ...placement, history });
-      try {
-        if (agent.settings?.reload && this.deps.envFiles.differs(set, placement))
-          this.deps.beforeChange?.(set.agentId, generation);
-        this.deps.envFiles.swap(rendered, this.deps.user);
-        this.#histories.set(set.agentId, rendered.history);
-      } finally {
-        wipe(rendered);
-      }
+      const { omitted, history } = this.#putInForce(agent, fetched);
+      this.#histories.set(set.agentId, history);
       this.#applied.set(set.agentId, { generation, fingerprint });
       this.#damaged.delete(set.agentId);
       return {
@@ -101,7 +104,7 @@ export class EnvWriter {
         fingerprint,
         outcome: AckOutcome.ACK_OUTCOME_APPLIED,
         reason: "",
-        omittedNames: [...new Set(rendered.omitted.map(({ name }) => name))],
+        omittedNames: [...new Set(omitted.map(({ name }) => name))],
         appliedAt: this.deps.clock.now(),
       };
     } catch (error) {
@@ -115,6 +118,61 @@ export class EnvWriter {
     }
   }
 
+  /**
+   * Writes a set that is about to be asked for, so that `apply` is one rename. What cannot be
+   * written now is no failure: `apply` tries again, and says so.
+   */
+  stage(agent: DesiredAgent, { set, generation, fingerprint }: OpenedEnvironment): void {
+    const { agentId } = set;
+    this.unstage(agentId);
+    if (generation <= (this.#applied.get(agentId)?.generation ?? generation)) return;
+    this.#attempt("stage", agentId, () => {
+      const rendered = this.#render(agent, set);
+      try {
+        const files = this.deps.envFiles.stage(rendered, this.deps.user);
+        if (files) this.#ready.set(agentId, { files, written: rendered, fingerprint });
+      } finally {
+        wipe(rendered);
+      }
+    });
+  }
+
+  /** Removes what was staged for an agent, if it is of that generation, or of any. */
+  unstage(agentId: string, generation?: bigint): void {
+    const ready = this.#ready.get(agentId);
+    if (!ready || (generation !== undefined && ready.files.generation !== generation)) return;
+    this.#ready.delete(agentId);
+    this.deps.envFiles.unstage(ready.files);
+  }
+
+  #putInForce(agent: DesiredAgent, { set, generation, fingerprint }: OpenedEnvironment): Written {
+    const { envFiles, user } = this.deps;
+    if (agent.settings?.reload && envFiles.differs(set, this.#placementOf(agent)))
+      this.deps.beforeChange?.(set.agentId, generation);
+    const ready = this.#ready.get(set.agentId);
+    if (ready?.files.generation === generation && equal(ready.fingerprint, fingerprint)) {
+      this.#ready.delete(set.agentId);
+      if (envFiles.putInForce(ready.files)) return ready.written;
+    }
+    this.unstage(set.agentId);
+    const rendered = this.#render(agent, set);
+    try {
+      envFiles.swap(rendered, user);
+      return rendered;
+    } finally {
+      wipe(rendered);
+    }
+  }
+
+  #render(agent: DesiredAgent, set: EnvSet): RenderedSet {
+    const history = this.#histories.get(set.agentId) ?? this.#readHistory(set.agentId);
+    return render(set, { ...this.#placementOf(agent), history });
+  }
+
+  #placementOf({ agentId, path, workspace }: DesiredAgent): Placement {
+    return { directory: this.deps.envFiles.directoryOf(agentId), agent: path, workspace };
+  }
+
   /** Removes generations that nobody reads any more. Off the ack path. */
   prune(agentId: string): void {
     this.#attempt("prune", agentId, () => this.deps.envFiles.prune(agentId));
@@ -125,6 +183,7 @@ export class EnvWriter {
     this.#applied.delete(agentId);
     this.#damaged.delete(agentId);
     this.#histories.delete(agentId);
+    this.#ready.delete(agentId);
     this.#attempt("remove", agentId, () => {
       this.deps.envFiles.remove(agentId);
     });

@@ -1,5 +1,9 @@
 import { FakeClock } from "../../../test/fakes/fake-clock";
-import type { EnvironmentSource, FetchedEnvironment } from "./environment-source";
+import type {
+  EnvironmentSource,
+  OpenedEnvironment,
+  FetchedEnvironment,
+} from "./environment-source";
 import { createForesight } from "./foresight";
 import type { Fetch } from "./plan";
 
@@ -7,7 +11,7 @@ const NOTHING = Buffer.alloc(0);
 const sealedAhead = Buffer.from("sealed");
 const never = new AbortController().signal;
 
-function fetched({ agentId, generation }: Fetch, how: string): FetchedEnvironment {
+function fetched({ agentId, generation }: Fetch, how: string): OpenedEnvironment {
   const fingerprint = Buffer.from(how);
   const set = { agentId, generation, variables: [], unset: [], fingerprint: how };
   return { agentId, generation, set, fingerprint };
@@ -26,9 +30,11 @@ function createRig() {
   const clock = new FakeClock();
   const rig = {
     asked,
+    dropped: [] as string[],
     clock,
     canOpen: true,
-    answer: (refs: readonly Fetch[]) => Promise.resolve(refs.map((ref) => fetched(ref, "fetched"))),
+    answer: (refs: readonly Fetch[]): Promise<FetchedEnvironment[]> =>
+      Promise.resolve(refs.map((ref) => fetched(ref, "fetched"))),
   };
   const source: EnvironmentSource = {
     openAhead: (ref) => (rig.canOpen ? fetched(ref, "opened") : undefined),
@@ -37,7 +43,8 @@ function createRig() {
       return rig.answer(refs);
     },
   };
-  return { foresight: createForesight(source, clock), rig };
+  const onDropped = (ref: Fetch) => rig.dropped.push(`${ref.agentId}${ref.generation}`);
+  return { foresight: createForesight({ source, clock, onDropped }), rig };
 }
 
 describe("foresight", () => {
@@ -96,5 +103,17 @@ describe("foresight", () => {
     foresight.foresee([{ ...a2, sealedAhead }], never);
     await rig.clock.advance(5_000);
     expect(words(await foresight.fetch([a2], never))).toEqual(["a2 fetched"]);
+    expect(rig.dropped).toEqual(["a2"]);
+  });
+
+  it("tells of a generation that gave way to a later one, and of none that was asked for", async () => {
+    const { foresight, rig } = createRig();
+    const a3 = { agentId: "a", generation: 3n };
+    foresight.foresee([{ ...a2, sealedAhead }], never);
+    foresight.foresee([{ ...a3, sealedAhead }], never);
+    expect(rig.dropped).toEqual(["a2"]);
+    await foresight.fetch([a3], never);
+    await rig.clock.advance(5_000);
+    expect(rig.dropped).toEqual(["a2"]);
   });
 });

@@ -1,5 +1,9 @@
 import type { Clock } from "../../../lib/clock";
-import type { EnvironmentSource, FetchedEnvironment } from "./environment-source";
+import type {
+  EnvironmentSource,
+  FetchedEnvironment,
+  OpenedEnvironment,
+} from "./environment-source";
 import type { Fetch } from "./plan";
 
 /** A generation that may become desired. */
@@ -10,12 +14,19 @@ export interface Coming extends Fetch {
 
 /** A source that can be told what will probably be asked for. */
 export interface Foresight extends Pick<EnvironmentSource, "fetch"> {
-  /** Opens or fetches now what `fetch` will be asked for, if it comes to that. */
-  foresee(coming: readonly Coming[], signal: AbortSignal): void;
+  /** Opens or fetches now what `fetch` will be asked for; returns what was sealed and opened. */
+  foresee(coming: readonly Coming[], signal: AbortSignal): OpenedEnvironment[];
 }
 
 /** What nobody asks for is dropped after this time: it holds values. */
 const KEEP_MS = 5_000;
+
+export interface ForesightDeps {
+  source: EnvironmentSource;
+  clock: Clock;
+  /** Hears of a generation that nobody asked for in time. */
+  onDropped: (ref: Fetch) => void;
+}
 
 interface Ahead {
   generation: bigint;
@@ -27,13 +38,17 @@ interface Ahead {
  * it, this machine gets what it will need. At most one generation of each agent waits; it is given
  * out once, for exactly the generation that is asked for, and only when it opened.
  */
-export function createForesight(source: EnvironmentSource, clock: Clock): Foresight {
+export function createForesight({ source, clock, onDropped }: ForesightDeps): Foresight {
   const ahead = new Map<string, Ahead>();
 
   const keep = (agentId: string, entry: Ahead, signal: AbortSignal) => {
+    const before = ahead.get(agentId);
+    if (before) onDropped({ agentId, generation: before.generation });
     ahead.set(agentId, entry);
     void clock.sleep(KEEP_MS, signal).then(() => {
-      if (ahead.get(agentId) === entry) ahead.delete(agentId);
+      if (ahead.get(agentId) !== entry) return;
+      ahead.delete(agentId);
+      onDropped({ agentId, generation: entry.generation });
     });
   };
   const take = ({ agentId, generation }: Fetch) => {
@@ -46,14 +61,17 @@ export function createForesight(source: EnvironmentSource, clock: Clock): Foresi
   return {
     foresee(coming, signal) {
       const unopened: Fetch[] = [];
+      const allOpened: OpenedEnvironment[] = [];
       for (const { agentId, generation, sealedAhead } of coming) {
         if (ahead.get(agentId)?.generation === generation) continue;
         const ref = { agentId, generation };
-        const opened = sealedAhead.length > 0 && source.openAhead(ref, sealedAhead);
-        if (opened) keep(agentId, { generation, result: Promise.resolve(opened) }, signal);
-        else unopened.push(ref);
+        const opened = sealedAhead.length > 0 ? source.openAhead(ref, sealedAhead) : undefined;
+        if (opened) {
+          keep(agentId, { generation, result: Promise.resolve(opened) }, signal);
+          allOpened.push(opened);
+        } else unopened.push(ref);
       }
-      if (unopened.length === 0) return;
+      if (unopened.length === 0) return allOpened;
       const fetched = source.fetch(unopened, signal).then(
         (results) => new Map(results.map((it) => [it.agentId, it])),
         // It is asked for again when it is wanted, and fails then if it has to.
@@ -63,6 +81,7 @@ export function createForesight(source: EnvironmentSource, clock: Clock): Foresi
         const result = fetched.then((results) => results.get(agentId));
         keep(agentId, { generation, result }, signal);
       }
+      return allOpened;
     },
     async fetch(wanted, signal) {
       const foreseen = wanted.map((one) => ({ one, result: take(one) }));

@@ -89,7 +89,12 @@ export function assembleMachine(deps: MachineDeps): Machine {
     everyMs: PROCESSES_EVERY_MS,
   });
   const reconciler: Reconciler = new Reconciler({
-    source: createForesight(deps.source, clock),
+    source: createForesight({
+      ...{ source: deps.source, clock },
+      onDropped: ({ agentId, generation }) => {
+        writer.unstage(agentId, generation);
+      },
+    }),
     pacer: new SwapPacer(clock, MAX_SWAPS_PER_SECOND),
     send(update) {
       wakeUps?.send(update);

@@ -33,6 +33,8 @@ export interface ReconcilerDeps {
 }
 
 const MAX_BATCH = 500;
+/** So many sets are written before they are wanted: whatever else happens meanwhile waits for it. */
+const MAX_STAGED = 50;
 const RETRY = { initialMs: 100, maxMs: 5_000 };
 
 /**
@@ -73,7 +75,12 @@ export class Reconciler {
       const isLiving = this.deps.lives.lifeOf(agentId) === "living";
       return agent && isLiving && generation > agent.generation;
     });
-    this.deps.source.foresee(useful.slice(0, MAX_BATCH), this.#running);
+    const opened = this.deps.source.foresee(useful.slice(0, MAX_BATCH), this.#running);
+    for (const environment of opened.slice(0, MAX_STAGED)) {
+      const agent = this.#desired.agents.get(environment.agentId);
+      const isSoon = this.deps.pacer.delayMs(environment.agentId) === 0;
+      if (agent && isSoon) this.deps.writer.stage(agent, environment);
+    }
   }
 
   /** Asks for a pass as soon as the running one is over. */
