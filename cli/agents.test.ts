@@ -253,6 +253,31 @@ describe("agents of a real catalog and rotation", () => {
     expect(lines(run)[1]).toMatch(/^build-1 {2}2 hours ago .* \? {7}\?$/);
   });
 
+  it("get all of env files, the later and -e before them, and only with whole files", async () => {
+    const [first, second, broken] = ["A=1\nB='two\nlines'\nC=1\n", "C=2\nD=2\n", "A=1\nB='x\n"].map(
+      (text, at) => {
+        const path = join(cwd, `${at}.env`);
+        writeFileSync(path, text);
+        return path;
+      },
+    );
+    const words = ["spawn", "--env-file", first!, "--env-file", second!, "-e", "D=3"];
+    const spawned = await cli.run([...words, "filed", "--", "true"], { cwd });
+    expect(spawned).toMatchObject({ code: 0, stderr: "" });
+    const { rows } = await catalog.database.pool.query<{ name: string }>(
+      "select name from catalog.secret_versions where kind = 'spawn' order by name",
+    );
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(["A", "B", "C", "D"]));
+
+    const refused = await cli.run(["spawn", "--env-file", broken!, "none", "--", "true"], { cwd });
+    expect(refused).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: `murmur: spawn none: ${broken!}, line 2: its single quote is not closed\n`,
+    });
+    expect((await murmur("ls -aq")).stdout).not.toContain("none");
+  });
+
   it("are refused with values whose names are reserved, before anything is started", async () => {
     const { code, stderr } = await murmur("spawn -e LD_PRELOAD=x bad -- true");
     expect(code).toBe(1);

@@ -35,8 +35,9 @@ function historyTable(
   );
 }
 
-function toState({ deleted, current }: SecretVersion): string {
+function toState({ deleted, destroyed, current }: SecretVersion): string {
   if (deleted) return "deleted";
+  if (destroyed) return "destroyed";
   return current ? "current" : "";
 }
 
@@ -46,6 +47,7 @@ function toJson(version: SecretVersion) {
     written_at: version.writtenAt,
     written_by: version.writtenBy,
     deleted: version.deleted,
+    destroyed: version.destroyed,
     current: version.current,
   };
 }

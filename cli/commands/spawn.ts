@@ -1,11 +1,12 @@
 import { openAgentKeeper } from "../agents/agent-keeper";
 import { type Run } from "../command";
-import { parseSpawnVariables } from "../input/spawn-variables";
+import { readSpawnVariables } from "../input/spawn-variables";
 import { printable } from "../output/printable";
 
 export const run: Run = async (context, call) => {
   const { output, terminal } = context;
-  const variables = parseSpawnVariables(call.list("env"), terminal.env);
+  const given = { texts: call.list("env"), files: call.list("env-file") };
+  const variables = await readSpawnVariables(terminal, given);
   const keeper = await openAgentKeeper(context);
   const { agentId, path, vm, warnings } = await keeper.spawn({
     slug: call.arg("slug"),

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { stringify } from "yaml";
 import { isAppError } from "../../lib/errors";
@@ -5,7 +8,7 @@ import { UsageError } from "../errors";
 import { parseCount } from "./count";
 import { parseDurationMs } from "./duration";
 import { parseResourceDocument } from "./resource-document";
-import { parseSpawnVariables } from "./spawn-variables";
+import { parseSpawnVariables, readSpawnVariables } from "./spawn-variables";
 import { dropNewline } from "./stdin";
 
 const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,20}$/);
@@ -35,6 +38,24 @@ describe("-e NAME=VALUE", () => {
 
   it("refuses a name that is given twice", () => {
     expect(() => parseSpawnVariables(["A=1", "B=2", "A=3"], {})).toThrow("-e A is given twice");
+  });
+});
+
+describe("--env-file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "murmur-env-file-"));
+  const terminal = { env: {}, cwd: directory, stdin: process.stdin };
+  afterAll(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  it("gives all of its names: the later file wins, over all files -e", async () => {
+    writeFileSync(join(directory, "a"), "A=a\nB=a\nC=a\n");
+    writeFileSync(join(directory, "b"), "B=b\nC=b\n");
+    const files = ["a", join(directory, "b")];
+    const variables = await readSpawnVariables(terminal, { texts: ["C=e", "D=e"], files });
+    const read = variables.map((variable) => [variable.name, variable.value.expose()]);
+    expect(Object.fromEntries(read)).toEqual({ A: "a", B: "b", C: "e", D: "e" });
+    expect(read).toHaveLength(4);
   });
 });
 

@@ -1,11 +1,26 @@
 import { type Environment } from "../../lib/config";
 import { sensitive, type Sensitive } from "../../lib/sensitive";
 import { UsageError } from "../errors";
+import { type Terminal } from "../terminal";
+import { readEnvFile } from "./read-env-file";
 
 /** A value for one agent alone. */
 export interface SpawnVariable {
   name: string;
   value: Sensitive<string>;
+}
+
+/** What `-e` and `--env-file` gave: of files the later wins, over them `-e`. */
+export async function readSpawnVariables(
+  terminal: Pick<Terminal, "env" | "stdin" | "cwd">,
+  { texts, files }: { texts: readonly string[]; files: readonly string[] },
+): Promise<SpawnVariable[]> {
+  const typed = parseSpawnVariables(texts, terminal.env);
+  const all = new Map<string, SpawnVariable>();
+  for (const file of files)
+    for (const { name, value } of await readEnvFile(terminal, file)) all.set(name, { name, value });
+  for (const variable of typed) all.set(variable.name, variable);
+  return [...all.values()];
 }
 
 /**

@@ -18,6 +18,12 @@ export const AGENT_COMMANDS: readonly CommandSyntax[] = [
         description: "a secret for this agent alone; NAME takes the value it has here",
         isList: true,
       },
+      {
+        flags: "--env-file <file>",
+        description: "the same for all of an env file, as in murmur secret import; -e wins",
+        isList: true,
+        candidates: "file",
+      },
       { flags: "--cwd <directory>", description: "where to start, on the VM" },
       JSON_OUTPUT,
     ],

@@ -48,6 +48,24 @@ export const SECRET_COMMANDS: readonly CommandSyntax[] = [
     load: () => import("../commands/secret-history.js"),
   },
   {
+    path: ["secret", "import"],
+    args: [{ name: "file", candidates: "file" }],
+    options: [
+      {
+        flags: "--dry-run",
+        description: "check everything, say what would become of it, write nothing",
+      },
+      JSON_OUTPUT,
+    ],
+    summary: "Write new versions of all secrets of an env file, or none",
+    details: [
+      "The file holds NAME=value lines: plain, in single quotes, or in double quotes with \\n and the like; - is standard input. What programs that read such files disagree on is refused, with the line.",
+      "Running agents keep what they have until murmur rekey.",
+    ],
+    examples: ["murmur secret import --dry-run .env", "vault-export | murmur secret import -"],
+    load: () => import("../commands/secret-import.js"),
+  },
+  {
     path: ["set"],
     args: [KIND, RESOURCE_NAME],
     options: [],
