@@ -137,7 +137,10 @@ describe("murmur exec inside an agent", () => {
     ["nothing of the caller's", {}],
     [
       "the caller's own",
-      { LD_PRELOAD: "/lib/a.so", BASH_ENV: "/b", NODE_OPTIONS: "--no-warnings", PYTHONPATH: "/p" },
+      {
+        ...{ LD_PRELOAD: "/lib/a.so", BASH_ENV: "/b", PROMPT_COMMAND: "history -a" },
+        ...{ NODE_OPTIONS: "--no-warnings", PYTHONPATH: "/p" },
+      },
     ],
   ])("leads programs to the layers as the daemon does, chaining %s", (_what, own) => {
     const directory = join(root, "live env");

@@ -13,6 +13,7 @@ describe("what leads programs to the layers", () => {
       LD_PRELOAD: "/run/m/live-env/x/exec/murmur-exec.so",
       SHLVL: "1",
       BASH_ENV: "/run/m/live-env/x/bash/stub.bash",
+      PROMPT_COMMAND: ". '/run/m/live-env/x/bash/hook.bash'",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs"',
       PYTHONPATH: "/run/m/live-env/x/python",
     });
@@ -23,6 +24,7 @@ describe("what leads programs to the layers", () => {
       LD_PRELOAD: "/usr/lib/libjemalloc.so",
       BASH_ENV: "/etc/bash.env",
       SHLVL: "3",
+      PROMPT_COMMAND: "history -a",
       NODE_OPTIONS: "--max-old-space-size=100",
       PYTHONPATH: "/opt/lib",
     };
@@ -31,11 +33,13 @@ describe("what leads programs to the layers", () => {
       LD_PRELOAD: "/run/m/live-env/x/exec/murmur-exec.so:/usr/lib/libjemalloc.so",
       SHLVL: "3",
       MURMUR_BASH_ENV: "/etc/bash.env",
+      PROMPT_COMMAND: ". '/run/m/live-env/x/bash/hook.bash'; history -a",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs" --max-old-space-size=100',
       PYTHONPATH: "/run/m/live-env/x/python:/opt/lib",
     });
     expect(liveNames({ ...own, ...names }, LAYERS)).toMatchObject({
       LD_PRELOAD: names["LD_PRELOAD"],
+      PROMPT_COMMAND: names["PROMPT_COMMAND"],
       NODE_OPTIONS: names["NODE_OPTIONS"],
       PYTHONPATH: names["PYTHONPATH"],
     });
@@ -48,6 +52,7 @@ describe("what leads programs to the layers", () => {
       "MURMUR_LIVE",
       "SHLVL",
       "BASH_ENV",
+      "PROMPT_COMMAND",
     ]);
     expect(liveNames({}, layers, ["node", "bash"])).toEqual({});
   });

@@ -30,12 +30,16 @@ const LEADS: Record<LayerName, (directory: string, own: Names) => Record<string,
   exec: (directory, { LD_PRELOAD: own }) => ({
     LD_PRELOAD: joined([`${directory}/exec/murmur-exec.so`, own], ":"),
   }),
+  // An interactive bash reads no BASH_ENV: the prompt loads the builtin.
   // A first bash whose input is a socket, as every child of a Node program has it, takes itself for
   // one of rshd's and reads no BASH_ENV; one of a deeper level does.
-  bash: (directory, { BASH_ENV: own, SHLVL: level }) => ({
+  bash: (directory, { BASH_ENV: own, SHLVL: level, PROMPT_COMMAND: prompt }) => ({
     SHLVL: level ?? "1",
     BASH_ENV: `${directory}/bash/stub.bash`,
     ...(own && own !== `${directory}/bash/stub.bash` ? { MURMUR_BASH_ENV: own } : {}),
+    ...(directory.includes("'")
+      ? {}
+      : { PROMPT_COMMAND: joined([`. '${directory}/bash/hook.bash'`, prompt], "; ") }),
   }),
   // Quoted, since Node splits at spaces; it takes a backslash for an escape within quotes.
   node: (directory, { NODE_OPTIONS: own }) => {

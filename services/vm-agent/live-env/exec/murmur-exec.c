@@ -9,7 +9,8 @@
 extern char **environ __attribute__((weak));
 extern unsigned long getauxval(unsigned long type) __attribute__((weak));
 
-enum { AT_SECURE_TYPE = 23, MAX_BLOCK = 1 << 20 };
+enum { AT_SECURE_TYPE = 23, AT_EXECFN_TYPE = 31 };
+enum { MAX_BLOCK = 1 << 20 };
 
 struct block {
   /* The strings as the program got them, and the array that it will get. */
@@ -85,6 +86,7 @@ __attribute__((constructor)) static void murmur_exec(void) {
   const char *marker = directory ? find_value(environ, GENERATION) : 0;
   uint64_t generation = marker ? parse_generation(marker) : 0;
   if (generation == 0 || !is_listed(find_value(environ, "MURMUR_LIVE"), "exec")) return;
+  char **words = find_words(environ);
   size_t count = 0, bytes = chain_bytes(environ);
   while (environ[count])
     if (++count > MAX_BLOCK) return;
@@ -99,7 +101,7 @@ __attribute__((constructor)) static void murmur_exec(void) {
   struct block block = {.before = environ, .after = live.spare};
   block.text = (char *)(block.after + count + live.count + 8);
   apply(&block, &live, generation);
-  chain_all(&block);
+  chain_all(&block, words);
   // Nobody else runs yet; and a library that grows the block copies what it finds.
   if (block.is_changed) environ = block.after;
   leave_receipt(directory, live.generation);
