@@ -125,6 +125,67 @@ describe("murmur rekey", () => {
     });
   });
 
+  it.each([
+    ["--all", { workspace: "backend", which: { $case: "all", value: true } }],
+    ["--secret API_KEY", { workspace: "", which: { $case: "secretName", value: "API_KEY" } }],
+    [
+      "--secret API_KEY --workspace backend",
+      { workspace: "backend", which: { $case: "secretName", value: "API_KEY" } },
+    ],
+  ])("%s is one rollout, and Rekeyed when everybody has acked", async (words, selection) => {
+    const run = murmur(`rekey ${words} --reason leaked`);
+    await watched();
+    rotation.settle("fix-auth", APPLIED);
+    rotation.settle("fix-auth/tests", APPLIED);
+    expect(await run).toEqual({ code: 0, stdout: "Rekeyed\n", stderr: "" });
+    expect(rotation.requests.rekeyMany).toMatchObject([{ selection, reason: "leaked" }]);
+    expect(rotation.requests.rekey).toEqual([]);
+  });
+
+  it.each(["rekey", "rekey fix-auth --all", "rekey --all --secret A"])(
+    "refuses %p: whom to rekey is said once",
+    async (words) => {
+      const stderr = "name one of: an agent, --secret NAME, --all\nTry murmur --help.\n";
+      expect(await murmur(words)).toMatchObject({
+        ...{ code: 2, stdout: "", stderr: expect.stringContaining(stderr) as string },
+      });
+    },
+  );
+
+  it("with --dry-run says who would change and which names, and asks for nothing", async () => {
+    const named = (path: string) => ({
+      ...{ agentId: path, workspace: "backend", path, vmName: "build-1" },
+    });
+    const none = { addedNames: [], changedNames: [], removedNames: [], refusal: "" };
+    rotation.changes = [
+      { ...none, agents: [named("fix-auth/tests")] },
+      {
+        ...{ agents: [named("fix-auth")], refusal: "" },
+        ...{ addedNames: ["FRESH"], changedNames: ["API_KEY"], removedNames: ["OLD"] },
+      },
+      { ...none, agents: [named("lost")], refusal: "its VM is not registered any more" },
+    ];
+    const { code, stdout, stderr } = await murmur("rekey --dry-run --all");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.split("\n")).toEqual([
+      "WORKSPACE  AGENT           VM       WOULD CHANGE",
+      "backend    fix-auth        build-1  API_KEY +FRESH -OLD",
+      "backend    fix-auth/tests  build-1  nothing",
+      "backend    lost            build-1  left out: its VM is not registered any more",
+      "",
+    ]);
+    const json = JSON.parse((await murmur("rekey --dry-run --json fix-auth")).stdout) as object;
+    expect(json).toMatchObject({
+      dry_run: true,
+      agents: [
+        { path: "fix-auth", added: ["FRESH"], changed: ["API_KEY"], removed: ["OLD"] },
+        { path: "fix-auth/tests", added: [], changed: [], removed: [] },
+        { path: "lost", left_out: "its VM is not registered any more" },
+      ],
+    });
+    expect(rotation.rollouts).toEqual([]);
+  });
+
   it("with --no-wait prints the rollout and exits 0 before anybody has acked", async () => {
     const run = await murmur("rekey --no-wait fix-auth");
     expect(run).toEqual({ code: 0, stdout: "Rekey started: rollout-1\n", stderr: "" });

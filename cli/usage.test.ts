@@ -46,7 +46,8 @@ describe("wrong usage", () => {
   it.each([
     ["foo", "murmur: unknown command 'foo'", "Try murmur --help."],
     ["secret lss", "murmur: secret: unknown command 'lss' (Did you mean ls?)", ""],
-    ["rekey", "murmur: rekey: missing required argument 'slug'", "Try murmur rekey --help."],
+    ["rekey", "murmur: rekey: name one of: an agent, --secret NAME, --all", "Try murmur --help."],
+    ["explain", "murmur: explain: missing required argument 'slug'", "Try murmur explain --help."],
     ["ls --nope", "murmur: ls: unknown option '--nope'", "Try murmur ls --help."],
     ["spawn x", "murmur: spawn: missing required argument 'command'", ""],
     ["rekey x --timeout", "murmur: rekey: option '--timeout <duration>' argument missing", ""],

@@ -7,6 +7,7 @@ import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
 import { patient } from "../patient";
+import { subjectWords } from "../rekey/subject";
 import { rolloutToJson, targetTable } from "../rekey/targets";
 import { byPath, isCompleted } from "../rekey/watch-rollout";
 
@@ -46,7 +47,9 @@ async function show(context: CommandContext, call: Invocation): Promise<void> {
   }
   const state = isCompleted(rollout) ? "completed" : "open";
   const when = relativeTime(rollout.acceptedAt, clock.now());
-  output.line(printable(`${rollout.path}: ${state}, asked for ${when} by ${rollout.requestedBy}`));
+  output.line(
+    printable(`${subjectWords(rollout)}: ${state}, asked for ${when} by ${rollout.requestedBy}`),
+  );
   if (rollout.reason !== "") output.line(printable(`reason: ${rollout.reason}`));
   if (rollout.rollsBack !== "") output.line(`takes back: ${printable(rollout.rollsBack)}`);
   if (rollout.rolledBackBy !== "") output.line(`taken back by: ${printable(rollout.rolledBackBy)}`);
@@ -62,7 +65,7 @@ function rolloutTable(
     rollouts,
     [
       { title: "ROLLOUT", text: ({ rolloutId }) => rolloutId },
-      { title: "AGENT", text: ({ path }) => path },
+      { title: "AGENT", text: subjectWords },
       { title: "KIND", text: kindWord },
       { title: "STATE", text: stateWords },
       { title: "WHEN", text: ({ acceptedAt }) => relativeTime(acceptedAt, now) },

@@ -51,6 +51,7 @@ beforeEach(async () => {
   server.add(RolloutServiceService, {
     ...{ rekeyAgent: unused, getRollout: unused, listRollouts: unused },
     ...{ listRolloutProcesses: unused, rollbackRollout: unused },
+    ...{ rekeyAgents: unused, previewRekey: unused },
     watchRollout: async function* (_request, context) {
       for await (const _ of onWatch(context)) yield { rollout: undefined, targets: [] };
     },

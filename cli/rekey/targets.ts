@@ -75,6 +75,7 @@ export function rolloutToJson({ rollout, targets }: RolloutView) {
     rollout_id: rollout.rolloutId,
     workspace: rollout.workspace,
     path: rollout.path,
+    secret: rollout.secretName || undefined,
     state: isCompleted(rollout) ? "completed" : "open",
     requested_by: rollout.requestedBy,
     reason: rollout.reason,

@@ -5,9 +5,16 @@ import { JSON_OUTPUT, SLUG, WAIT, WORKSPACE } from "./options";
 export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
   {
     path: ["rekey"],
-    args: [SLUG],
+    args: [{ ...SLUG, isOptional: true }],
     options: [
       WORKSPACE,
+      {
+        flags: "--secret <name>",
+        description: "every agent that has this secret, in all workspaces or in --workspace",
+        candidates: "secret",
+      },
+      { flags: "--all", description: "every living agent of the workspace" },
+      { flags: "--dry-run", description: "only say who would change, and which names" },
       { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
       WAIT,
       { flags: "--no-wait", description: "return as soon as the rollout is durable" },
@@ -16,7 +23,11 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
     ],
     summary: "Give an agent and its children fresh secrets without restarting them",
     details: ["Runs from your laptop only; it is not available on agent VMs."],
-    examples: ["murmur rekey fix-auth", "murmur rekey --workspace backend fix-auth"],
+    examples: [
+      "murmur rekey fix-auth",
+      "murmur rekey --workspace backend fix-auth",
+      "murmur rekey --secret API_KEY --dry-run",
+    ],
     load: () => import("../commands/rekey.js"),
   },
   {

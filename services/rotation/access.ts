@@ -24,6 +24,8 @@ export const ROTATION_ACCESS: AccessTable = {
   [AgentServiceService.listHolders.path]: { developer: "member" },
 
   [RolloutServiceService.rekeyAgent.path]: { developer: "member", refusal: refuseRekey },
+  [RolloutServiceService.rekeyAgents.path]: { developer: "member", refusal: refuseRekey },
+  [RolloutServiceService.previewRekey.path]: { developer: "member", refusal: refuseRekey },
   [RolloutServiceService.rollbackRollout.path]: { developer: "member", refusal: refuseRekey },
   [RolloutServiceService.getRollout.path]: { developer: "member" },
   [RolloutServiceService.listRollouts.path]: { developer: "member" },

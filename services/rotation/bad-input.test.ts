@@ -57,6 +57,17 @@ describe("whatever is sent", () => {
             }),
           ),
           answered(rollouts.rekeyAgent({ workspace: a, path: b, requestId: c, reason: a })),
+          answered(
+            rollouts.rekeyAgents({
+              selection: { workspace: a, which: { $case: "secretName", value: b } },
+              ...{ requestId: c, reason: a },
+            }),
+          ),
+          answered(
+            rollouts.previewRekey({
+              selection: { workspace: a, which: { $case: "path", value: b } },
+            }),
+          ),
           answered(rollouts.rollbackRollout({ rolloutId: a, requestId: b, reason: c })),
           answered(rollouts.getRollout({ rolloutId: a })),
           answered(rollouts.listRollouts({ workspace: a, pageSize: n, pageToken: c })),

@@ -41,6 +41,22 @@ describe("another tenant", () => {
       () => stranger.rollouts.rekeyAgent({ ...named, requestId: "known", reason: "" }),
     ],
     [
+      "RekeyAgents and PreviewRekey",
+      async () => {
+        const selection = {
+          workspace: "",
+          which: { $case: "path" as const, value: named.path },
+        };
+        const request = { selection: { ...selection, workspace: "backend" } };
+        await expect(stranger.rollouts.previewRekey(request)).rejects.toMatchObject({
+          code: "NOT_FOUND",
+        });
+        const all = { workspace: "", which: { $case: "all" as const, value: true } };
+        const many = { requestId: "known", reason: "" };
+        await stranger.rollouts.rekeyAgents({ selection: all, ...many });
+      },
+    ],
+    [
       "RollbackRollout",
       () => stranger.rollouts.rollbackRollout({ rolloutId, requestId: "known", reason: "" }),
     ],

@@ -15,7 +15,9 @@ import {
 } from "../../gen/murmur/rotation/v1/agents";
 import { IdentityServiceService, Role } from "../../gen/murmur/rotation/v1/identity";
 import {
+  type PreviewedChange,
   type RekeyAgentRequest,
+  type RekeyAgentsRequest,
   type Rollout,
   RolloutKind,
   RolloutServiceService,
@@ -47,10 +49,13 @@ export interface FakeRotation {
   agents: Agent[];
   hops: Hop[];
   holders: Holder[];
+  /** What PreviewRekey says. */
+  changes: PreviewedChange[];
   warnings: string[];
   rollouts: FakeRollout[];
   requests: {
     rekey: RekeyAgentRequest[];
+    rekeyMany: RekeyAgentsRequest[];
     spawn: SpawnAgentRequest[];
     holders: ListHoldersRequest[];
   };
@@ -110,9 +115,10 @@ export async function startFakeRotation(
     agents: [],
     hops: [],
     holders: [],
+    changes: [],
     warnings: [],
     rollouts: [],
-    requests: { rekey: [], spawn: [], holders: [] },
+    requests: { rekey: [], rekeyMany: [], spawn: [], holders: [] },
     isPrompt: false,
     processes: [],
     reloads: [],
@@ -247,6 +253,15 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
       const { rollout, targets } = isRepeat ? made : makeRollout(fake, request);
       return Promise.resolve({ rollout, targets, warnings: fake.warnings });
     },
+    rekeyAgents: (request: RekeyAgentsRequest) => {
+      fake.requests.rekeyMany.push(request);
+      const { workspace = "", which } = request.selection ?? {};
+      const path = which?.$case === "path" ? which.value : "";
+      const made = makeRollout(fake, { ...request, workspace, path });
+      if (which?.$case === "secretName") made.rollout.secretName = which.value;
+      return Promise.resolve({ ...made, warnings: fake.warnings });
+    },
+    previewRekey: () => Promise.resolve({ changes: fake.changes, warnings: fake.warnings }),
     rollbackRollout: ({ rolloutId, reason }: { rolloutId: string; reason: string }) => {
       const { workspace, path } = find(rolloutId).rollout;
       const made = makeRollout(fake, { workspace, path, reason, requestId: "" });
@@ -287,7 +302,9 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
 
 function makeRollout(fake: FakeRotation, { workspace, path, reason }: RekeyAgentRequest) {
   const named = fake.agents.filter(
-    (it) => it.workspace === workspace && (it.path === path || it.path.startsWith(`${path}/`)),
+    (it) =>
+      (workspace === "" || it.workspace === workspace) &&
+      (path === "" || it.path === path || it.path.startsWith(`${path}/`)),
   );
   if (named.length === 0) {
     const message = `no agent "${path}" in workspace "${workspace}"`;
@@ -304,6 +321,7 @@ function makeRollout(fake: FakeRotation, { workspace, path, reason }: RekeyAgent
     ...{ targetsTotal: 0, targetsApplied: 0, targetsFailed: 0, targetsSkipped: 0 },
     unchanged: false,
     ...{ kind: RolloutKind.ROLLOUT_KIND_REKEY, rollsBack: "", rolledBackBy: "" },
+    secretName: "",
   };
   const made = { rollout, targets };
   count(made);

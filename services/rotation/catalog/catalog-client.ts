@@ -1,6 +1,8 @@
 import {
   EnvironmentServiceService,
   type AgentGeneration,
+  type AgentToSnapshot,
+  type EnvironmentPreview,
   type FindPinsResponse,
 } from "../../../gen/murmur/catalog/v1/environments";
 import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
@@ -54,6 +56,8 @@ export interface CatalogClient {
     secretName: string,
     generations: readonly AgentGeneration[],
   ): Promise<FindPinsResponse>;
+  /** What snapshots would change against what these agents should be on (PreviewEnvironments). */
+  preview(agents: readonly GenuineAgent[]): Promise<EnvironmentPreview[]>;
   /** Names of the VMs that a workspace's agents are spawned on. */
   workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
   /** The VM of that name, or all. */
@@ -78,6 +82,8 @@ interface TenantClients {
 const MAX_BATCH = 1000;
 /** And tells of at most so many generations in one. */
 const MAX_PINS = 10_000;
+/** As many answers of a thousand names each as fit in a message. */
+const MAX_PREVIEWED = 100;
 const SNAPSHOT_TIMEOUT_MS = 10_000;
 const READ_TIMEOUT_MS = 5_000;
 /** Stands for all tenants, in the one call that is about all. */
@@ -103,6 +109,23 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
         }),
       );
       return (await Promise.all(batches)).flat();
+    },
+    async preview(agents) {
+      const previews: EnvironmentPreview[] = [];
+      for (const batch of chunks(agents, MAX_PREVIEWED)) {
+        const { environments } = clientsOf(batch[0]?.tenantId ?? "");
+        const request = {
+          agents: batch.map((agent) => ({
+            agent: toSnapshotWish(agent),
+            fromGeneration: agent.desired,
+          })),
+        };
+        const control = { timeoutMs: SNAPSHOT_TIMEOUT_MS };
+        previews.push(
+          ...(await asOurs(environments.previewEnvironments(request, control))).previews,
+        );
+      }
+      return previews;
     },
     async findPins(tenantId, secretName, generations) {
       const { environments } = clientsOf(tenantId);
@@ -178,20 +201,20 @@ async function snapshotBatch(
 ): Promise<Snapshot[]> {
   const asked = environments.snapshotEnvironments(
     {
-      agents: agents.map(({ id, workspace, vmId, path, developer, expectsSpawnSecrets }) => ({
-        agentId: id,
-        workspace,
-        vmId,
-        path,
-        developer,
-        rollbackToGeneration: wish.rollbackTo?.get(id),
-        expectsSpawnSecrets,
+      agents: agents.map((agent) => ({
+        ...toSnapshotWish(agent),
+        rollbackToGeneration: wish.rollbackTo?.get(agent.id),
       })),
       requestId: wish.requestId,
     },
     { timeoutMs: SNAPSHOT_TIMEOUT_MS },
   );
   return (await asOurs(asked)).snapshots;
+}
+
+function toSnapshotWish(agent: GenuineAgent): AgentToSnapshot {
+  const { id, workspace, vmId, path, developer, expectsSpawnSecrets } = agent;
+  return { agentId: id, workspace, vmId, path, developer, expectsSpawnSecrets };
 }
 
 async function listVms({ vms }: TenantClients, name: string | undefined): Promise<RegisteredVm[]> {

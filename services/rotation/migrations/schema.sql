@@ -120,7 +120,7 @@ create table rotation.rollouts (
   rollout_id uuid not null,
   request_hash bytea not null,
   workspace text collate "C" not null,
-  agent_id uuid not null,
+  agent_id uuid,
   path text collate "C" not null,
   requested_by text not null,
   reason text not null,
@@ -132,6 +132,7 @@ create table rotation.rollouts (
   sequence bigint generated always as identity not null,
   kind text default 'rekey'::text not null,
   rolls_back uuid,
+  secret_name text collate "C" default ''::text not null,
   constraint rollouts_kind_check CHECK ((kind = ANY (ARRAY['rekey'::text, 'rollback'::text]))),
   constraint rollouts_pkey PRIMARY KEY (tenant_id, rollout_id)
 );

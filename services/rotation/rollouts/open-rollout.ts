@@ -73,7 +73,7 @@ async function open(
 }
 
 function auditEntry(
-  { id, agent, kind, rollsBack }: NewRollout,
+  { id, subject, kind, rollsBack }: NewRollout,
   { targets }: RekeyPlan,
 ): AuditEntry {
   return {
@@ -81,7 +81,12 @@ function auditEntry(
     objectKind: "rollout",
     objectId: id,
     outcome: "ok",
-    detail: { agent: agent.id, targets: targets.length, ...(rollsBack && { rollsBack }) },
+    detail: {
+      ...(subject.agentId && { agent: subject.agentId }),
+      ...(subject.secretName && { secret: subject.secretName }),
+      targets: targets.length,
+      ...(rollsBack && { rollsBack }),
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Principal } from "../../../lib/identity/principal";
 import type { Tx } from "../../../lib/postgres/db";
-import { digestOf, type LaunchableAgent } from "../agents/domain/agent";
+import { digestOf, type Agent, type LaunchableAgent } from "../agents/domain/agent";
 import { agentEnded, agentNotFound } from "../agents/domain/agent-errors";
 import { assertManages } from "../agents/domain/authority";
 import type { AgentTree, AgentWriter } from "../agents/store/agent-store";
@@ -15,7 +15,7 @@ import {
   type RolloutRequest,
 } from "./rollout-request";
 import { snapshotTree, type SnapshotTreeDeps } from "./snapshot-tree";
-import type { NewRollout } from "./store/rollout-store";
+import type { NewRollout, RolloutSubject } from "./store/rollout-store";
 
 export interface RekeyDeps extends SnapshotTreeDeps, OpenRolloutDeps {
   pool: OpenRolloutDeps["pool"];
@@ -57,13 +57,18 @@ export async function rekeyAgent(
   const agents = [tree.agent, ...tree.descendants];
   const rollout: NewRollout = {
     ...{ tenantId, id, requestHash, reason, kind: "rekey", rollsBack: undefined },
-    agent: tree.agent,
+    subject: toSubject(tree.agent),
     requestedBy: caller.id,
     warnings: missingNamesWarnings(agents, taken.snapshots),
   };
   const lock = (tx: Tx) => lockLiving(deps, tx, tree);
   await openRollout(deps, { ...taken, caller, rollout, requestId, agents, lock });
   return id;
+}
+
+/** A rollout that names one agent. */
+export function toSubject({ id, workspace, path }: Agent): RolloutSubject {
+  return { agentId: id, workspace, path, secretName: "" };
 }
 
 async function lockLiving(

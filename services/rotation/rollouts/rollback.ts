@@ -65,7 +65,7 @@ export async function rollbackRollout(
   const taken = await takeBack(deps, caller, id, { agents, from });
   if (taken.snapshots.length === 0) throw nothingToRollBack(rollsBack, agents, taken.leftOut);
   const rollout: NewRollout = {
-    ...{ tenantId, id, requestHash, reason, kind: "rollback", rollsBack, agent: from.agent },
+    ...{ tenantId, id, requestHash, reason, kind: "rollback", rollsBack, subject: from.subject },
     requestedBy: caller.id,
     warnings: [
       ...missingNamesWarnings(agents, taken.snapshots),

@@ -187,8 +187,9 @@ export interface RolloutTarget {
 /** One rollout. */
 export interface Rollout {
   rolloutId: string;
+  /** Empty: all workspaces. */
   workspace: string;
-  /** Path of the agent that was named. */
+  /** Path of the agent that was named; empty: many were selected. */
   path: string;
   /** Who asked. */
   requestedBy: string;
@@ -208,6 +209,8 @@ export interface Rollout {
   rollsBack: string;
   /** The latest rollback of this one; empty: there is none. */
   rolledBackBy: string;
+  /** The secret whose holders were selected; empty, and no path either: all agents. */
+  secretName: string;
 }
 
 /** Which agent to rekey. */
@@ -225,6 +228,71 @@ export interface RekeyAgentRequest {
 export interface RekeyAgentResponse {
   rollout: Rollout | undefined;
   targets: RolloutTarget[];
+  warnings: string[];
+}
+
+/** Which agents; at most 2000. Those below a selected one are selected, too. */
+export interface RolloutSelection {
+  /** Empty: all workspaces, but for `path`. */
+  workspace: string;
+  which:
+    | //
+    /** Slug, or path of a child. */
+    { $case: "path"; value: string }
+    | //
+    /** Every living agent that has this secret, of which version soever. */
+    { $case: "secretName"; value: string }
+    | //
+    /** Every living agent; true. */
+    { $case: "all"; value: boolean }
+    | undefined;
+}
+
+/** Which agents to rekey. */
+export interface RekeyAgentsRequest {
+  selection:
+    | RolloutSelection
+    | undefined;
+  /** Any string of up to 128 bytes, chosen at random; repeats of it return the same rollout. */
+  requestId: string;
+  /** At most 1024 bytes. */
+  reason: string;
+}
+
+/** The rollout, durable. */
+export interface RekeyAgentsResponse {
+  rollout: Rollout | undefined;
+  targets: RolloutTarget[];
+  warnings: string[];
+}
+
+/** Which agents would be rekeyed. */
+export interface PreviewRekeyRequest {
+  selection: RolloutSelection | undefined;
+}
+
+/** An agent as previews name it. */
+export interface PreviewedAgent {
+  agentId: string;
+  workspace: string;
+  path: string;
+  vmName: string;
+}
+
+/** What would change for these agents, alike for all of them; names sorted. */
+export interface PreviewedChange {
+  agents: PreviewedAgent[];
+  addedNames: string[];
+  /** To another version. */
+  changedNames: string[];
+  removedNames: string[];
+  /** Why they would be left out; empty: they would not. */
+  refusal: string;
+}
+
+/** Every agent once, those that would not change included. */
+export interface PreviewRekeyResponse {
+  changes: PreviewedChange[];
   warnings: string[];
 }
 
@@ -556,6 +624,7 @@ function createBaseRollout(): Rollout {
     kind: 0,
     rollsBack: "",
     rolledBackBy: "",
+    secretName: "",
   };
 }
 
@@ -608,6 +677,9 @@ export const Rollout: MessageFns<Rollout> = {
     }
     if (message.rolledBackBy !== "") {
       writer.uint32(130).string(message.rolledBackBy);
+    }
+    if (message.secretName !== "") {
+      writer.uint32(138).string(message.secretName);
     }
     return writer;
   },
@@ -753,6 +825,14 @@ export const Rollout: MessageFns<Rollout> = {
             message.rolledBackBy = reader.string();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -823,6 +903,11 @@ export const Rollout: MessageFns<Rollout> = {
         : isSet(object.rolled_back_by)
         ? globalThis.String(object.rolled_back_by)
         : "",
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : "",
     };
   },
 
@@ -876,6 +961,9 @@ export const Rollout: MessageFns<Rollout> = {
     if (message.rolledBackBy !== "") {
       obj.rolledBackBy = message.rolledBackBy;
     }
+    if (message.secretName !== "") {
+      obj.secretName = message.secretName;
+    }
     return obj;
   },
 
@@ -900,6 +988,7 @@ export const Rollout: MessageFns<Rollout> = {
     message.kind = object.kind ?? 0;
     message.rollsBack = object.rollsBack ?? "";
     message.rolledBackBy = object.rolledBackBy ?? "";
+    message.secretName = object.secretName ?? "";
     return message;
   },
 };
@@ -1125,6 +1214,784 @@ export const RekeyAgentResponse: MessageFns<RekeyAgentResponse> = {
       ? Rollout.fromPartial(object.rollout)
       : undefined;
     message.targets = object.targets?.map((e) => RolloutTarget.fromPartial(e)) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRolloutSelection(): RolloutSelection {
+  return { workspace: "", which: undefined };
+}
+
+export const RolloutSelection: MessageFns<RolloutSelection> = {
+  encode(message: RolloutSelection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspace !== "") {
+      writer.uint32(10).string(message.workspace);
+    }
+    switch (message.which?.$case) {
+      case "path":
+        writer.uint32(18).string(message.which.value);
+        break;
+      case "secretName":
+        writer.uint32(26).string(message.which.value);
+        break;
+      case "all":
+        writer.uint32(32).bool(message.which.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RolloutSelection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRolloutSelection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.which = { $case: "path", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.which = { $case: "secretName", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.which = { $case: "all", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RolloutSelection {
+    return {
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+      which: isSet(object.path)
+        ? { $case: "path", value: globalThis.String(object.path) }
+        : isSet(object.secretName)
+        ? { $case: "secretName", value: globalThis.String(object.secretName) }
+        : isSet(object.secret_name)
+        ? { $case: "secretName", value: globalThis.String(object.secret_name) }
+        : isSet(object.all)
+        ? { $case: "all", value: globalThis.Boolean(object.all) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: RolloutSelection): unknown {
+    const obj: any = {};
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    if (message.which?.$case === "path") {
+      obj.path = message.which.value;
+    } else if (message.which?.$case === "secretName") {
+      obj.secretName = message.which.value;
+    } else if (message.which?.$case === "all") {
+      obj.all = message.which.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RolloutSelection>, I>>(base?: I): RolloutSelection {
+    return RolloutSelection.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RolloutSelection>, I>>(object: I): RolloutSelection {
+    const message = createBaseRolloutSelection();
+    message.workspace = object.workspace ?? "";
+    switch (object.which?.$case) {
+      case "path": {
+        if (object.which?.value !== undefined && object.which?.value !== null) {
+          message.which = { $case: "path", value: object.which.value };
+        }
+        break;
+      }
+      case "secretName": {
+        if (object.which?.value !== undefined && object.which?.value !== null) {
+          message.which = { $case: "secretName", value: object.which.value };
+        }
+        break;
+      }
+      case "all": {
+        if (object.which?.value !== undefined && object.which?.value !== null) {
+          message.which = { $case: "all", value: object.which.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseRekeyAgentsRequest(): RekeyAgentsRequest {
+  return { selection: undefined, requestId: "", reason: "" };
+}
+
+export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
+  encode(message: RekeyAgentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selection !== undefined) {
+      RolloutSelection.encode(message.selection, writer.uint32(10).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RekeyAgentsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRekeyAgentsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selection = RolloutSelection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RekeyAgentsRequest {
+    return {
+      selection: isSet(object.selection) ? RolloutSelection.fromJSON(object.selection) : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RekeyAgentsRequest): unknown {
+    const obj: any = {};
+    if (message.selection !== undefined) {
+      obj.selection = RolloutSelection.toJSON(message.selection);
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RekeyAgentsRequest>, I>>(base?: I): RekeyAgentsRequest {
+    return RekeyAgentsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RekeyAgentsRequest>, I>>(object: I): RekeyAgentsRequest {
+    const message = createBaseRekeyAgentsRequest();
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? RolloutSelection.fromPartial(object.selection)
+      : undefined;
+    message.requestId = object.requestId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRekeyAgentsResponse(): RekeyAgentsResponse {
+  return { rollout: undefined, targets: [], warnings: [] };
+}
+
+export const RekeyAgentsResponse: MessageFns<RekeyAgentsResponse> = {
+  encode(message: RekeyAgentsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollout !== undefined) {
+      Rollout.encode(message.rollout, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.targets) {
+      RolloutTarget.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RekeyAgentsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRekeyAgentsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rollout = Rollout.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targets.push(RolloutTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RekeyAgentsResponse {
+    return {
+      rollout: isSet(object.rollout) ? Rollout.fromJSON(object.rollout) : undefined,
+      targets: globalThis.Array.isArray(object?.targets)
+        ? object.targets.map((e: any) => RolloutTarget.fromJSON(e))
+        : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: RekeyAgentsResponse): unknown {
+    const obj: any = {};
+    if (message.rollout !== undefined) {
+      obj.rollout = Rollout.toJSON(message.rollout);
+    }
+    if (message.targets?.length) {
+      obj.targets = message.targets.map((e) => RolloutTarget.toJSON(e));
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RekeyAgentsResponse>, I>>(base?: I): RekeyAgentsResponse {
+    return RekeyAgentsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RekeyAgentsResponse>, I>>(object: I): RekeyAgentsResponse {
+    const message = createBaseRekeyAgentsResponse();
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? Rollout.fromPartial(object.rollout)
+      : undefined;
+    message.targets = object.targets?.map((e) => RolloutTarget.fromPartial(e)) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePreviewRekeyRequest(): PreviewRekeyRequest {
+  return { selection: undefined };
+}
+
+export const PreviewRekeyRequest: MessageFns<PreviewRekeyRequest> = {
+  encode(message: PreviewRekeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selection !== undefined) {
+      RolloutSelection.encode(message.selection, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewRekeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewRekeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selection = RolloutSelection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewRekeyRequest {
+    return { selection: isSet(object.selection) ? RolloutSelection.fromJSON(object.selection) : undefined };
+  },
+
+  toJSON(message: PreviewRekeyRequest): unknown {
+    const obj: any = {};
+    if (message.selection !== undefined) {
+      obj.selection = RolloutSelection.toJSON(message.selection);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewRekeyRequest>, I>>(base?: I): PreviewRekeyRequest {
+    return PreviewRekeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewRekeyRequest>, I>>(object: I): PreviewRekeyRequest {
+    const message = createBasePreviewRekeyRequest();
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? RolloutSelection.fromPartial(object.selection)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePreviewedAgent(): PreviewedAgent {
+  return { agentId: "", workspace: "", path: "", vmName: "" };
+}
+
+export const PreviewedAgent: MessageFns<PreviewedAgent> = {
+  encode(message: PreviewedAgent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.workspace !== "") {
+      writer.uint32(18).string(message.workspace);
+    }
+    if (message.path !== "") {
+      writer.uint32(26).string(message.path);
+    }
+    if (message.vmName !== "") {
+      writer.uint32(34).string(message.vmName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewedAgent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewedAgent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vmName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewedAgent {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      vmName: isSet(object.vmName)
+        ? globalThis.String(object.vmName)
+        : isSet(object.vm_name)
+        ? globalThis.String(object.vm_name)
+        : "",
+    };
+  },
+
+  toJSON(message: PreviewedAgent): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.vmName !== "") {
+      obj.vmName = message.vmName;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewedAgent>, I>>(base?: I): PreviewedAgent {
+    return PreviewedAgent.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewedAgent>, I>>(object: I): PreviewedAgent {
+    const message = createBasePreviewedAgent();
+    message.agentId = object.agentId ?? "";
+    message.workspace = object.workspace ?? "";
+    message.path = object.path ?? "";
+    message.vmName = object.vmName ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewedChange(): PreviewedChange {
+  return { agents: [], addedNames: [], changedNames: [], removedNames: [], refusal: "" };
+}
+
+export const PreviewedChange: MessageFns<PreviewedChange> = {
+  encode(message: PreviewedChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      PreviewedAgent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.addedNames) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.changedNames) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.removedNames) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.refusal !== "") {
+      writer.uint32(42).string(message.refusal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewedChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewedChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(PreviewedAgent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addedNames.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changedNames.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.removedNames.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewedChange {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => PreviewedAgent.fromJSON(e)) : [],
+      addedNames: globalThis.Array.isArray(object?.addedNames)
+        ? object.addedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.added_names)
+        ? object.added_names.map((e: any) => globalThis.String(e))
+        : [],
+      changedNames: globalThis.Array.isArray(object?.changedNames)
+        ? object.changedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.changed_names)
+        ? object.changed_names.map((e: any) => globalThis.String(e))
+        : [],
+      removedNames: globalThis.Array.isArray(object?.removedNames)
+        ? object.removedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.removed_names)
+        ? object.removed_names.map((e: any) => globalThis.String(e))
+        : [],
+      refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
+    };
+  },
+
+  toJSON(message: PreviewedChange): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => PreviewedAgent.toJSON(e));
+    }
+    if (message.addedNames?.length) {
+      obj.addedNames = message.addedNames;
+    }
+    if (message.changedNames?.length) {
+      obj.changedNames = message.changedNames;
+    }
+    if (message.removedNames?.length) {
+      obj.removedNames = message.removedNames;
+    }
+    if (message.refusal !== "") {
+      obj.refusal = message.refusal;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewedChange>, I>>(base?: I): PreviewedChange {
+    return PreviewedChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewedChange>, I>>(object: I): PreviewedChange {
+    const message = createBasePreviewedChange();
+    message.agents = object.agents?.map((e) => PreviewedAgent.fromPartial(e)) || [];
+    message.addedNames = object.addedNames?.map((e) => e) || [];
+    message.changedNames = object.changedNames?.map((e) => e) || [];
+    message.removedNames = object.removedNames?.map((e) => e) || [];
+    message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewRekeyResponse(): PreviewRekeyResponse {
+  return { changes: [], warnings: [] };
+}
+
+export const PreviewRekeyResponse: MessageFns<PreviewRekeyResponse> = {
+  encode(message: PreviewRekeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      PreviewedChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.warnings) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewRekeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewRekeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(PreviewedChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewRekeyResponse {
+    return {
+      changes: globalThis.Array.isArray(object?.changes)
+        ? object.changes.map((e: any) => PreviewedChange.fromJSON(e))
+        : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewRekeyResponse): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => PreviewedChange.toJSON(e));
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PreviewRekeyResponse>, I>>(base?: I): PreviewRekeyResponse {
+    return PreviewRekeyResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreviewRekeyResponse>, I>>(object: I): PreviewRekeyResponse {
+    const message = createBasePreviewRekeyResponse();
+    message.changes = object.changes?.map((e) => PreviewedChange.fromPartial(e)) || [];
     message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
@@ -2226,6 +3093,40 @@ export const RolloutServiceService = {
     responseDeserialize: (value: Buffer): RekeyAgentResponse => RekeyAgentResponse.decode(value),
   },
   /**
+   * The same for every agent of a selection, as one rollout.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe with the same `request_id`, which returns the first rollout.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * and as RekeyAgent.
+   */
+  rekeyAgents: {
+    path: "/murmur.rotation.v1.RolloutService/RekeyAgents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RekeyAgentsRequest): Buffer => Buffer.from(RekeyAgentsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RekeyAgentsRequest => RekeyAgentsRequest.decode(value),
+    responseSerialize: (value: RekeyAgentsResponse): Buffer => Buffer.from(RekeyAgentsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RekeyAgentsResponse => RekeyAgentsResponse.decode(value),
+  },
+  /**
+   * Says whom a rekey of a selection would change, and which names. Nothing is made or kept, and the
+   * next write of a secret may overtake what it says.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND, AGENT_ENDED, NOT_SUPPORTED_ON_VM,
+   * DEPENDENCY_AWAY.
+   */
+  previewRekey: {
+    path: "/murmur.rotation.v1.RolloutService/PreviewRekey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PreviewRekeyRequest): Buffer => Buffer.from(PreviewRekeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PreviewRekeyRequest => PreviewRekeyRequest.decode(value),
+    responseSerialize: (value: PreviewRekeyResponse): Buffer =>
+      Buffer.from(PreviewRekeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PreviewRekeyResponse => PreviewRekeyResponse.decode(value),
+  },
+  /**
    * Takes the agents of a rollout back: each gets a new generation with the pins that it had before
    * that rollout. What was deleted, revoked or destroyed since keeps its current state, and a warning
    * names it. Agents that have nothing to go back to are skipped, with the reason.
@@ -2324,6 +3225,23 @@ export interface RolloutServiceServer extends UntypedServiceImplementation {
    */
   rekeyAgent: handleUnaryCall<RekeyAgentRequest, RekeyAgentResponse>;
   /**
+   * The same for every agent of a selection, as one rollout.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe with the same `request_id`, which returns the first rollout.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * and as RekeyAgent.
+   */
+  rekeyAgents: handleUnaryCall<RekeyAgentsRequest, RekeyAgentsResponse>;
+  /**
+   * Says whom a rekey of a selection would change, and which names. Nothing is made or kept, and the
+   * next write of a secret may overtake what it says.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND, AGENT_ENDED, NOT_SUPPORTED_ON_VM,
+   * DEPENDENCY_AWAY.
+   */
+  previewRekey: handleUnaryCall<PreviewRekeyRequest, PreviewRekeyResponse>;
+  /**
    * Takes the agents of a rollout back: each gets a new generation with the pins that it had before
    * that rollout. What was deleted, revoked or destroyed since keeps its current state, and a warning
    * names it. Agents that have nothing to go back to are skipped, with the reason.
@@ -2388,6 +3306,51 @@ export interface RolloutServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RekeyAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The same for every agent of a selection, as one rollout.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe with the same `request_id`, which returns the first rollout.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * and as RekeyAgent.
+   */
+  rekeyAgents(
+    request: RekeyAgentsRequest,
+    callback: (error: ServiceError | null, response: RekeyAgentsResponse) => void,
+  ): ClientUnaryCall;
+  rekeyAgents(
+    request: RekeyAgentsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RekeyAgentsResponse) => void,
+  ): ClientUnaryCall;
+  rekeyAgents(
+    request: RekeyAgentsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RekeyAgentsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Says whom a rekey of a selection would change, and which names. Nothing is made or kept, and the
+   * next write of a secret may overtake what it says.
+   * Callers: developers who may rekey every one of them.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND, AGENT_ENDED, NOT_SUPPORTED_ON_VM,
+   * DEPENDENCY_AWAY.
+   */
+  previewRekey(
+    request: PreviewRekeyRequest,
+    callback: (error: ServiceError | null, response: PreviewRekeyResponse) => void,
+  ): ClientUnaryCall;
+  previewRekey(
+    request: PreviewRekeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PreviewRekeyResponse) => void,
+  ): ClientUnaryCall;
+  previewRekey(
+    request: PreviewRekeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PreviewRekeyResponse) => void,
   ): ClientUnaryCall;
   /**
    * Takes the agents of a rollout back: each gets a new generation with the pins that it had before

@@ -16,6 +16,11 @@ export interface AgentStore {
   find(tenantId: string, agentId: string): Promise<Agent | undefined>;
   /** By workspace, path and id, of those that are there. */
   findAll(tenantId: string, agentIds: readonly string[]): Promise<Agent[]>;
+  /**
+   * Living ones by workspace, path and id: of a workspace or of all, and of `under` only these and
+   * those below them. One more than the limit when there are more.
+   */
+  findLiving(query: LivingQuery): Promise<Agent[]>;
   /** By path the living one is meant, else the latest. */
   findTree(tenantId: string, workspace: string, path: string): Promise<AgentTree | undefined>;
   findProcesses(tenantId: string, agentId: string): Promise<AgentProcess[]>;
@@ -36,6 +41,15 @@ export interface AgentStore {
    * with these keys; the tenants by turns.
    */
   findRefused(reason: string, limit: number, not: readonly string[]): Promise<Agent[]>;
+}
+
+export interface LivingQuery {
+  tenantId: string;
+  /** Absent: all. */
+  workspace: string | undefined;
+  /** Absent: all. */
+  under: readonly string[] | undefined;
+  limit: number;
 }
 
 /** Which living agents, and which page. */
@@ -102,6 +116,8 @@ export interface AgentWriter {
   ): Promise<LaunchableAgent[]>;
   /** These agents and the trees that they are in, locked as for a rekey; of those that are there. */
   lockAgents(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<LaunchableAgent[]>;
+  /** The same with those that live below them by now. */
+  lockSubtrees(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<LaunchableAgent[]>;
   /** Returns false when this agent id is there already; throws AGENT_EXISTS when the slug is. */
   insert(tx: Tx, agent: NewAgent): Promise<boolean>;
   requestHash(tx: Db, tenantId: string, agentId: string): Promise<Buffer | undefined>;

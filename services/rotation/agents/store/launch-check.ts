@@ -43,6 +43,7 @@ export function withLaunchCheck({ agents, writer, bindings, log }: LaunchCheckDe
       },
       lockSubtree: async (...args) => (await writer.lockSubtree(...args)).map(check),
       lockAgents: async (...args) => (await writer.lockAgents(...args)).map(check),
+      lockSubtrees: async (...args) => (await writer.lockSubtrees(...args)).map(check),
       requestKill: async (...args) => (await writer.requestKill(...args)).map(check),
     },
   };

@@ -18,6 +18,7 @@ import type {
   AgentStore,
   AgentTree,
   EvidenceQuery,
+  LivingQuery,
 } from "./agent-store";
 import type { Agent } from "../domain/agent";
 
@@ -39,6 +40,9 @@ export function createPostgresAgentStore(db: Db): AgentStore {
         [tenantId, agentIds],
       );
       return rows.map(fromRow);
+    },
+    async findLiving(query) {
+      return isText(query.workspace ?? "") ? findLiving(db, query) : [];
     },
     async findTree(tenantId, workspace, path) {
       return isText(workspace) && isText(path)
@@ -156,6 +160,18 @@ async function list(db: Db, query: AgentListQuery): Promise<Agent[]> {
      order by a.workspace, a.path, a.agent_id
      limit $8`,
     [tenantId, workspace ?? null, vmId ?? null, includeEnded, ...after, page.limit + 1],
+  );
+  return rows.map(fromRow);
+}
+
+async function findLiving(db: Db, query: LivingQuery): Promise<Agent[]> {
+  const { tenantId, workspace, under, limit } = query;
+  const { rows } = await db.query<AgentRow>(
+    `select ${AGENT_COLUMNS} from rotation.agents a
+     where a.tenant_id = $1 and ${IS_LIVING} and ($2::text is null or a.workspace = $2)
+       and ($3::uuid[] is null or a.agent_id = any($3) or a.ancestor_ids && $3)
+     order by a.workspace, a.path, a.agent_id limit $4`,
+    [tenantId, workspace ?? null, under ?? null, limit + 1],
   );
   return rows.map(fromRow);
 }

@@ -55,16 +55,21 @@ export const postgresAgentWriter: AgentWriter = {
     return rows.map(fromLaunchRow);
   },
   async lockAgents(tx, tenantId, agentIds) {
-    await tx.query(
-      `select from rotation.trees t where t.tenant_id = $1 and t.root_id in (
-         select a.root_id from rotation.agents a
-         where a.tenant_id = $1 and a.agent_id = any($2::uuid[]))
-       order by t.root_id for update`,
-      [tenantId, agentIds],
-    );
+    await lockTreesOf(tx, tenantId, agentIds);
     const { rows } = await tx.query<LaunchRow>(
       `select ${AGENT_COLUMNS}, ${LAUNCH_COLUMNS} from rotation.agents a ${JOIN_DESIRED}
        where a.tenant_id = $1 and a.agent_id = any($2::uuid[])
+       order by a.agent_id for update of a`,
+      [tenantId, agentIds],
+    );
+    return rows.map(fromLaunchRow);
+  },
+  async lockSubtrees(tx, tenantId, agentIds) {
+    await lockTreesOf(tx, tenantId, agentIds);
+    const { rows } = await tx.query<LaunchRow>(
+      `select ${AGENT_COLUMNS}, ${LAUNCH_COLUMNS} from rotation.agents a ${JOIN_DESIRED}
+       where a.tenant_id = $1 and (a.agent_id = any($2::uuid[])
+         or (${IS_LIVING} and a.ancestor_ids && $2::uuid[]))
        order by a.agent_id for update of a`,
       [tenantId, agentIds],
     );
@@ -176,4 +181,14 @@ async function requestKill(
     [tenantId, agentIds],
   );
   return rows.map(fromLaunchRow);
+}
+
+async function lockTreesOf(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<void> {
+  await tx.query(
+    `select from rotation.trees t where t.tenant_id = $1 and t.root_id in (
+       select a.root_id from rotation.agents a
+       where a.tenant_id = $1 and a.agent_id = any($2::uuid[]))
+     order by t.root_id for update`,
+    [tenantId, agentIds],
+  );
 }

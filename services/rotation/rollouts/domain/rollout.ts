@@ -15,8 +15,10 @@ export interface Rollout {
   /** The latest rollback of this one. */
   rolledBackBy: string | undefined;
   workspace: string;
-  /** Path of the agent that was named. */
+  /** Path of the agent that was named; empty where many were selected. */
   path: string;
+  /** The secret whose holders were selected; empty: none. */
+  secretName: string;
   requestedBy: string;
   reason: string;
   unchanged: boolean;

@@ -12,6 +12,8 @@ import { principalOf } from "../../agents/rpc/agent-service";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { callerOf } from "../../audit";
 import type { Rollout, RolloutTarget } from "../domain/rollout";
+import { previewRekey, type PreviewRekeyDeps } from "../preview-rekey";
+import { rekeyMany, type RekeyManyDeps } from "../rekey-many";
 import { rekeyAgent, type RekeyDeps } from "../rekey";
 import { rollbackRollout, rolloutNotFound, type RollbackDeps } from "../rollback";
 import type { RolloutSignals } from "../rollout-signals";
@@ -19,9 +21,11 @@ import type { RolloutStore } from "../store/rollout-store";
 import { toRollout, toTarget } from "./to-rollout";
 import { watchRollout } from "./watch-rollout";
 
-export interface RolloutServiceDeps extends RekeyDeps, RollbackDeps {
-  agents: RekeyDeps["agents"] & RollbackDeps["agents"];
-  writer: RekeyDeps["writer"] & RollbackDeps["writer"];
+export interface RolloutServiceDeps
+  extends RekeyDeps, RekeyManyDeps, PreviewRekeyDeps, RollbackDeps {
+  agents: RekeyDeps["agents"] & RekeyManyDeps["agents"] & RollbackDeps["agents"];
+  catalog: RekeyDeps["catalog"] & RekeyManyDeps["catalog"] & PreviewRekeyDeps["catalog"];
+  writer: RekeyDeps["writer"] & RekeyManyDeps["writer"] & RollbackDeps["writer"];
   rollouts: RolloutStore;
   signals: RolloutSignals;
   /** Aborts when the service stops: watchers are told to come back. */
@@ -38,6 +42,12 @@ export function createRolloutService(
       const id = await rekeyAgent(deps, principal, callerOf(context), request);
       return accepted(await read(deps, principal.tenantId, id));
     },
+    async rekeyAgents(request, context) {
+      const principal = principalOf(context);
+      const id = await rekeyMany(deps, principal, callerOf(context), request);
+      return accepted(await read(deps, principal.tenantId, id));
+    },
+    previewRekey: ({ selection }, context) => previewRekey(deps, principalOf(context), selection),
     async rollbackRollout(request, context) {
       const principal = principalOf(context);
       const id = await rollbackRollout(deps, principal, callerOf(context), request);

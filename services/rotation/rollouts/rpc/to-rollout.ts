@@ -34,6 +34,7 @@ export function toRollout(rollout: Rollout): RolloutMessage {
     rolloutId: rollout.id,
     workspace: rollout.workspace,
     path: rollout.path,
+    secretName: rollout.secretName,
     requestedBy: rollout.requestedBy,
     acceptedAt: rollout.acceptedAt,
     completedAt: rollout.completedAt,

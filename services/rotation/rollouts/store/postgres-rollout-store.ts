@@ -51,6 +51,7 @@ interface RolloutRow {
   rolled_back_by: string | null;
   workspace: string;
   path: string;
+  secret_name: string;
   requested_by: string;
   reason: string;
   unchanged: boolean;
@@ -65,7 +66,7 @@ interface RolloutRow {
 }
 
 const ROLLOUT_COLUMNS = `
-  r.tenant_id, r.rollout_id, r.workspace, r.path, r.requested_by, r.reason, r.unchanged,
+  r.tenant_id, r.rollout_id, r.workspace, r.path, r.secret_name, r.requested_by, r.reason, r.unchanged,
   r.warnings, r.accepted_at, r.completed_at, r.sequence, c.total, c.applied, c.failed, c.skipped,
   r.kind, r.rolls_back, (
     select b.rollout_id from rotation.rollouts b
@@ -91,6 +92,7 @@ function fromRow(row: RolloutRow): Rollout {
     rolledBackBy: row.rolled_back_by ?? undefined,
     workspace: row.workspace,
     path: row.path,
+    secretName: row.secret_name,
     requestedBy: row.requested_by,
     reason: row.reason,
     unchanged: row.unchanged,
@@ -119,13 +121,14 @@ async function findSources(
   rolloutId: string,
 ): Promise<RolloutSources | undefined> {
   const { rows } = await db.query<{
-    named_id: string;
+    named_id: string | null;
     workspace: string;
     path: string;
+    secret_name: string;
     agent_id: string;
     source: bigint | null;
   }>(
-    `select r.agent_id as named_id, r.workspace, r.path, t.agent_id, g.generation as source
+    `select r.agent_id as named_id, r.workspace, r.path, r.secret_name, t.agent_id, g.generation as source
      from rotation.rollouts r
      join rotation.targets t using (tenant_id, rollout_id)
      left join rotation.generations g on g.tenant_id = t.tenant_id and g.agent_id = t.agent_id
@@ -136,7 +139,12 @@ async function findSources(
   const [first] = rows;
   return (
     first && {
-      agent: { id: first.named_id, workspace: first.workspace, path: first.path },
+      subject: {
+        agentId: first.named_id ?? undefined,
+        workspace: first.workspace,
+        path: first.path,
+        secretName: first.secret_name,
+      },
       sources: new Map(rows.map((row) => [row.agent_id, row.source ?? undefined])),
     }
   );
@@ -221,7 +229,7 @@ function isFor(generation: bigint, reload: AgentReload | null): reload is AgentR
 async function list(db: Db, { tenantId, workspace, page }: RolloutListQuery): Promise<Rollout[]> {
   const { rows } = await db.query<RolloutRow>(
     `select ${ROLLOUT_COLUMNS} from rotation.rollouts r ${JOIN_COUNTS}
-     where r.tenant_id = $1 and ($2::text is null or r.workspace = $2)
+     where r.tenant_id = $1 and ($2::text is null or r.workspace in ($2, ''))
        and ($3::bigint is null or r.sequence < $3)
      order by r.sequence desc limit $4`,
     [tenantId, workspace ?? null, readKey(page.after), page.limit + 1],
@@ -242,23 +250,25 @@ async function open(
   { caller, audit, announcements }: ToldOfRollout,
 ): Promise<boolean> {
   const { targets, raised } = plan;
+  const { subject } = rollout;
   const openTargets = targets.filter(({ state }) => state === "pending" || state === "failed");
   const { rowCount } = await tx.query(
     `with rollout as (
        insert into rotation.rollouts (tenant_id, rollout_id, request_hash, workspace, agent_id,
-         path, requested_by, reason, unchanged, warnings, open_targets, completed_at, kind, rolls_back)
+         path, requested_by, reason, unchanged, warnings, open_targets, completed_at, kind, rolls_back,
+         secret_name)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::integer,
-         case when $11::integer = 0 then clock_timestamp() end, $12, $13::uuid)
+         case when $11::integer = 0 then clock_timestamp() end, $12, $13::uuid, $14)
        on conflict (tenant_id, rollout_id) do nothing returning tenant_id, rollout_id
      ), targets as (
        insert into rotation.targets
          (tenant_id, rollout_id, agent_id, generation, state, reason, rollback_source, acked_at)
        select r.tenant_id, r.rollout_id, t.agent_id, t.generation, t.state, t.reason, t.source,
          case when t.state = 'applied' then clock_timestamp() end
-       from rollout r, unnest($14::uuid[], $15::bigint[], $16::text[], $17::text[], $18::bigint[])
+       from rollout r, unnest($15::uuid[], $16::bigint[], $17::text[], $18::text[], $19::bigint[])
          as t(agent_id, generation, state, reason, source)
      ), raised as (
-       select * from unnest($19::uuid[], $20::bigint[], $21::bytea[])
+       select * from unnest($20::uuid[], $21::bigint[], $22::bytea[])
          as g(agent_id, generation, fingerprint)
      ), generations as (
        insert into rotation.generations (tenant_id, agent_id, generation, fingerprint)
@@ -272,16 +282,16 @@ async function open(
        from raised g, rollout r
        where a.tenant_id = r.tenant_id and a.agent_id = g.agent_id
      ), audited as (
-       ${insertAudit(22, "exists (select from rollout)")}
+       ${insertAudit(23, "exists (select from rollout)")}
      ), announced as (
-       ${insertIntoOutbox(31, "exists (select from rollout)")}
+       ${insertIntoOutbox(32, "exists (select from rollout)")}
      )
      select from rollout`,
     [
-      ...[rollout.tenantId, rollout.id, rollout.requestHash, rollout.agent.workspace],
-      ...[rollout.agent.id, rollout.agent.path, rollout.requestedBy, rollout.reason],
+      ...[rollout.tenantId, rollout.id, rollout.requestHash, subject.workspace],
+      ...[subject.agentId ?? null, subject.path, rollout.requestedBy, rollout.reason],
       ...[plan.unchanged, rollout.warnings, openTargets.length],
-      ...[rollout.kind, rollout.rollsBack ?? null],
+      ...[rollout.kind, rollout.rollsBack ?? null, subject.secretName],
       targets.map(({ agent }) => agent.id),
       targets.map(({ generation }) => generation),
       targets.map(({ state }) => state),
@@ -304,7 +314,10 @@ async function lockOpenOf(tx: Tx, agent: Agent): Promise<{ id: string; agentIds:
        select from rotation.targets t where t.tenant_id = r.tenant_id
          and t.rollout_id = r.rollout_id and t.agent_id = $3) as is_in
      from rotation.rollouts r
-     where r.tenant_id = $1 and r.agent_id = any($2) and r.open_targets > 0
+     where r.tenant_id = $1 and r.open_targets > 0 and (r.agent_id = any($2)
+       or r.agent_id is null and exists (select from rotation.targets above
+         where above.tenant_id = $1 and above.rollout_id = r.rollout_id
+           and above.agent_id = any($2)))
      order by r.rollout_id for update of r`,
     [agent.tenantId, agent.ancestorIds, agent.id],
   );

@@ -6,6 +6,18 @@ import type { Agent } from "../../agents/domain/agent";
 import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
 import type { ProcessesOfAgent, Rollout, RolloutKind, RolloutTarget } from "../domain/rollout";
 
+/** What was named when a rollout was asked for. */
+export interface RolloutSubject {
+  /** The agent; undefined where many were selected. */
+  agentId: string | undefined;
+  /** Empty: all. */
+  workspace: string;
+  /** The agent's; empty where many were selected. */
+  path: string;
+  /** The secret whose holders were selected; empty: none. */
+  secretName: string;
+}
+
 /** A rollout that is about to be written. */
 export interface NewRollout {
   tenantId: string;
@@ -14,8 +26,7 @@ export interface NewRollout {
   kind: RolloutKind;
   /** Of a rollback: the rollout that it takes back. */
   rollsBack: string | undefined;
-  /** The agent that was named. */
-  agent: Pick<Agent, "id" | "workspace" | "path">;
+  subject: RolloutSubject;
   requestedBy: string;
   reason: string;
   warnings: readonly string[];
@@ -35,7 +46,7 @@ export interface RolloutStore {
   findTargets(tenantId: string, rolloutId: string): Promise<RolloutTarget[]>;
   /** Of the living agents that have a target, by path. */
   findProcesses(tenantId: string, rolloutId: string): Promise<ProcessesOfAgent[]>;
-  /** What a rollback of it would take its targets back to, and the agent that it named. */
+  /** What a rollback of it would take its targets back to, and what it named. */
   findSources(tenantId: string, rolloutId: string): Promise<RolloutSources | undefined>;
   /** The digest of the request that made it. */
   requestHash(tenantId: string, rolloutId: string): Promise<Buffer | undefined>;
@@ -58,8 +69,7 @@ export interface RolloutStore {
 
 /** What a rollback starts from. */
 export interface RolloutSources {
-  /** The agent that the rollout named. */
-  agent: NewRollout["agent"];
+  subject: RolloutSubject;
   /** By agent: the generation that it had before; undefined when none is kept. */
   sources: ReadonlyMap<string, bigint | undefined>;
 }
