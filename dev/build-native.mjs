@@ -1,8 +1,19 @@
 // Makes the objects that agents' programs load (services/vm-agent/live-env/*/prebuilt) from their C
 // sources, the same bytes on every machine. They are committed, so that nobody needs a compiler.
-// With --check it only says whether the committed ones are what the sources make.
+// With --check it only says whether the committed ones are what the sources make: by the digests of
+// both, which are committed with them, and where the compiler is, by compiling them.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,31 +38,90 @@ const LINK = [
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = join(root, "services/vm-agent/live-env");
+const sums = join(sources, "prebuilt.sha256");
+const zigPart = join(root, ".test-parts", `ziglang-${ZIG_VERSION}`);
 const isCheck = process.argv.includes("--check");
 
-const scratch = mkdtempSync(join(tmpdir(), "murmur-native-"));
-try {
+process.exitCode = (isCheck ? check() : make()) ? 0 : 1;
+
+function make() {
   const zig = getZig();
-  const stale = OBJECTS.flatMap((layer) =>
-    Object.keys(TARGETS).filter((arch) => !build(zig, layer, arch)),
-  );
-  process.exitCode = isCheck && stale.length > 0 ? 1 : 0;
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+  inScratch((scratch) => {
+    for (const object of objects()) build(zig, object, scratch);
+  });
+  writeFileSync(sums, digests());
+  return true;
 }
 
-/** Whether the committed object is what the source makes. */
-function build(zig, layer, arch) {
+function check() {
+  const written = existsSync(sums) ? readFileSync(sums, "utf8") : "";
+  const changed = digests()
+    .split("\n")
+    .filter((line) => !written.split("\n").includes(line))
+    .map((line) => line.slice(66));
+  for (const file of changed)
+    say(`${file} has changed since the objects were made: run node dev/build-native.mjs`);
+  if (changed.length > 0) return false;
+  const zig = join(zigPart, "ziglang/zig");
+  if (!existsSync(zig)) {
+    say("native objects: digests compared, not compiled, as their compiler is not on this machine");
+    return true;
+  }
+  return inScratch((scratch) => objects().every((object) => build(zig, object, scratch)));
+}
+
+function objects() {
+  return OBJECTS.flatMap((layer) => Object.keys(TARGETS).map((arch) => ({ layer, arch })));
+}
+
+/** One line for each thing that the objects depend on, and for each object. */
+function digests() {
+  const made = objects().map(({ layer, arch }) => objectPath(layer, arch));
+  const written = OBJECTS.flatMap((layer) =>
+    readdirSync(join(sources, layer))
+      .filter((name) => name.endsWith(".h") || name === `murmur-${layer}.c`)
+      .map((name) => `${layer}/${name}`),
+  );
+  const recipe = JSON.stringify([ZIG_VERSION, TARGETS, COMPILE, LINK]);
+  const lines = [...written.sort(), ...made].map((path) => {
+    const file = join(sources, path);
+    return [existsSync(file) ? readFileSync(file) : "", path];
+  });
+  return [...lines, [recipe, "the compiler and its options"]]
+    .map(([content, what]) => `${createHash("sha256").update(content).digest("hex")}  ${what}\n`)
+    .join("");
+}
+
+function objectPath(layer, arch) {
+  return `${layer}/prebuilt/${arch}/murmur-${layer}.so`;
+}
+
+function inScratch(work) {
+  const scratch = mkdtempSync(join(tmpdir(), "murmur-native-"));
+  try {
+    return work(scratch);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function say(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Whether the committed object is what the source makes; puts it there unless only asked. */
+function build(zig, { layer, arch }, scratch) {
   const name = `murmur-${layer}.so`;
   const [object, made] = [join(scratch, `${layer}-${arch}.o`), join(scratch, `${layer}-${arch}`)];
   const target = ["cc", "-target", TARGETS[arch]];
-  run(zig, [...target, ...COMPILE, "-c", "-o", object, `${layer}/murmur-${layer}.c`]);
-  run(zig, [...target, ...LINK, `-Wl,-soname,${name}`, "-o", made, object]);
-  const committed = join(sources, layer, "prebuilt", arch, name);
+  const caches = { ZIG_LOCAL_CACHE_DIR: scratch, ZIG_GLOBAL_CACHE_DIR: scratch };
+  run(zig, [...target, ...COMPILE, "-c", "-o", object, `${layer}/murmur-${layer}.c`], caches);
+  run(zig, [...target, ...LINK, `-Wl,-soname,${name}`, "-o", made, object], caches);
+  const committed = join(sources, objectPath(layer, arch));
   const isSame = existsSync(committed) && readFileSync(committed).equals(readFileSync(made));
   if (isSame) return true;
   if (isCheck) {
-    process.stdout.write(`${layer}/prebuilt/${arch}/${name} is not what its source makes\n`);
+    say(`${objectPath(layer, arch)} is not what its source makes`);
     return false;
   }
   mkdirSync(dirname(committed), { recursive: true });
@@ -61,24 +131,23 @@ function build(zig, layer, arch) {
 
 /** The compiler, taken once from the Python package that carries it. */
 function getZig() {
-  const part = join(root, ".test-parts", `ziglang-${ZIG_VERSION}`);
-  const binary = join(part, "ziglang/zig");
+  const binary = join(zigPart, "ziglang/zig");
   if (existsSync(binary)) return binary;
   process.stderr.write(`getting Zig ${ZIG_VERSION} with pip, once\n`);
-  const unfinished = `${part}.${process.pid}`;
+  const unfinished = `${zigPart}.${process.pid}`;
   const flags = ["--quiet", "--no-deps", "--only-binary=:all:", "--target", unfinished];
   mkdirSync(unfinished, { recursive: true });
   try {
     run("python3", ["-m", "pip", "install", ...flags, `ziglang==${ZIG_VERSION}`]);
-    if (!existsSync(part)) renameSync(unfinished, part);
+    if (!existsSync(zigPart)) renameSync(unfinished, zigPart);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
   return binary;
 }
 
-function run(command, args) {
-  const env = { ...process.env, ZIG_LOCAL_CACHE_DIR: scratch, ZIG_GLOBAL_CACHE_DIR: scratch };
+function run(command, args, more = {}) {
+  const env = { ...process.env, ...more };
   const { status, error } = spawnSync(command, args, { cwd: sources, env, stdio: "inherit" });
   if (status !== 0) throw new Error(`${command} failed: ${error?.message ?? String(status)}`);
 }

@@ -1,5 +1,5 @@
-// npm run check: format, lint, types, no unused exports, and that gen/ is what proto/ makes. Runs all, then says what
-// failed. Last line: `N passed, N failed`.
+// npm run check: format, lint, types, no unused exports, that gen/ is what proto/ makes, and that the objects of live-env
+// are what their C sources make. Runs all, then says what failed. Last line: `N passed, N failed`.
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -22,6 +22,7 @@ const CHECKS = {
   types: () => tool("typescript/bin/tsc", "-p", "."),
   unused: () => tool("knip/bin/knip.js", "--no-progress"),
   proto: isGeneratedCurrent,
+  native: () => script("build-native.mjs", "--check"),
 };
 
 const failed = Object.entries(CHECKS).filter(([name, check]) => {
@@ -36,7 +37,14 @@ process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 function tool(path, ...args) {
-  const file = join(root, "node_modules", path);
+  return node(join(root, "node_modules", path), args);
+}
+
+function script(name, ...args) {
+  return node(join(root, "dev", name), args);
+}
+
+function node(file, args) {
   return spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: "inherit" }).status === 0;
 }
 
