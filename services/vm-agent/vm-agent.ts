@@ -29,7 +29,7 @@ import { hasEnded } from "./processes/agent";
 import { type AgentNames, createAgentNames } from "./processes/agent-names";
 import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
-import { openReloader } from "./reload/open-reloader";
+import { openHealthChecks, openReloader } from "./reload/open-reloader";
 import { createLocalAgents } from "./upstream/local-agents";
 import { createLocalValues } from "./upstream/local-values";
 import { openWakeUps } from "./wake-ups/open-wake-ups";
@@ -101,6 +101,10 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
   scope.defer("env files", () => {
     envFiles.close();
   });
+  const commands = {
+    ...{ stateDir: config.stateDir, socketPath, inheritedEnv: options.environment, layers },
+    ...{ supervisor, envFiles, clock, log },
+  };
   const machine = assembleMachine({
     config,
     source: createDelivery({
@@ -110,21 +114,19 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
       log,
     }),
     ...{ envFiles, supervisor, names, layers },
-    openReloader: (facts) =>
-      openReloader(
-        {
-          ...{ stateDir: config.stateDir, socketPath, inheritedEnv: options.environment, layers },
-          ...{ supervisor, envFiles, clock, log },
-        },
-        facts,
-      ),
+    openReloader: (facts) => openReloader(commands, facts),
+    openHealthChecks: (facts) => openHealthChecks(commands, facts),
     ...{ incarnation, bootId: readBootId(), clock, log },
   });
   scope.defer("reloads", () => machine.reloader.stop());
+  scope.defer("health checks", () => machine.health.stop());
   const socket = new LocalSocketServer({
     path: socketPath,
     systemCalls,
-    agentOf: (process) => supervisor.agentOf(process) ?? machine.reloader.agentOf(process),
+    agentOf: (process) =>
+      supervisor.agentOf(process) ??
+      machine.reloader.agentOf(process) ??
+      machine.health.agentOf(process),
     userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     ownUid: uid,
     handlers: {

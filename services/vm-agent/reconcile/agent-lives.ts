@@ -5,6 +5,7 @@ import type { Log } from "../../../lib/log";
 import type { ProcessInfo } from "../linux/proc";
 import type { InstalledLayers } from "../live-env/launch";
 import { findReceipt } from "../live-env/receipts";
+import type { HealthChecks } from "../reload/health-checks";
 import type { Reloader } from "../reload/reloader";
 import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
 import type { AgentNames } from "../processes/agent-names";
@@ -32,6 +33,8 @@ export interface AgentLivesDeps {
   receiptsOf(agentId: string): Buffer | undefined;
   /** How agents' programs were told of changes. */
   reloads: Pick<Reloader, "resultOf" | "forget">;
+  /** How their health checks went. */
+  health: Pick<HealthChecks, "resultOf" | "forget">;
   /** By which name `murmur exec --agent` finds an agent. */
   names: AgentNames;
   /** What agents' programs follow their set by, once it is known. */
@@ -116,6 +119,7 @@ export class AgentLives {
     this.#developers.delete(agentId);
     this.deps.supervisor.forget(agentId);
     this.deps.reloads.forget(agentId);
+    this.deps.health.forget(agentId);
   }
 
   report(agentId: string): AgentReport | undefined {
@@ -154,7 +158,12 @@ export class AgentLives {
 
   #toReport(state: AgentState): AgentReport {
     const reload = this.deps.reloads.resultOf(state.agentId);
-    return { ...toReport(state, this.#processes(state)), ...(reload && { reload }) };
+    const health = this.deps.health.resultOf(state.agentId);
+    return {
+      ...toReport(state, this.#processes(state)),
+      ...(reload && { reload }),
+      ...(health && { health }),
+    };
   }
 
   #processes(state: AgentState): AgentProcess[] {

@@ -1,5 +1,6 @@
 import type { VmHello, VmUpdate } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { Incarnation } from "../incarnation";
+import type { HealthChecks } from "../reload/health-checks";
 import type { Reloader } from "../reload/reloader";
 import type { HelloParts, Listener } from "../wake-ups/wake-ups";
 import type { AgentLives } from "./agent-lives";
@@ -13,11 +14,12 @@ export interface MachineStateDeps {
   writer: EnvWriter;
   lives: AgentLives;
   reloader: Pick<Reloader, "look">;
+  health: Pick<HealthChecks, "look">;
 }
 
 /** What this machine says of itself at each hello, made anew from what stands and what lives. */
 export function createMachineState(deps: MachineStateDeps): Listener {
-  const { reconciler, writer, lives, reloader, incarnation } = deps;
+  const { reconciler, writer, lives, reloader, health, incarnation } = deps;
   return {
     hello(parts: HelloParts = "whole"): VmHello {
       return {
@@ -41,7 +43,10 @@ export function createMachineState(deps: MachineStateDeps): Listener {
       lives.learn(state.agents);
       reconciler.take(state);
       // What an earlier daemon left undone: only now its settings are known again.
-      for (const { agentId } of state.agents) reloader.look(agentId);
+      for (const { agentId } of state.agents) {
+        reloader.look(agentId);
+        health.look(agentId);
+      }
     },
   };
 }

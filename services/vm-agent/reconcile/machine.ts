@@ -4,6 +4,7 @@ import type { Log } from "../../../lib/log";
 import type { EnvFiles } from "../env-set/env-files";
 import type { Incarnation } from "../incarnation";
 import type { InstalledLayers } from "../live-env/launch";
+import type { HealthChecks, HealthChecksDeps } from "../reload/health-checks";
 import type { Reloader, ReloaderDeps } from "../reload/reloader";
 import { type AgentUser, type AgentState, hasEnded } from "../processes/agent";
 import type { AgentNames } from "../processes/agent-names";
@@ -27,6 +28,7 @@ export interface MachineDeps {
   envFiles: EnvFiles;
   /** Tells agents' programs of changes; the machine says what is known of an agent. */
   openReloader: (facts: ReloadFacts) => Reloader;
+  openHealthChecks: (facts: HealthFacts) => HealthChecks;
   supervisor: AgentSupervisor & { onChange(listener: (state: AgentState) => void): () => void };
   names: AgentNames;
   layers: Promise<InstalledLayers>;
@@ -39,6 +41,9 @@ export interface MachineDeps {
 /** What a reloader has to know of an agent. */
 export type ReloadFacts = Pick<ReloaderDeps, "launchOf" | "generationOf">;
 
+/** And what health checks have to. */
+export type HealthFacts = Pick<HealthChecksDeps, "launchOf" | "generationOf" | "checkOf">;
+
 /** Desired state in, files and processes out. */
 export interface Machine {
   listener: Listener;
@@ -46,6 +51,8 @@ export interface Machine {
   connect(wakeUps: WakeUps): void;
   /** Stop it after `run` has ended. */
   reloader: Reloader;
+  /** As well. */
+  health: HealthChecks;
   /** What is desired of one agent. */
   find(agentId: string): DesiredAgent | undefined;
   /** Works until the signal aborts. */
@@ -60,9 +67,11 @@ export function assembleMachine(deps: MachineDeps): Machine {
   const { config, envFiles, supervisor, clock, log } = deps;
   const user = config.agentUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const desired = (agentId: string) => reconciler.desired.get(agentId);
-  const reloader = deps.openReloader({
-    launchOf: desired,
-    generationOf: (agentId) => writer.appliedOf(agentId)?.generation,
+  const generationOf = (agentId: string) => writer.appliedOf(agentId)?.generation;
+  const reloader = deps.openReloader({ launchOf: desired, generationOf });
+  const health = deps.openHealthChecks({
+    ...{ launchOf: desired, generationOf },
+    checkOf: (agentId) => desired(agentId)?.healthCheck,
   });
   const writer: EnvWriter = new EnvWriter({
     ...{ envFiles, user, clock, log },
@@ -77,6 +86,7 @@ export function assembleMachine(deps: MachineDeps): Machine {
     envDirOf: (agentId) => envFiles.directoryOf(agentId),
     receiptsOf: (agentId) => envFiles.readReceipts(agentId),
     reloads: reloader,
+    health,
     names: deps.names,
     layers: deps.layers,
     log,
@@ -102,6 +112,7 @@ export function assembleMachine(deps: MachineDeps): Machine {
         if (outcome === AckOutcome.ACK_OUTCOME_APPLIED) {
           processReports.swapped(agentId);
           reloader.look(agentId);
+          health.look(agentId);
         }
     },
     ...{ writer, lives, clock, log },
@@ -112,17 +123,20 @@ export function assembleMachine(deps: MachineDeps): Machine {
     if (now) wakeUps?.send({ acks: [], agents: [now] });
   };
   reloader.onResult(report);
+  health.onResult(report);
   supervisor.onChange((state) => {
     const { agentId } = state;
     const now = lives.report(agentId);
     if (hasEnded(state)) lives.ended(agentId);
     reconciler.agentChanged(agentId);
     reloader.look(agentId);
+    health.look(agentId);
     if (now) wakeUps?.send({ acks: [], agents: [now] });
   });
   return {
-    listener: createMachineState({ ...deps, reconciler, writer, lives, reloader }),
+    listener: createMachineState({ ...deps, reconciler, writer, lives, reloader, health }),
     reloader,
+    health,
     connect: (opened) => {
       wakeUps = opened;
     },

@@ -6,6 +6,7 @@ import type { EnvFiles } from "../env-set/env-files";
 import type { InstalledLayers } from "../live-env/launch";
 import type { AgentState } from "../processes/agent";
 import { agentEnvironment } from "../processes/agent-environment";
+import { HealthChecks, type HealthChecksDeps } from "./health-checks";
 import { ReloadLedger } from "./reload-ledger";
 import { Reloader, type ReloaderDeps } from "./reloader";
 
@@ -26,10 +27,23 @@ export function openReloader(
   deps: OpenReloaderDeps,
   facts: Pick<ReloaderDeps, "launchOf" | "generationOf">,
 ): Reloader {
+  const ledger = new ReloadLedger(join(deps.stateDir, "reloads"));
+  return new Reloader({ ...facts, ...known(deps), ledger });
+}
+
+/** The same for health checks. */
+export function openHealthChecks(
+  deps: OpenReloaderDeps,
+  facts: Pick<HealthChecksDeps, "launchOf" | "generationOf" | "checkOf">,
+): HealthChecks {
+  return new HealthChecks({ ...facts, ...known(deps) });
+}
+
+function known(
+  deps: OpenReloaderDeps,
+): Pick<ReloaderDeps, "stateOf" | "valuesOf" | "environmentOf" | "clock" | "log"> {
   const { supervisor, envFiles, clock, log } = deps;
-  return new Reloader({
-    ...facts,
-    ledger: new ReloadLedger(join(deps.stateDir, "reloads")),
+  return {
     stateOf: (agentId) => supervisor.get(agentId),
     valuesOf: (agentId) => valuesOf(envFiles, agentId),
     async environmentOf({ envDir, user }, layersOff) {
@@ -38,7 +52,7 @@ export function openReloader(
       return agentEnvironment({ inherited, socketPath, envDir, user, layers, layersOff });
     },
     ...{ clock, log },
-  });
+  };
 }
 
 /** Of variables and of files; those that the daemon adds itself are no secrets. */

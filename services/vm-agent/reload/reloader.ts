@@ -1,38 +1,24 @@
-import type { AgentSettings, Reload } from "../../../gen/murmur/rotation/v1/agents";
+import type { Reload } from "../../../gen/murmur/rotation/v1/agents";
 import {
   ReloadOutcome,
   ReloadTarget,
   type ReloadResult,
 } from "../../../gen/murmur/rotation/v1/agents";
-import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
-import type { Sensitive } from "../../../lib/sensitive";
 import { isAlive, type ProcessIdentity, readProcess } from "../linux/proc";
 import { type AgentState, hasEnded } from "../processes/agent";
-import { endHook, type HookEnd, type HookRequest, runHook } from "../processes/run-hook";
+import { endHook, type HookRequest } from "../processes/run-hook";
 import { sendSignal } from "../processes/send-signal";
-import { redact } from "./redact";
 import type { ReloadEntry, ReloadLedger, ReloadState } from "./reload-ledger";
+import { runForAgent, type RunForAgentDeps } from "./run-for-agent";
 
-export interface ReloaderDeps {
+export interface ReloaderDeps extends RunForAgentDeps {
   ledger: ReloadLedger;
   /** What is known of an agent on this machine. */
   stateOf(agentId: string): AgentState | undefined;
-  /** What its spawner wished; undefined until the rotation service has told of the agent. */
-  launchOf(agentId: string): LaunchSettings | undefined;
   /** The generation in force; undefined for none. */
   generationOf(agentId: string): bigint | undefined;
-  /** Every value that is in force now. */
-  valuesOf(agentId: string): readonly Sensitive<Buffer>[];
-  /** What an agent's process starts with. */
-  environmentOf(state: AgentState, layersOff: readonly string[]): Promise<Record<string, string>>;
-  clock: Clock;
   log: Log;
-}
-
-export interface LaunchSettings {
-  workingDirectory: string;
-  settings?: AgentSettings | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -162,31 +148,18 @@ export class Reloader {
     generation: bigint,
     command: Pick<HookRequest, "argv" | "timeoutMs">,
   ): Promise<string | undefined> {
-    const { ledger, clock, log } = this.deps;
-    const { agentId, envDir, user } = state;
-    const launch = this.deps.launchOf(agentId);
-    const before = this.deps.valuesOf(agentId);
-    const { end, output, isCut } = await runHook(
-      {
-        ...command,
-        ...{ user, envFile: `${envDir}/..data/env.sh` },
-        cwd: launch?.workingDirectory === "" ? undefined : launch?.workingDirectory,
-        environment: await this.deps.environmentOf(state, launch?.settings?.layersOff ?? []),
+    const { ledger, log } = this.deps;
+    const { agentId } = state;
+    const { reason, output, isCut } = await runForAgent(this.deps, state, {
+      ...command,
+      name: "hook",
+      signal: this.#stopping.signal,
+      onStart: (hook) => {
+        const entry = ledger.get(agentId);
+        if (entry) ledger.set(agentId, { ...entry, hook });
       },
-      {
-        clock,
-        signal: this.#stopping.signal,
-        onStart: (hook) => {
-          const entry = ledger.get(agentId);
-          if (entry) ledger.set(agentId, { ...entry, hook });
-        },
-      },
-    );
-    // A swap may have come while it ran, and it may have read either set.
-    const values = [...before, ...this.deps.valuesOf(agentId)];
-    const said = redact(output, values, isCut);
-    const reason = reasonOf(end, command.timeoutMs);
-    const fields = { agentId, generation, outcome: reason ?? "done", output: said, isCut };
+    });
+    const fields = { agentId, generation, outcome: reason ?? "done", output, isCut };
     if (reason === undefined) log.info("reload hook ended", fields);
     else log.warn("reload hook failed", fields);
     return reason;
@@ -198,16 +171,3 @@ const OUTCOMES: Record<ReloadState["outcome"], ReloadOutcome> = {
   done: ReloadOutcome.RELOAD_OUTCOME_DONE,
   failed: ReloadOutcome.RELOAD_OUTCOME_FAILED,
 };
-
-function reasonOf(end: HookEnd, timeoutMs: number): string | undefined {
-  switch (end.kind) {
-    case "code":
-      return end.code === 0 ? undefined : `hook: exit ${end.code}`;
-    case "signal":
-      return `hook: ended by ${end.signal}`;
-    case "timeout":
-      return `hook: timed out after ${timeoutMs / 1000} s`;
-    case "stopped":
-      return "hook: the daemon was stopped";
-  }
-}

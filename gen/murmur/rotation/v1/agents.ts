@@ -184,6 +184,47 @@ export function reloadOutcomeToJSON(object: ReloadOutcome): string {
   }
 }
 
+/** How a health check went. */
+export enum HealthOutcome {
+  /** HEALTH_OUTCOME_UNSPECIFIED - Never sent. */
+  HEALTH_OUTCOME_UNSPECIFIED = 0,
+  HEALTH_OUTCOME_PASSED = 1,
+  HEALTH_OUTCOME_FAILED = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function healthOutcomeFromJSON(object: any): HealthOutcome {
+  switch (object) {
+    case 0:
+    case "HEALTH_OUTCOME_UNSPECIFIED":
+      return HealthOutcome.HEALTH_OUTCOME_UNSPECIFIED;
+    case 1:
+    case "HEALTH_OUTCOME_PASSED":
+      return HealthOutcome.HEALTH_OUTCOME_PASSED;
+    case 2:
+    case "HEALTH_OUTCOME_FAILED":
+      return HealthOutcome.HEALTH_OUTCOME_FAILED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return HealthOutcome.UNRECOGNIZED;
+  }
+}
+
+export function healthOutcomeToJSON(object: HealthOutcome): string {
+  switch (object) {
+    case HealthOutcome.HEALTH_OUTCOME_UNSPECIFIED:
+      return "HEALTH_OUTCOME_UNSPECIFIED";
+    case HealthOutcome.HEALTH_OUTCOME_PASSED:
+      return "HEALTH_OUTCOME_PASSED";
+    case HealthOutcome.HEALTH_OUTCOME_FAILED:
+      return "HEALTH_OUTCOME_FAILED";
+    case HealthOutcome.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** How a hop on the way to an agent is doing. */
 export enum HopState {
   /** HOP_STATE_UNSPECIFIED - Never sent. */
@@ -424,6 +465,31 @@ export interface ReloadResult {
   /** For failures: `hook: exit 3`, `hook: timed out after 5 s`, without values. */
   reason: string;
   /** When it began or ended, by the VM's clock. */
+  at: Date | undefined;
+}
+
+/** A command that says, by ending with status 0, that an agent is well with its set. */
+export interface HealthCheck {
+  /** Chosen by the service: another id is another check, the same one is run once. */
+  checkId: string;
+  /**
+   * A program and its arguments, as in HookCommand; run as the agent's user, in its working directory
+   * and environment.
+   */
+  argv: string[];
+  /** At most 600000. */
+  timeoutMs: number;
+  /** It waits until the agent is on this generation or a later one. */
+  generation: bigint;
+}
+
+/** The last health check of an agent. */
+export interface HealthResult {
+  checkId: string;
+  outcome: HealthOutcome;
+  /** For failures: `health: exit 3`, `health: timed out after 5 s`, without values. */
+  reason: string;
+  /** When it ended, by the VM's clock. */
   at: Date | undefined;
 }
 
@@ -2008,6 +2074,257 @@ export const ReloadResult: MessageFns<ReloadResult> = {
     message.generation = (object.generation !== undefined && object.generation !== null)
       ? BigInt(object.generation)
       : 0n;
+    message.outcome = object.outcome ?? 0;
+    message.reason = object.reason ?? "";
+    message.at = object.at ?? undefined;
+    return message;
+  },
+};
+
+function createBaseHealthCheck(): HealthCheck {
+  return { checkId: "", argv: [], timeoutMs: 0, generation: 0n };
+}
+
+export const HealthCheck: MessageFns<HealthCheck> = {
+  encode(message: HealthCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkId !== "") {
+      writer.uint32(10).string(message.checkId);
+    }
+    for (const v of message.argv) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).int32(message.timeoutMs);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(32).int64(message.generation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.argv.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.timeoutMs = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HealthCheck {
+    return {
+      checkId: isSet(object.checkId)
+        ? globalThis.String(object.checkId)
+        : isSet(object.check_id)
+        ? globalThis.String(object.check_id)
+        : "",
+      argv: globalThis.Array.isArray(object?.argv) ? object.argv.map((e: any) => globalThis.String(e)) : [],
+      timeoutMs: isSet(object.timeoutMs)
+        ? globalThis.Number(object.timeoutMs)
+        : isSet(object.timeout_ms)
+        ? globalThis.Number(object.timeout_ms)
+        : 0,
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+    };
+  },
+
+  toJSON(message: HealthCheck): unknown {
+    const obj: any = {};
+    if (message.checkId !== "") {
+      obj.checkId = message.checkId;
+    }
+    if (message.argv?.length) {
+      obj.argv = message.argv;
+    }
+    if (message.timeoutMs !== 0) {
+      obj.timeoutMs = Math.round(message.timeoutMs);
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HealthCheck>, I>>(base?: I): HealthCheck {
+    return HealthCheck.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HealthCheck>, I>>(object: I): HealthCheck {
+    const message = createBaseHealthCheck();
+    message.checkId = object.checkId ?? "";
+    message.argv = object.argv?.map((e) => e) || [];
+    message.timeoutMs = object.timeoutMs ?? 0;
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseHealthResult(): HealthResult {
+  return { checkId: "", outcome: 0, reason: "", at: undefined };
+}
+
+export const HealthResult: MessageFns<HealthResult> = {
+  encode(message: HealthResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkId !== "") {
+      writer.uint32(10).string(message.checkId);
+    }
+    if (message.outcome !== 0) {
+      writer.uint32(16).int32(message.outcome);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HealthResult {
+    return {
+      checkId: isSet(object.checkId)
+        ? globalThis.String(object.checkId)
+        : isSet(object.check_id)
+        ? globalThis.String(object.check_id)
+        : "",
+      outcome: isSet(object.outcome) ? healthOutcomeFromJSON(object.outcome) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+    };
+  },
+
+  toJSON(message: HealthResult): unknown {
+    const obj: any = {};
+    if (message.checkId !== "") {
+      obj.checkId = message.checkId;
+    }
+    if (message.outcome !== 0) {
+      obj.outcome = healthOutcomeToJSON(message.outcome);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HealthResult>, I>>(base?: I): HealthResult {
+    return HealthResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HealthResult>, I>>(object: I): HealthResult {
+    const message = createBaseHealthResult();
+    message.checkId = object.checkId ?? "";
     message.outcome = object.outcome ?? 0;
     message.reason = object.reason ?? "";
     message.at = object.at ?? undefined;

@@ -29,6 +29,8 @@ import {
   AgentProcess,
   AgentSettings,
   ExitStatus,
+  HealthCheck,
+  HealthResult,
   ReloadResult,
 } from "./agents";
 
@@ -170,7 +172,11 @@ export interface AgentReport {
     | ReloadResult
     | undefined;
   /** Absent: it was started, not adopted. */
-  adoption?: Adoption | undefined;
+  adoption?:
+    | Adoption
+    | undefined;
+  /** Absent: there was none that this daemon knows of. */
+  health?: HealthResult | undefined;
 }
 
 /** From the VM. */
@@ -201,6 +207,7 @@ export interface DesiredAgent {
   /** Phase as the service knows it: an agent that is past `starting` is never started again. */
   phase: AgentPhase;
   settings?: AgentSettings | undefined;
+  healthCheck?: HealthCheck | undefined;
 }
 
 /** The desired state of one VM: whole, or what changed. */
@@ -735,7 +742,15 @@ export const Ack: MessageFns<Ack> = {
 };
 
 function createBaseAgentReport(): AgentReport {
-  return { agentId: "", phase: 0, exitStatus: undefined, processes: [], reload: undefined, adoption: undefined };
+  return {
+    agentId: "",
+    phase: 0,
+    exitStatus: undefined,
+    processes: [],
+    reload: undefined,
+    adoption: undefined,
+    health: undefined,
+  };
 }
 
 export const AgentReport: MessageFns<AgentReport> = {
@@ -757,6 +772,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     }
     if (message.adoption !== undefined) {
       Adoption.encode(message.adoption, writer.uint32(50).fork()).join();
+    }
+    if (message.health !== undefined) {
+      HealthResult.encode(message.health, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -822,6 +840,14 @@ export const AgentReport: MessageFns<AgentReport> = {
             message.adoption = Adoption.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.health = HealthResult.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -852,6 +878,7 @@ export const AgentReport: MessageFns<AgentReport> = {
         : [],
       reload: isSet(object.reload) ? ReloadResult.fromJSON(object.reload) : undefined,
       adoption: isSet(object.adoption) ? Adoption.fromJSON(object.adoption) : undefined,
+      health: isSet(object.health) ? HealthResult.fromJSON(object.health) : undefined,
     };
   },
 
@@ -875,6 +902,9 @@ export const AgentReport: MessageFns<AgentReport> = {
     if (message.adoption !== undefined) {
       obj.adoption = Adoption.toJSON(message.adoption);
     }
+    if (message.health !== undefined) {
+      obj.health = HealthResult.toJSON(message.health);
+    }
     return obj;
   },
 
@@ -894,6 +924,9 @@ export const AgentReport: MessageFns<AgentReport> = {
       : undefined;
     message.adoption = (object.adoption !== undefined && object.adoption !== null)
       ? Adoption.fromPartial(object.adoption)
+      : undefined;
+    message.health = (object.health !== undefined && object.health !== null)
+      ? HealthResult.fromPartial(object.health)
       : undefined;
     return message;
   },
@@ -1099,6 +1132,7 @@ function createBaseDesiredAgent(): DesiredAgent {
     developer: "",
     phase: 0,
     settings: undefined,
+    healthCheck: undefined,
   };
 }
 
@@ -1142,6 +1176,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     }
     if (message.settings !== undefined) {
       AgentSettings.encode(message.settings, writer.uint32(98).fork()).join();
+    }
+    if (message.healthCheck !== undefined) {
+      HealthCheck.encode(message.healthCheck, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -1255,6 +1292,14 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
             message.settings = AgentSettings.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.healthCheck = HealthCheck.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1293,6 +1338,11 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
       developer: isSet(object.developer) ? globalThis.String(object.developer) : "",
       phase: isSet(object.phase) ? agentPhaseFromJSON(object.phase) : 0,
       settings: isSet(object.settings) ? AgentSettings.fromJSON(object.settings) : undefined,
+      healthCheck: isSet(object.healthCheck)
+        ? HealthCheck.fromJSON(object.healthCheck)
+        : isSet(object.health_check)
+        ? HealthCheck.fromJSON(object.health_check)
+        : undefined,
     };
   },
 
@@ -1334,6 +1384,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     if (message.settings !== undefined) {
       obj.settings = AgentSettings.toJSON(message.settings);
     }
+    if (message.healthCheck !== undefined) {
+      obj.healthCheck = HealthCheck.toJSON(message.healthCheck);
+    }
     return obj;
   },
 
@@ -1357,6 +1410,9 @@ export const DesiredAgent: MessageFns<DesiredAgent> = {
     message.phase = object.phase ?? 0;
     message.settings = (object.settings !== undefined && object.settings !== null)
       ? AgentSettings.fromPartial(object.settings)
+      : undefined;
+    message.healthCheck = (object.healthCheck !== undefined && object.healthCheck !== null)
+      ? HealthCheck.fromPartial(object.healthCheck)
       : undefined;
     return message;
   },
