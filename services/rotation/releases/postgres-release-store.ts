@@ -62,10 +62,13 @@ async function settle(db: Db, released: readonly SettledRelease[]): Promise<void
     `with heard as (
        select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
          as h(tenant_id, agent_id, desired, applied, phase, floor)
+     ), locked as (
+       select h.* from heard h join rotation.agents a using (tenant_id, agent_id)
+       order by a.tenant_id, a.agent_id for update of a
      ), settled as (
        update rotation.agents a set release_after = '-infinity',
-         release_due = (a.desired, a.applied, a.phase) is distinct from (h.desired, h.applied, h.phase)
-       from heard h where a.tenant_id = h.tenant_id and a.agent_id = h.agent_id
+         release_due = (a.desired, a.applied, a.phase) is distinct from (l.desired, l.applied, l.phase)
+       from locked l where a.tenant_id = l.tenant_id and a.agent_id = l.agent_id
      )
      delete from rotation.generations g using heard h
      where g.tenant_id = h.tenant_id and g.agent_id = h.agent_id and g.generation < h.floor`,
