@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -28,6 +37,20 @@ function run(): { stdout: string; isCached: boolean } {
   expect([0, 7]).toContain(status);
   return { stdout: stdout.trim(), isCached: status === 7 };
 }
+
+describe("bin/murmur", () => {
+  it("gives every word to the program, also those that Node would take for its own", () => {
+    const bin = join(directory, "bin");
+    mkdirSync(bin);
+    copyFileSync(join(__dirname, "../bin/murmur"), join(bin, "murmur"));
+    const loader = `exports.loadCached = () => console.log(JSON.stringify(process.argv.slice(2)));`;
+    writeFileSync(join(bin, "load-cached.js"), loader);
+    const words = ["spawn", "--env-file", "/no such file", "--env-file=-", "x", "--", "node", "-e"];
+    const { stdout, stderr } = spawnSync(join(bin, "murmur"), words, { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual(words);
+  });
+});
 
 describe("the compiled code that bin/murmur keeps", () => {
   it("is used from the second command on", () => {

@@ -30,7 +30,7 @@ export class Murmur {
   tryRun(args: readonly string[], input = ""): Promise<CommandResult> {
     const startedMs = performance.now();
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [join(this.root, "bin", "murmur"), ...args], {
+      const child = spawn(process.execPath, ["--", join(this.root, "bin", "murmur"), ...args], {
         env: {
           PATH: process.env["PATH"],
           HOME: process.env["HOME"],

@@ -58,9 +58,12 @@ export async function buildTestCli(): Promise<TestCli> {
     file,
     directory,
     run: (words, call = {}) =>
-      runProcess(process.execPath, [call.program ?? file, ...words], { cwd: directory, ...call }),
+      runProcess(process.execPath, ["--", call.program ?? file, ...words], {
+        cwd: directory,
+        ...call,
+      }),
     runOnTerminal: (words, call = {}) => {
-      const quoted = [process.execPath, file, ...words].map(quoteForShell).join(" ");
+      const quoted = [process.execPath, "--", file, ...words].map(quoteForShell).join(" ");
       const command = `stty cols 80 rows 24; exec ${quoted}`;
       return runProcess("script", ["-qefc", command, "/dev/null"], { cwd: directory, ...call });
     },
