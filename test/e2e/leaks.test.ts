@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { isAppError } from "../../lib/errors";
+import { eventually } from "../harness/eventually";
 import { freshRandom, setSecret, startTestStack, type TestStack } from "../harness/stack";
 import { spawnWatchedTree, type WatchedTree } from "../harness/watched-tree";
 import { formsOf, LeakSearch } from "./leaks";
@@ -11,6 +12,10 @@ const FIRST = freshRandom();
 const SECOND = freshRandom();
 const AS_FILE = `file${freshRandom()}`;
 const AT_SPAWN = `spawn${freshRandom()}`;
+const IN_ENV_FILE = `line${freshRandom()}`;
+const IMPORTED = `imported${freshRandom()}`;
+const DEVELOPERS = `developer${freshRandom()}`;
+const DEVELOPERS_FILE = `developerfile${freshRandom()}`;
 const REFUSED = `refused${freshRandom()}`;
 
 let stack: TestStack;
@@ -23,7 +28,8 @@ let watching: NodeJS.Timeout;
 /** Secrets of every kind are set, delivered, replaced, refused and deleted, while parts are killed. */
 beforeAll(async () => {
   own = mkdtempSync(join(tmpdir(), "murmur-leaks-"));
-  const marks = [FIRST, SECOND, AS_FILE, AT_SPAWN, REFUSED];
+  const marks = [FIRST, SECOND, AS_FILE, AT_SPAWN, IN_ENV_FILE, IMPORTED, DEVELOPERS];
+  marks.push(DEVELOPERS_FILE, REFUSED);
   search = new LeakSearch(marks.flatMap(formsOf), join(own, "patterns"));
   stack = await startTestStack({
     withKafka: true,
@@ -36,9 +42,13 @@ beforeAll(async () => {
   const { murmur } = stack;
   await setTwinsByCommand(FIRST);
   await murmur.run(["secret", "set", "--as-file", "CERT"], `${AS_FILE}\n`);
+  await murmur.run(["secret", "import", "-"], `# of the team\nIMPORTED='${IMPORTED}'\n`);
+  await setOwn("MINE", { plaintext_value: DEVELOPERS });
+  await setOwn("MY_CERT", { plaintext_value: DEVELOPERS_FILE, delivery: "file" });
   tree = await spawnWatchedTree(stack, "fix-auth", FIRST);
   const sleeper = ["--", "sleep", "1000000"];
-  await murmur.run(["spawn", "-e", `AT_SPAWN=${AT_SPAWN}`, "with-own", ...sleeper]);
+  const words = ["spawn", "-e", `AT_SPAWN=${AT_SPAWN}`, "--env-file", "-", "with-own", ...sleeper];
+  await murmur.run(words, `IN_ENV_FILE=${IN_ENV_FILE}\n`);
   await stack.applied("with-own", 1n);
   await setTwinsByCommand(SECOND);
   await murmur.run(["rekey", "fix-auth"]);
@@ -64,6 +74,11 @@ async function setTwinsByCommand(random: string): Promise<void> {
   await stack.murmur.run(["secret", "set", "DEMO_TOKEN_TWIN"], `twin-${random}\n`);
 }
 
+async function setOwn(name: string, document: object): Promise<void> {
+  const words = ["set", "user-secret", `${stack.identities.developer}/${name}`];
+  await stack.murmur.run(words, JSON.stringify(document));
+}
+
 /** Writes that are refused, by the service and by the command, each with a value in it. */
 async function refuse(): Promise<void> {
   const error: unknown = await setSecret(stack.clients, "MURMUR_X", REFUSED).catch(
@@ -77,6 +92,14 @@ async function refuse(): Promise<void> {
     [["set", "secret", "OTHER"], `{"name": "NAME", "plaintext_value": "${REFUSED}"}`],
     [["set", "secret", "NAME"], `{"name": "NAME", "plaintext": "${REFUSED}"}`],
     [["set", "secret", "NAME"], `plaintext_value: [${REFUSED}`],
+    [
+      ["set", "user-secret", `${stack.identities.developer}/not a name`],
+      `plaintext_value: ${REFUSED}`,
+    ],
+    [["secret", "import", "-"], `GOOD=${REFUSED}\nBAD="${REFUSED}\n`],
+    [["secret", "import", "-"], `GOOD=${REFUSED}\n${REFUSED}\n`],
+    [["secret", "import", "-"], `GOOD=${REFUSED}\nLD_PRELOAD=${REFUSED}\n`],
+    [["spawn", "--env-file", "-", "none", "--", "true"], `PATH=${REFUSED}\n`],
   ] as const) {
     const { code, stdout, stderr } = await stack.murmur.tryRun(args, input);
     expect(code).toBeGreaterThan(0);
@@ -109,6 +132,12 @@ test("the runtime directories of the agents hold the values, as they must", asyn
   const holders = await search.inDirectory(stack.vms[0]!.runDir);
   for (const directory of [agent!, child!, withOwn!])
     expect(holders.filter((file) => file.startsWith(directory)).length).toBeGreaterThanOrEqual(3);
+  const set = JSON.parse(readFileSync(join(withOwn!, "env.json"), "utf8")) as Record<
+    string,
+    string
+  >;
+  expect(set).toMatchObject({ AT_SPAWN, IN_ENV_FILE, IMPORTED, MINE: DEVELOPERS });
+  expect(readFileSync(set["MY_CERT_FILE"]!, "utf8")).toBe(DEVELOPERS_FILE);
 });
 
 test("no file outside the agents' runtime directories holds a value: logs, data of PostgreSQL, Kafka and Vault, temporary files", async () => {
@@ -144,3 +173,21 @@ test("no other process had a value in its environment or on its command line", (
   const searched = search.inProcesses();
   expect(searched).toEqual([]);
 });
+
+test("what was given at spawn is gone with its agent, sealed or not", async () => {
+  const directory = await agentDirectory("with-own");
+  const { agentId } = await stack.agent("with-own");
+  const sealed = () =>
+    stack.query("select from catalog.secret_versions where kind = 'spawn' and owner = $1", [
+      agentId,
+    ]);
+  expect(await sealed()).toHaveLength(2);
+  await stack.murmur.run(["kill", "with-own"]);
+  await eventually(
+    async () => {
+      expect(existsSync(directory)).toBe(false);
+      expect(await sealed()).toHaveLength(0);
+    },
+    { timeoutMs: 30_000 },
+  );
+}, 60_000);
