@@ -25,8 +25,10 @@ import { lockDirectory } from "./linux/directory-lock";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
 import { prepareLayers, quickenLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
+import { AdoptedAgents } from "./processes/adopted-agents";
 import { hasEnded } from "./processes/agent";
 import { type AgentNames, createAgentNames } from "./processes/agent-names";
+import { type AgentProcesses, joinAgentProcesses, takenBy } from "./processes/agent-processes";
 import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
 import { openHealthChecks, openReloader } from "./reload/open-reloader";
@@ -75,8 +77,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     ...{ from: options.layersFrom, runDir: config.runDir, searchPath, log },
     user: config.agentUser ?? { uid, gid: process.getgid?.() ?? 0 },
   });
-  const supervisor = openSupervisor(options, { socketPath, layers });
-  scope.defer("supervisor", () => supervisor.stop());
+  const supervisor = openProcesses(options, { socketPath, layers }, scope);
 
   const names = openNames(config, supervisor);
   const channels = openChannels(config);
@@ -116,7 +117,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
     ...{ envFiles, supervisor, names, layers },
     openReloader: (facts) => openReloader(commands, facts),
     openHealthChecks: (facts) => openHealthChecks(commands, facts),
-    ...{ incarnation, bootId: readBootId(), clock, log },
+    ...{ incarnation, bootId: readBootId(), clock, serverClock: identity.clock, log },
   });
   scope.defer("reloads", () => machine.reloader.stop());
   scope.defer("health checks", () => machine.health.stop());
@@ -157,10 +158,11 @@ function holdDirectory(systemCalls: SystemCalls, directory: string, scope: Scope
   });
 }
 
-function openSupervisor(
+function openProcesses(
   { config, environment, log }: VmAgentOptions,
   { socketPath, layers }: Pick<SupervisorDeps, "socketPath" | "layers">,
-): Supervisor {
+  scope: Scope,
+): AgentProcesses {
   const supervisor = new Supervisor({
     stateDir: config.stateDir,
     socketPath,
@@ -172,10 +174,17 @@ function openSupervisor(
     log,
   });
   supervisor.start();
-  return supervisor;
+  scope.defer("supervisor", () => supervisor.stop());
+  const adopted = new AdoptedAgents({
+    ...{ stateDir: config.stateDir, socketPath, bootId: readBootId(), clock, log },
+    taken: () => takenBy(supervisor),
+  });
+  adopted.start();
+  scope.defer("adopted agents", () => adopted.stop());
+  return joinAgentProcesses(supervisor, adopted);
 }
 
-function openNames({ runDir }: VmAgentConfig, supervisor: Supervisor): AgentNames {
+function openNames({ runDir }: VmAgentConfig, supervisor: AgentProcesses): AgentNames {
   return createAgentNames(runDir, (agentId) => {
     const state = supervisor.get(agentId);
     return state !== undefined && !hasEnded(state);
@@ -230,7 +239,7 @@ function readJoinToken(file: string | undefined) {
 function daemonStatus(
   identity: VmIdentity,
   incarnation: Incarnation,
-  supervisor: Supervisor,
+  supervisor: AgentProcesses,
 ): object {
   const { vmId, tenantId, name } = identity.state;
   const agents = supervisor.list().map(({ agentId, phase }) => ({ agent_id: agentId, phase }));

@@ -1,4 +1,5 @@
 import { type ProcessIdentity } from "../linux/proc";
+import { type AdoptedFacts } from "./adoption";
 
 /** The user that an agent runs as. Only a root daemon can choose one. */
 export interface AgentUser {
@@ -30,13 +31,15 @@ export type ExitStatus =
   | { kind: "signal"; signal: NodeJS.Signals }
   /**
    * Nobody saw the end: `rebooted`, the machine was started anew; `vanished`, the process and its
-   * shim were both killed from outside; `not-started`, the shim ended before the agent began.
+   * shim were both killed from outside; `not-started`, the shim ended before the agent began;
+   * `adopted`, only its parent, who is another one, can know how it ended.
    */
-  | { kind: "lost"; why: "rebooted" | "vanished" | "not-started" };
+  | { kind: "lost"; why: "rebooted" | "vanished" | "not-started" | "adopted" };
 
 /**
  * starting → running → completed (code 0), failed (anything else), or cancelled (ended by `kill`,
- * or by a reboot). What comes after running is for ever.
+ * or by a reboot). What comes after running is for ever. One that was adopted is running at once, and
+ * completed when it ends.
  */
 export type AgentPhase = "starting" | "running" | "completed" | "failed" | "cancelled";
 
@@ -51,6 +54,8 @@ export interface AgentState {
   /** Present in the three last phases. */
   exit?: ExitStatus;
   createdAt: Date;
+  /** Absent for one that was started. */
+  adopted?: AdoptedFacts;
 }
 
 /** Whether the agent is over. */

@@ -1,5 +1,5 @@
 import { type Clock } from "../../../lib/clock";
-import { type Cgroup, killCgroup } from "../linux/cgroup";
+import { type Cgroup, killCgroup, removeCgroup } from "../linux/cgroup";
 import { isAlive, type ProcessIdentity, type ProcessInfo } from "../linux/proc";
 
 export interface EndTreeOptions {
@@ -18,6 +18,8 @@ export interface EndTreeDeps {
 
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
+const GROUP_MS = 1_000;
+const GROUP_PAUSE_MS = 5;
 
 /**
  * Ends every process of a tree: SIGTERM once to each, then SIGKILL, again and again, since a
@@ -40,6 +42,19 @@ export async function endTree(deps: EndTreeDeps, options: EndTreeOptions): Promi
     if (deps.cgroup) killCgroup(deps.cgroup);
     for (const member of members) signal(member, "SIGKILL");
   });
+}
+
+/**
+ * Removes an empty control group, for which the kernel needs a moment more than its processes to
+ * end; false when it could not be removed within a second.
+ */
+export async function releaseCgroup(cgroup: Cgroup | undefined, clock: Clock): Promise<boolean> {
+  const endMs = clock.monotonicMs() + GROUP_MS;
+  while (cgroup && !removeCgroup(cgroup)) {
+    if (clock.monotonicMs() >= endMs) return false;
+    await clock.sleep(GROUP_PAUSE_MS);
+  }
+  return true;
 }
 
 async function repeat(

@@ -1,21 +1,23 @@
-import { readFileSync } from "node:fs";
-import { constants } from "node:os";
-import { isAlive, type ProcessIdentity, readProcessTable } from "../linux/proc";
+import { isAlive, type ProcessIdentity, type ProcessInfo, readProcessTable } from "../linux/proc";
+import { handlesSignal } from "../linux/process-facts";
 
 /** Why nobody was told; undefined: it was sent. */
 export type SignalFault = string | undefined;
 
 /**
  * Sends a signal to a process, or to every process of the group that it leads; only to those that
- * handle it: the others would be ended by it. `name` is one of node:os.
+ * handle it: the others would be ended by it. `name` is one of node:os. With `tree`, for a process
+ * that was adopted: to its group, whoever leads that, as far as it is in the tree.
  */
 export function sendSignal(
   leader: ProcessIdentity,
   name: NodeJS.Signals,
   to: "process" | "group",
+  tree?: readonly ProcessInfo[],
 ): SignalFault {
-  const targets = to === "process" ? [leader] : groupOf(leader);
-  const handling = targets.filter((target) => isAlive(target) && handles(target.pid, name));
+  const group = () => (tree ? groupWithin(leader, tree) : groupOf(leader));
+  const targets = to === "process" ? [leader] : group();
+  const handling = targets.filter((target) => isAlive(target) && handlesSignal(target.pid, name));
   const sent = handling.filter((target) => send(target, name));
   if (sent.length > 0) return undefined;
   const who = to === "process" ? "the agent's first process" : "any process of the agent's group";
@@ -30,20 +32,9 @@ function groupOf(leader: ProcessIdentity): ProcessIdentity[] {
   );
 }
 
-/** Whether the process has a handler for the signal, or ignores it on purpose. */
-function handles(pid: number, name: NodeJS.Signals): boolean {
-  const status = readStatus(pid);
-  const bit = 1n << BigInt(constants.signals[name] - 1);
-  const masks = [...status.matchAll(/^Sig(?:Cgt|Ign):\s*([0-9a-f]+)$/gm)];
-  return masks.some(([, mask = "0"]) => (BigInt(`0x${mask}`) & bit) !== 0n);
-}
-
-function readStatus(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/status`, "latin1");
-  } catch {
-    return ""; // It has just ended.
-  }
+function groupWithin(leader: ProcessIdentity, tree: readonly ProcessInfo[]): ProcessInfo[] {
+  const group = tree.find(({ pid }) => pid === leader.pid)?.group;
+  return tree.filter((member) => member.group === group);
 }
 
 function send({ pid }: ProcessIdentity, name: NodeJS.Signals): boolean {

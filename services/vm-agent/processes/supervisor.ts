@@ -15,7 +15,7 @@ import type { InstalledLayers } from "../live-env/launch";
 import { agentEnvironment } from "./agent-environment";
 import { type AgentRecord } from "./agent-record";
 import { boundLog } from "./bound-log";
-import { endTree, type EndTreeOptions } from "./end-tree";
+import { endTree, type EndTreeOptions, releaseCgroup } from "./end-tree";
 import { checkSpawnRequest, launchShim } from "./launch-shim";
 import { boundOutputs } from "./output-bounds";
 import { StateDirectory } from "./state-directory";
@@ -61,8 +61,6 @@ const STATUS_MS = 5_000;
 const POLL_MS = 50;
 const TABLE_MS = 20;
 const GROUP_PREFIX = "murmur-";
-const GROUP_MS = 1_000;
-const GROUP_POLL_MS = 5;
 
 /**
  * Starts agents, finds them again after its own restart, tells when they end, and ends them. The
@@ -222,6 +220,11 @@ export class Supervisor {
     return owner?.id;
   }
 
+  /** The shims of its agents: part of the daemon, though they outlive it. */
+  shims(): ProcessIdentity[] {
+    return [...this.#agents.values()].flatMap(({ roots }) => roots.shim ?? []);
+  }
+
   #require(agentId: string): SupervisedAgent {
     const agent = this.#agents.get(agentId);
     if (agent) return agent;
@@ -323,21 +326,10 @@ export class Supervisor {
       const pids = left.map(({ pid }) => pid);
       this.#deps.log.warn("processes of an ended agent remain", { agentId: agent.id, pids });
     }
-    await this.#removeGroup(agent);
-    this.#change(agent, agent.judge());
-  }
-
-  /** The kernel needs a moment more than the processes to let go of their group. */
-  async #removeGroup({ id, record }: SupervisedAgent): Promise<void> {
     const { clock, log } = this.#deps;
-    const endMs = clock.monotonicMs() + GROUP_MS;
-    while (record.cgroup && !removeCgroup(record.cgroup)) {
-      if (clock.monotonicMs() >= endMs) {
-        log.warn("control group of an ended agent remains", { agentId: id });
-        return;
-      }
-      await clock.sleep(GROUP_POLL_MS);
-    }
+    if (!(await releaseCgroup(agent.record.cgroup, clock)))
+      log.warn("control group of an ended agent remains", { agentId: agent.id });
+    this.#change(agent, agent.judge());
   }
 
   /** One end at a time per agent; a second caller shares it. */

@@ -1,5 +1,6 @@
 import type { AgentProcess } from "../../../gen/murmur/rotation/v1/agents";
 import type { AgentReport, DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
+import type { Clock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import type { ProcessInfo } from "../linux/proc";
@@ -8,7 +9,9 @@ import { findReceipt } from "../live-env/receipts";
 import type { HealthChecks } from "../reload/health-checks";
 import type { Reloader } from "../reload/reloader";
 import { hasEnded, type AgentState, type AgentUser, type SpawnRequest } from "../processes/agent";
+import type { AdoptRequest } from "../processes/adoption";
 import type { AgentNames } from "../processes/agent-names";
+import { toAdoptRequest } from "./adopt-request";
 import { toProcess, toReport } from "./agent-reports";
 import type { LocalAgent } from "./plan";
 
@@ -17,6 +20,7 @@ export interface AgentSupervisor {
   list(): AgentState[];
   get(agentId: string): AgentState | undefined;
   spawn(request: SpawnRequest): Promise<AgentState>;
+  adopt(request: AdoptRequest): AgentState;
   kill(agentId: string): Promise<unknown>;
   forget(agentId: string): boolean;
   processes(agentId: string): ProcessInfo[];
@@ -39,6 +43,8 @@ export interface AgentLivesDeps {
   names: AgentNames;
   /** What agents' programs follow their set by, once it is known. */
   layers: Promise<InstalledLayers>;
+  /** The services' time. */
+  serverClock: Pick<Clock, "now">;
   log: Log;
 }
 
@@ -69,7 +75,7 @@ export class AgentLives {
     void this.#name(agents);
   }
 
-  /** Starts an agent whose set stands. Returns why not, when it cannot be. */
+  /** Starts or adopts an agent whose set stands. Returns why not, when it cannot be. */
   async start(agent: DesiredAgent): Promise<string | undefined> {
     const { agentId, developer } = agent;
     const other = this.#otherDeveloper(developer);
@@ -78,21 +84,30 @@ export class AgentLives {
     }
     this.#developers.set(agentId, developer);
     try {
-      const state = await this.deps.supervisor.spawn({
-        agentId,
-        argv: agent.command,
-        envDir: this.deps.envDirOf(agentId),
-        ...(agent.workingDirectory !== "" && { cwd: agent.workingDirectory }),
-        ...(this.deps.user && { user: this.deps.user }),
-        layersOff: agent.settings?.layersOff ?? [],
-      });
-      this.deps.log.info("agent started", { agentId, pid: state.main?.pid });
+      const state = await this.#begin(agent);
+      const pid = state.main?.pid;
+      this.deps.log.info(state.adopted ? "process adopted" : "agent started", { agentId, pid });
       void this.#name([agent]);
       return undefined;
     } catch (error) {
       this.deps.log.error("agent could not be started", { agentId, error });
       return isAppError(error) ? error.message : "the system refused to start it";
     }
+  }
+
+  async #begin(agent: DesiredAgent): Promise<AgentState> {
+    const { supervisor, user, serverClock } = this.deps;
+    const { agentId, settings, command, workingDirectory } = agent;
+    const envDir = this.deps.envDirOf(agentId);
+    if (settings?.adopt) {
+      const facts = { envDir, user, now: serverClock.now() };
+      return supervisor.adopt(toAdoptRequest(agent, settings.adopt, facts));
+    }
+    return supervisor.spawn({
+      ...{ agentId, argv: command, envDir, layersOff: settings?.layersOff ?? [] },
+      ...(workingDirectory !== "" && { cwd: workingDirectory }),
+      ...(user && { user }),
+    });
   }
 
   /** Begins to end agents; their reports follow when they are gone. */

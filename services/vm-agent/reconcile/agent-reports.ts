@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import {
+  type Adoption,
   AgentPhase,
   type AgentProcess,
   type ExitStatus,
@@ -7,6 +8,7 @@ import {
 import type { AgentReport } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { ProcessInfo } from "../linux/proc";
 import type { Receipt } from "../live-env/receipts";
+import type { AdoptedFacts } from "../processes/adoption";
 import type { AgentState } from "../processes/agent";
 
 const PHASES: Record<AgentState["phase"], AgentPhase> = {
@@ -22,6 +24,7 @@ const LOST = {
   rebooted: "the machine was restarted",
   vanished: "its process and its shim were both ended from outside",
   "not-started": "it could not be started",
+  adopted: "it was adopted, so its status is not known",
 } as const;
 
 const MAX_PROCESSES = 500;
@@ -33,6 +36,15 @@ export function toReport(state: AgentState, processes: readonly AgentProcess[]):
     phase: PHASES[state.phase],
     exitStatus: state.exit && toExitStatus(state.exit),
     processes: processes.slice(0, MAX_PROCESSES),
+    ...(state.adopted && { adoption: toAdoption(state, state.adopted) }),
+  };
+}
+
+function toAdoption({ envDir, main }: AgentState, facts: AdoptedFacts): Adoption {
+  const { name, startedAt, canUse, cannotUse } = facts;
+  return {
+    ...{ pid: main?.pid ?? 0, startTicks: BigInt(main?.startTime ?? 0) },
+    ...{ name, startedAt, directory: envDir, canUse: [...canUse], cannotUse: [...cannotUse] },
   };
 }
 

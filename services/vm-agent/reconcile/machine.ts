@@ -35,6 +35,8 @@ export interface MachineDeps {
   incarnation: Incarnation;
   bootId: string;
   clock: Clock;
+  /** The services' time. */
+  serverClock: Pick<Clock, "now">;
   log: Log;
 }
 
@@ -89,6 +91,7 @@ export function assembleMachine(deps: MachineDeps): Machine {
     health,
     names: deps.names,
     layers: deps.layers,
+    serverClock: deps.serverClock,
     log,
   });
   let wakeUps: WakeUps | undefined;

@@ -4,7 +4,7 @@ import type { Log } from "../../../lib/log";
 import type { Sensitive } from "../../../lib/sensitive";
 import type { EnvFiles } from "../env-set/env-files";
 import type { InstalledLayers } from "../live-env/launch";
-import type { AgentState } from "../processes/agent";
+import type { AgentProcesses } from "../processes/agent-processes";
 import { agentEnvironment } from "../processes/agent-environment";
 import { HealthChecks, type HealthChecksDeps } from "./health-checks";
 import { ReloadLedger } from "./reload-ledger";
@@ -16,7 +16,7 @@ export interface OpenReloaderDeps {
   /** The daemon's own environment. */
   inheritedEnv: Readonly<Record<string, string | undefined>>;
   layers?: Promise<InstalledLayers>;
-  supervisor: { get(agentId: string): AgentState | undefined };
+  supervisor: Pick<AgentProcesses, "get" | "processes">;
   envFiles: Pick<EnvFiles, "readCurrent" | "readValues">;
   clock: Clock;
   log: Log;
@@ -41,10 +41,11 @@ export function openHealthChecks(
 
 function known(
   deps: OpenReloaderDeps,
-): Pick<ReloaderDeps, "stateOf" | "valuesOf" | "environmentOf" | "clock" | "log"> {
+): Pick<ReloaderDeps, "stateOf" | "processesOf" | "valuesOf" | "environmentOf" | "clock" | "log"> {
   const { supervisor, envFiles, clock, log } = deps;
   return {
     stateOf: (agentId) => supervisor.get(agentId),
+    processesOf: (agentId) => supervisor.processes(agentId),
     valuesOf: (agentId) => valuesOf(envFiles, agentId),
     async environmentOf({ envDir, user }, layersOff) {
       const { inheritedEnv: inherited, socketPath } = deps;

@@ -45,6 +45,7 @@ function daemon(): Reloader {
   const made = new Reloader({
     ledger: new ReloadLedger(join(vm.directory, "reloads")),
     stateOf: (agentId) => supervisor.get(agentId),
+    processesOf: (agentId) => supervisor.processes(agentId),
     launchOf: (agentId) => ({ workingDirectory: vm.directory, settings: settings.get(agentId) }),
     generationOf: (agentId) => generations.get(agentId),
     valuesOf: () => [sensitive(Buffer.from("tok-secret"))],

@@ -5,7 +5,7 @@ import {
   type ReloadResult,
 } from "../../../gen/murmur/rotation/v1/agents";
 import type { Log } from "../../../lib/log";
-import { isAlive, type ProcessIdentity, readProcess } from "../linux/proc";
+import { isAlive, type ProcessIdentity, type ProcessInfo, readProcess } from "../linux/proc";
 import { type AgentState, hasEnded } from "../processes/agent";
 import { endHook, type HookRequest } from "../processes/run-hook";
 import { sendSignal } from "../processes/send-signal";
@@ -16,6 +16,8 @@ export interface ReloaderDeps extends RunForAgentDeps {
   ledger: ReloadLedger;
   /** What is known of an agent on this machine. */
   stateOf(agentId: string): AgentState | undefined;
+  /** The living processes of its tree. */
+  processesOf(agentId: string): readonly ProcessInfo[];
   /** The generation in force; undefined for none. */
   generationOf(agentId: string): bigint | undefined;
   log: Log;
@@ -130,7 +132,8 @@ export class Reloader {
     if (!state?.main || !reload.how) return undefined;
     if (reload.how.$case === "signal") {
       const to = reload.target === ReloadTarget.RELOAD_TARGET_GROUP ? "group" : "process";
-      const fault = sendSignal(state.main, reload.how.value as NodeJS.Signals, to);
+      const tree = state.adopted && this.deps.processesOf(agentId);
+      const fault = sendSignal(state.main, reload.how.value as NodeJS.Signals, to, tree);
       this.deps.log.info("reload signal", { agentId, generation, fault });
       return fault === undefined ? undefined : `signal: ${fault}`;
     }

@@ -103,6 +103,8 @@ export enum ErrorReason {
    * `incarnation_number` (the one that is known), `silent_seconds` (since it said hello last).
    */
   ERROR_REASON_INCARNATION_SUPERSEDED = 50,
+  /** ERROR_REASON_PROCESS_NOT_ADOPTABLE - The process is not there, or cannot become an agent: the message says why. Metadata: `pid`. */
+  ERROR_REASON_PROCESS_NOT_ADOPTABLE = 51,
   UNRECOGNIZED = -1,
 }
 
@@ -228,6 +230,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 50:
     case "ERROR_REASON_INCARNATION_SUPERSEDED":
       return ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED;
+    case 51:
+    case "ERROR_REASON_PROCESS_NOT_ADOPTABLE":
+      return ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -317,6 +322,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_VM_USER_SHARED";
     case ErrorReason.ERROR_REASON_INCARNATION_SUPERSEDED:
       return "ERROR_REASON_INCARNATION_SUPERSEDED";
+    case ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE:
+      return "ERROR_REASON_PROCESS_NOT_ADOPTABLE";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
