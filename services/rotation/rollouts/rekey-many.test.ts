@@ -66,6 +66,26 @@ describe("a rekey of many agents", () => {
     expect(inOne.targets.map(({ path }) => path)).toEqual(["other"]);
   });
 
+  it("with holders that the catalog named reaches those of them that live, with their trees", async () => {
+    const { agentId: holder } = await fleet.spawn("holder");
+    await fleet.spawn("child", { parentAgentId: holder });
+    await fleet.spawn("without");
+    const named = (...agentIds: string[]): RolloutSelection => ({
+      workspace: "",
+      which: { $case: "holders", value: { secretName: "A", agentIds } },
+    });
+    const { rollout } = await rekey(named(holder, randomUUID()), "named");
+    expect((await settle(rollout?.rolloutId)).map(([path]) => path)).toEqual([
+      ...["holder", "holder/child"],
+    ]);
+    expect(rollout).toMatchObject({ workspace: "", path: "", secretName: "A" });
+    await expect(rekey(named(holder), "named")).rejects.toMatchObject({
+      reason: ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+    });
+    await expect(rekey(named(randomUUID()))).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(rekey(named())).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
   it("can be taken back as a whole", async () => {
     await fleet.spawn("one");
     await fleet.spawn("two");
@@ -138,6 +158,14 @@ describe("a rekey of many agents", () => {
     ["no selection", undefined],
     ["one that says nothing", { workspace: "backend", which: undefined }],
     ["all as false", { workspace: "backend", which: { $case: "all", value: false } }],
+    [
+      "holders of a secret without a name",
+      { workspace: "", which: { $case: "holders", value: { secretName: "", agentIds: [] } } },
+    ],
+    [
+      "holders that are no agents",
+      { workspace: "", which: { $case: "holders", value: { secretName: "A", agentIds: ["x"] } } },
+    ],
     ["a secret without a name", { workspace: "", which: { $case: "secretName", value: "" } }],
   ])("refuses %s by its name", async (_, selection) => {
     const { rollouts } = fleet.owner;

@@ -66,7 +66,7 @@ export async function rekeyMany(
 function requestHashOf({ selection, reason }: RekeyManyRequest, caller: Caller): Buffer {
   const { workspace = "", which } = selection ?? {};
   return digestOf(
-    ...["rekey-many", workspace, which?.$case ?? "", String(which?.value ?? "")],
+    ...["rekey-many", workspace, which?.$case ?? "", JSON.stringify(which?.value ?? "")],
     ...[reason, caller.id],
   );
 }

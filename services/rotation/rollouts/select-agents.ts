@@ -9,6 +9,7 @@ import { assertManages } from "../agents/domain/authority";
 import { findHolders, type HoldersDeps } from "../agents/holders";
 import type { AgentStore } from "../agents/store/agent-store";
 import { listKeyOf } from "../agents/store/postgres-agent-store";
+import { isUuid } from "../agents/domain/spawn-request";
 import { isEnding } from "../protocol";
 import { hasLiving } from "./domain/plan-rekey";
 import type { RolloutSubject } from "./store/rollout-store";
@@ -45,7 +46,7 @@ export async function selectAgents(
   const selected =
     which.$case === "path"
       ? await selectTree(deps, principal.tenantId, subject)
-      : { subject, agents: await selectMany(deps, principal, subject) };
+      : { subject, agents: await selectMany(deps, principal, subject, which) };
   for (const agent of selected.agents) assertManages(principal, agent);
   if (selected.agents.length > MAX_SELECTED)
     throw invalid(
@@ -63,6 +64,9 @@ function subjectOf(workspace: string, which: Which): RolloutSubject {
     case "secretName":
       if (which.value === "") throw invalid("selection", "secret_name is required");
       return { ...none, secretName: which.value };
+    case "holders":
+      if (which.value.secretName === "") throw invalid("selection", "secret_name is required");
+      return { ...none, secretName: which.value.secretName };
     case "all":
       if (!which.value) throw invalid("selection", "all must be true");
       return none;
@@ -89,9 +93,10 @@ async function selectMany(
   deps: SelectAgentsDeps,
   principal: Principal,
   { workspace: name, secretName }: RolloutSubject,
+  which: Which,
 ): Promise<Agent[]> {
   const workspace = name === "" ? undefined : name;
-  const under = secretName === "" ? undefined : await holderIds(deps, principal, secretName, name);
+  const under = await idsOf(deps, principal, which, name);
   const { tenantId } = principal;
   // Those below a holder are rekeyed with it, wherever they are.
   const found = await deps.agents.findLiving({
@@ -106,6 +111,20 @@ async function selectMany(
   throw notFound(ErrorReason.ERROR_REASON_AGENT_NOT_FOUND, message, {
     workspace: name.slice(0, 256),
   });
+}
+
+/** Undefined for all. */
+async function idsOf(
+  deps: SelectAgentsDeps,
+  principal: Principal,
+  which: Which,
+  workspace: string,
+): Promise<string[] | undefined> {
+  if (which.$case === "secretName") return holderIds(deps, principal, which.value, workspace);
+  if (which.$case !== "holders") return undefined;
+  const { agentIds } = which.value;
+  if (!agentIds.every(isUuid)) throw invalid("selection", "agent_ids must be UUIDs");
+  return agentIds;
 }
 
 async function holderIds(

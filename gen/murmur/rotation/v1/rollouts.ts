@@ -231,6 +231,16 @@ export interface RekeyAgentResponse {
   warnings: string[];
 }
 
+/**
+ * Agents of which the catalog said that they hold a secret, when it was revoked or one of its versions
+ * destroyed: what they hold is then not kept any more, and nobody else knows of it.
+ */
+export interface NamedHolders {
+  secretName: string;
+  /** Those that do not live any more are passed over. */
+  agentIds: string[];
+}
+
 /** Which agents; at most 2000. Those below a selected one are selected, too. */
 export interface RolloutSelection {
   /** Empty: all workspaces, but for `path`. */
@@ -245,6 +255,7 @@ export interface RolloutSelection {
     | //
     /** Every living agent; true. */
     { $case: "all"; value: boolean }
+    | { $case: "holders"; value: NamedHolders }
     | undefined;
 }
 
@@ -1219,6 +1230,99 @@ export const RekeyAgentResponse: MessageFns<RekeyAgentResponse> = {
   },
 };
 
+function createBaseNamedHolders(): NamedHolders {
+  return { secretName: "", agentIds: [] };
+}
+
+export const NamedHolders: MessageFns<NamedHolders> = {
+  encode(message: NamedHolders, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secretName !== "") {
+      writer.uint32(10).string(message.secretName);
+    }
+    for (const v of message.agentIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NamedHolders {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNamedHolders();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agentIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NamedHolders {
+    return {
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : "",
+      agentIds: globalThis.Array.isArray(object?.agentIds)
+        ? object.agentIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.agent_ids)
+        ? object.agent_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: NamedHolders): unknown {
+    const obj: any = {};
+    if (message.secretName !== "") {
+      obj.secretName = message.secretName;
+    }
+    if (message.agentIds?.length) {
+      obj.agentIds = message.agentIds;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NamedHolders>, I>>(base?: I): NamedHolders {
+    return NamedHolders.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NamedHolders>, I>>(object: I): NamedHolders {
+    const message = createBaseNamedHolders();
+    message.secretName = object.secretName ?? "";
+    message.agentIds = object.agentIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseRolloutSelection(): RolloutSelection {
   return { workspace: "", which: undefined };
 }
@@ -1237,6 +1341,9 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
         break;
       case "all":
         writer.uint32(32).bool(message.which.value);
+        break;
+      case "holders":
+        NamedHolders.encode(message.which.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -1287,6 +1394,14 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
             message.which = { $case: "all", value: reader.bool() };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.which = { $case: "holders", value: NamedHolders.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1310,6 +1425,8 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
         ? { $case: "secretName", value: globalThis.String(object.secret_name) }
         : isSet(object.all)
         ? { $case: "all", value: globalThis.Boolean(object.all) }
+        : isSet(object.holders)
+        ? { $case: "holders", value: NamedHolders.fromJSON(object.holders) }
         : undefined,
     };
   },
@@ -1325,6 +1442,8 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
       obj.secretName = message.which.value;
     } else if (message.which?.$case === "all") {
       obj.all = message.which.value;
+    } else if (message.which?.$case === "holders") {
+      obj.holders = NamedHolders.toJSON(message.which.value);
     }
     return obj;
   },
@@ -1351,6 +1470,12 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
       case "all": {
         if (object.which?.value !== undefined && object.which?.value !== null) {
           message.which = { $case: "all", value: object.which.value };
+        }
+        break;
+      }
+      case "holders": {
+        if (object.which?.value !== undefined && object.which?.value !== null) {
+          message.which = { $case: "holders", value: NamedHolders.fromPartial(object.which.value) };
         }
         break;
       }
