@@ -1,3 +1,4 @@
+import { eventually } from "../../../../test/harness/eventually";
 import { createTestDirectory, type TestDirectory } from "../test-directory";
 import { supportedPythons, start, type PythonProgram } from "./python-program";
 
@@ -142,9 +143,11 @@ result = [forked, became, prepared.pid]`)) as [number, number, number];
       name = await program.step(`time.sleep(0.01); result = ${becameIt}`);
     const stat = "open('/proc/%d/stat' % forked).read().rsplit(')', 1)[1].split()[19]";
     const ticks = await program.step(`result = ${stat}`);
-    expect(directory.receiptOf(forked)).toMatchObject({
-      generation: 2n,
-      startTicks: BigInt(String(ticks)),
+    await eventually(() => {
+      expect(directory.receiptOf(forked)).toMatchObject({
+        generation: 2n,
+        startTicks: BigInt(String(ticks)),
+      });
     });
     expect(directory.receiptOf(became)).toBeUndefined();
     expect(directory.receiptOf(prepared)).toBeUndefined();
