@@ -1,8 +1,8 @@
 import { type Fingerprint, type LiveEntry, type LiveFile } from "./live-file";
 import { siphash } from "./siphash";
 
-/** How many values of one name are remembered. */
-export const REMEMBERED = 128;
+/** How many values of one name are remembered: as many as an entry can count. */
+export const REMEMBERED = 255;
 
 export interface NextGeneration {
   generation: bigint;

@@ -37,7 +37,7 @@ describe("a live file", () => {
   });
 
   it("says that a name is unset for good, and remembers a bounded number of values", () => {
-    const many = Array.from({ length: 140 }, (_, i) => ({ A: String(i), Z: "z" }));
+    const many = Array.from({ length: REMEMBERED + 12 }, (_, i) => ({ A: String(i), Z: "z" }));
     const file = deliver([...many, { Z: "z" }, { Z: "z" }]);
     expect(file.entries[0]).toMatchObject({ name: "A" });
     expect(file.entries[0]?.value).toBeUndefined();

@@ -17,10 +17,18 @@ struct old_value {
   char name[];
 };
 
+/* What the last file gave: who runs nothing for long misses more than a file remembers. */
+struct given {
+  struct given *next;
+  char *value;
+  char name[];
+};
+
 static char directory[PATH_BYTES];
 static const volatile uint64_t *page;
 static uint64_t page_seen;
 static struct old_value *old_values;
+static struct given *given;
 /* A change came in the middle of a command; names are still to be added and removed. */
 static int is_unfinished;
 static int is_busy;
@@ -56,13 +64,17 @@ static char *copy(const char *text, size_t size) {
   return made;
 }
 
+static void forget(char *value) {
+  for (volatile char *at = value; *at; at++) *at = 0;
+  xfree(value);
+}
+
 static void forget_old_values(void) {
   while (old_values) {
     struct old_value *old = old_values;
     old_values = old->next;
     stupidly_hack_special_variables(old->name);
-    for (volatile char *at = old->value; *at; at++) *at = 0;
-    xfree(old->value);
+    forget(old->value);
     xfree(old);
   }
 }
@@ -103,6 +115,45 @@ static void add(const struct live_entry *entry) {
   stupidly_hack_special_variables(entry->name);
 }
 
+static struct given **find_given(const struct live_entry *entry) {
+  struct given **at = &given;
+  while (*at && !is_equal((*at)->name, entry->name, (size_t)entry->name_bytes + 1))
+    at = &(*at)->next;
+  return at;
+}
+
+static int is_same(const char *left, const char *right) {
+  size_t size = length_of(left);
+  return size == length_of(right) && is_equal(left, right, size);
+}
+
+static enum verdict judge_value(const struct live_file *live, const struct live_entry *entry,
+                                const char *value) {
+  const struct given *last = *find_given(entry);
+  if (last && is_same(last->value, value) && !(entry->is_set && is_same(entry->value, value)))
+    return entry->is_set ? REPLACE : REMOVE;
+  return judge(live, entry, value);
+}
+
+static void remember(const struct live_entry *entry) {
+  struct given **at = find_given(entry), *last = *at;
+  if (last && entry->is_set) {
+    if (is_same(last->value, entry->value)) return;
+    forget(last->value);
+    last->value = copy(entry->value, entry->value_bytes);
+  } else if (last) {
+    *at = last->next;
+    forget(last->value);
+    xfree(last);
+  } else if (entry->is_set) {
+    last = xmalloc(sizeof *last + entry->name_bytes + 1);
+    append(last->name, entry->name, entry->name_bytes);
+    last->value = copy(entry->value, entry->value_bytes);
+    last->next = 0;
+    *at = last;
+  }
+}
+
 /* One row of "Who owns a name"; in the middle of a command nothing is added or freed. */
 static void apply(const struct live_file *live, const struct live_entry *entry,
                   uint64_t generation, int isQuiet) {
@@ -118,7 +169,7 @@ static void apply(const struct live_file *live, const struct live_entry *entry,
     return;
   }
   if (!is_plain(variable)) return;
-  enum verdict verdict = judge(live, entry, variable->value);
+  enum verdict verdict = judge_value(live, entry, variable->value);
   if (verdict == REPLACE) set_value(variable, copy(entry->value, entry->value_bytes));
   if (verdict == REMOVE) set_value(variable, 0);
   variable->dynamic_value = on_read;
@@ -156,7 +207,9 @@ static int refresh(int isQuiet) {
       struct live_entry *entry = &live.entries[i];
       int isMarker = entry->name_bytes == sizeof GENERATION - 1 &&
                      is_equal(entry->name, GENERATION, sizeof GENERATION);
-      if (!isMarker && legal_identifier(entry->name)) apply(&live, entry, generation, isQuiet);
+      if (isMarker || !legal_identifier(entry->name)) continue;
+      apply(&live, entry, generation, isQuiet);
+      remember(entry);
     }
     // In the middle of a command the marker stays, so that names can be added afterwards.
     if (isQuiet && live.generation != generation) {

@@ -89,6 +89,8 @@ function install(live, env) {
 function createLive(env, directory) {
   /** Names that appeared while we run: never added natively, see `add`. */
   const added = new Map();
+  /** What the last file gave: who reads nothing for long misses more than a file remembers. */
+  let given = new Map();
   let generation = Number(env[GENERATION]);
   let before = 0;
   let link;
@@ -133,8 +135,12 @@ function createLive(env, directory) {
     // No marker any more: hands off.
     if (!has(env, GENERATION)) return handsOff(true);
     const changed = [];
-    for (const entry of liveFile.entriesOf(file))
+    const giving = new Map();
+    for (const entry of liveFile.entriesOf(file)) {
       if (entry.name !== GENERATION && settle(file, entry, first)) changed.push(entry.name);
+      if (entry.value !== undefined) giving.set(entry.name, entry.value);
+    }
+    given = giving;
     if (file.generation !== generation) before = generation;
     generation = file.generation;
     settleGeneration();
@@ -149,7 +155,9 @@ function createLive(env, directory) {
     if (present === undefined) {
       if (value === undefined || entry.since <= generation) return false;
       add(name, value, first);
-    } else if (present === value || !liveFile.wasDelivered(file, entry, present)) {
+    } else if (present === value) {
+      return false;
+    } else if (present !== given.get(name) && !liveFile.wasDelivered(file, entry, present)) {
       return false;
     } else if (isAdded(name)) {
       if (value === undefined) added.delete(name);
