@@ -61,6 +61,10 @@ describe("whatever is sent", () => {
             rollouts.rekeyAgents({
               selection: { workspace: a, which: { $case: "secretName", value: b } },
               ...{ requestId: c, reason: a },
+              canary: {
+                size: { $case: "agents", value: n },
+                ...{ health: { argv: [a, b] }, healthTimeoutMs: n, thenWaitMs: BigInt(n) },
+              },
             }),
           ),
           answered(

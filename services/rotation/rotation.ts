@@ -34,8 +34,10 @@ import { createFleetMetrics } from "./metrics/fleet-metrics";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
 import { createReleases } from "./releases/releases";
 import { createRemovedVms } from "./removed-vms/removed-vms";
+import { createCanaries } from "./rollouts/canaries";
 import { createRolloutSignals } from "./rollouts/rollout-signals";
 import { createRolloutService } from "./rollouts/rpc/rollout-service";
+import { postgresCanaryStore } from "./rollouts/store/postgres-canary-store";
 import { createPostgresRolloutStore } from "./rollouts/store/postgres-rollout-store";
 import { createIntake } from "./vm-sync/intake";
 import { createVmSyncService } from "./vm-sync/rpc/vm-sync-service";
@@ -101,9 +103,12 @@ export function createRotation(deps: RotationDeps): Rotation {
   const intake = createIntake({ pool, evidence, signals, streams, metrics, log });
   const common = {
     ...{ pool, agents, writer, bindings, rollouts, catalog, evidence, announcer, signals, log },
+    canaries: postgresCanaryStore,
   };
   const removedVms = createRemovedVms({ ...common, vms, streams, clock });
   const missingGenerations = createMissingGenerations({ ...common, clock });
+  const catchUpRemovals = () => removedVms.catchUp();
+  const canaries = createCanaries({ ...common, catchUpRemovals, clock });
   const releases = createReleases({
     store: createPostgresReleaseStore(pool),
     catalog,
@@ -117,7 +122,7 @@ export function createRotation(deps: RotationDeps): Rotation {
     RolloutServiceService,
     createRolloutService({
       ...common,
-      catchUpRemovals: () => removedVms.catchUp(),
+      catchUpRemovals,
       stopping: stopping.signal,
     }),
   );
@@ -143,6 +148,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         removedVms.run(signal),
         releases.run(signal),
         missingGenerations.run(signal),
+        canaries.run(signal),
         kafka?.run(signal),
         refusals.run(signal),
         runUpkeep({ db: pool, hasPublisher: kafka !== undefined, clock, log }, signal),

@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual, type KeyObject } from "node:crypto";
 import { deriveKey } from "../../../lib/identity/derive-key";
 import type { SigningKey } from "../../../lib/identity/signing-key";
 import type { Agent, LaunchableAgent } from "./domain/agent";
+import type { AgentHealthCheck } from "./domain/agent-health";
 import { settingsBytes } from "./domain/agent-settings";
 
 /** What decides whose secrets an agent gets, and on which machine. */
@@ -28,6 +29,10 @@ export type GenuineAgent = Agent & { readonly [GENUINE]: true };
 export interface AgentBindings {
   macOf(agent: BoundFields): Buffer;
   launchMacOf(agent: LaunchFields): Buffer;
+  /** Over a health check of an agent and what it runs. */
+  healthMacOf(agent: Pick<Agent, "tenantId" | "id">, check: HealthFields): string;
+  /** Whether this service wrote the agent's health check. */
+  mayCheck(agent: LaunchableAgent): boolean;
   isGenuine(agent: Agent): agent is GenuineAgent;
   /** Whether the record is genuine, with the command and the settings that the spawner gave. */
   mayLaunch(agent: LaunchableAgent): boolean;
@@ -40,8 +45,11 @@ export interface AgentBindingsDeps {
   earlierSigningKeys?: readonly SigningKey[];
 }
 
+type HealthFields = Pick<AgentHealthCheck, "id" | "argv" | "timeoutMs">;
+
 interface Keys {
   binding: KeyObject;
+  health: KeyObject;
   launch: KeyObject;
 }
 
@@ -56,6 +64,13 @@ export function createAgentBindings({
   return {
     macOf: (agent) => bindingMac(keys.binding, agent),
     launchMacOf: (agent) => launchMac(keys.launch, agent),
+    healthMacOf: (agent, check) => healthMac(keys.health, agent, check).toString("base64"),
+    mayCheck: (agent) => {
+      const { healthCheck } = agent;
+      if (!healthCheck || !isBound(agent)) return false;
+      const mac = Buffer.from(healthCheck.mac, "base64");
+      return accepted.some(({ health }) => isSame(healthMac(health, agent, healthCheck), mac));
+    },
     isGenuine: (agent): agent is GenuineAgent => isBound(agent),
     mayLaunch: (agent) =>
       isBound(agent) &&
@@ -66,6 +81,7 @@ export function createAgentBindings({
 function toKeys(signingKey: SigningKey): Keys {
   return {
     binding: deriveKey(signingKey, "murmur-agent-binding-v1"),
+    health: deriveKey(signingKey, "murmur-agent-health-v1"),
     launch: deriveKey(signingKey, "murmur-agent-launch-v1"),
   };
 }
@@ -80,6 +96,14 @@ function launchMac(key: KeyObject, agent: LaunchFields): Buffer {
   const { tenantId, id, workingDirectory, command } = agent;
   const settings = settingsBytes(agent.settings).toString("base64");
   return macOf(key, [tenantId, id, workingDirectory, settings, ...command]);
+}
+
+function healthMac(
+  key: KeyObject,
+  { tenantId, id }: Pick<Agent, "tenantId" | "id">,
+  { id: checkId, argv, timeoutMs }: HealthFields,
+): Buffer {
+  return macOf(key, [tenantId, id, checkId, String(timeoutMs), ...argv]);
 }
 
 /** Each field behind its length, so that no two lists of fields look the same. */

@@ -5,6 +5,7 @@ import {
   type VmDesiredState,
 } from "../../../gen/murmur/rotation/v1/vm_sync";
 import type { LaunchableAgent } from "../agents/domain/agent";
+import { toHealthCheck } from "../agents/domain/agent-health";
 import type { Phase } from "../protocol";
 
 const PHASES: Record<Phase, AgentPhase> = {
@@ -51,5 +52,6 @@ function toDesiredAgent(agent: LaunchableAgent): DesiredAgent {
     developer: agent.developer,
     phase: PHASES[agent.phase],
     settings: agent.settings,
+    healthCheck: toHealthCheck(agent.healthCheck),
   };
 }

@@ -40,6 +40,8 @@ create table rotation.agents (
   revision bigint default 1 not null,
   release_due boolean default false not null,
   release_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  health_check jsonb,
+  health jsonb,
   constraint agents_exit_kind_check CHECK ((exit_kind = ANY (ARRAY['code'::text, 'signal'::text, 'unknown'::text]))),
   constraint agents_phase_check CHECK ((phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
   constraint agents_tenant_id_root_id_fkey FOREIGN KEY (tenant_id, root_id) REFERENCES rotation.trees(tenant_id, root_id),
@@ -69,6 +71,23 @@ create table rotation.audit (
   constraint audit_pkey PRIMARY KEY (id)
 );
 CREATE INDEX audit_order ON rotation.audit USING btree (tenant_id, xid, id);
+
+create table rotation.canaries (
+  tenant_id text collate "C" not null,
+  rollout_id uuid not null,
+  stage text not null,
+  stage_until timestamp with time zone not null,
+  agent_ids uuid[] not null,
+  waiting_ids uuid[] not null,
+  has_health boolean not null,
+  then_wait_ms bigint not null,
+  reason text default ''::text not null,
+  look_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint canaries_stage_check CHECK ((stage = ANY (ARRAY['canary'::text, 'waiting'::text, 'following'::text, 'rolling-back'::text, 'passed'::text, 'rolled-back'::text, 'stopped'::text]))),
+  constraint canaries_tenant_id_rollout_id_fkey FOREIGN KEY (tenant_id, rollout_id) REFERENCES rotation.rollouts(tenant_id, rollout_id),
+  constraint canaries_pkey PRIMARY KEY (tenant_id, rollout_id)
+);
+CREATE INDEX canaries_open ON rotation.canaries USING btree (look_after) WHERE (stage = ANY (ARRAY['canary'::text, 'waiting'::text, 'following'::text, 'rolling-back'::text]));
 
 create table rotation.generations (
   tenant_id text collate "C" not null,

@@ -5,16 +5,21 @@ import type { Announcer, Coming } from "../announce/announcer";
 import { announce, type LocalAnnouncement } from "../announce/announcement";
 import { leftOutEntry } from "../agents/changed-records";
 import type { Agent, LaunchableAgent } from "../agents/domain/agent";
+import type { AgentHealthCheck } from "../agents/domain/agent-health";
+import type { AgentWriter } from "../agents/store/agent-store";
 import type { AuditEntry, Caller } from "../audit";
 import { joinsOpenRollouts } from "../protocol";
 import { planRekey, type RekeyPlan, type Snapshot } from "./domain/plan-rekey";
 import { assertSameRequest } from "./rollout-request";
 import type { Snapshots } from "./snapshot-agents";
+import type { CanaryStore } from "./store/canary-store";
 import type { NewRollout, RolloutStore } from "./store/rollout-store";
 
 export interface OpenRolloutDeps {
   pool: Pool;
   rollouts: Pick<RolloutStore, "requestHash" | "open" | "lockOpenOf" | "recordGeneration">;
+  canaries: Pick<CanaryStore, "insert">;
+  writer: Pick<AgentWriter, "setHealthChecks">;
   announcer: Pick<Announcer, "foretell" | "deliver">;
 }
 
@@ -27,6 +32,8 @@ export interface Opening extends Snapshots {
   agents: readonly Agent[];
   /** Locks trees, then agents, and returns those that the rollout is for, as they are now. */
   lock: (tx: Tx) => Promise<LaunchableAgent[]>;
+  /** What the VMs of canaries are to run when they are on their generation. */
+  checkOf?: ((agent: LaunchableAgent) => AgentHealthCheck) | undefined;
 }
 
 const ACTIONS = { rekey: "agent.rekey", rollback: "rollout.rollback" } as const;
@@ -47,7 +54,11 @@ export async function openRollout(deps: OpenRolloutDeps, opening: Opening): Prom
   if (stored) assertSameRequest(stored, rollout.requestHash, requestId);
 }
 
-function comingGenerations({ agents, snapshots }: Opening): Coming[] {
+/** What the VMs of these agents are told before it is theirs. */
+export function comingGenerations({
+  agents,
+  snapshots,
+}: Pick<Opening, "agents" | "snapshots">): Coming[] {
   const byId = new Map(agents.map((agent) => [agent.id, agent]));
   return snapshots.flatMap(({ agentId, generation, sealedAhead }) => {
     const agent = byId.get(agentId);
@@ -59,21 +70,29 @@ function comingGenerations({ agents, snapshots }: Opening): Coming[] {
 
 /** Undefined when the rollout is there already. */
 async function open(
-  { rollouts }: OpenRolloutDeps,
+  { rollouts, canaries, writer }: OpenRolloutDeps,
   tx: Tx,
-  { caller, rollout, snapshots, leftOut, lock }: Opening,
+  { caller, rollout, snapshots, leftOut, lock, checkOf }: Opening,
 ): Promise<readonly LocalAnnouncement[] | undefined> {
   const locked = await lock(tx);
-  const plan = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])), leftOut);
+  const planned = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])), leftOut);
+  const plan = checkOf
+    ? { ...planned, raised: planned.raised.map((it) => ({ ...it, healthCheck: checkOf(it) })) }
+    : planned;
   const announcements = announce(rollout.id, plan.raised);
   const audit = [auditEntry(rollout, plan), ...[...leftOut].map(toLeftOutEntry)];
   if (!(await rollouts.open(tx, rollout, plan, { caller, audit, announcements }))) return undefined;
+  if (rollout.canary) {
+    const ref = { tenantId: rollout.tenantId, rolloutId: rollout.id };
+    await canaries.insert(tx, ref, rollout.canary);
+    await writer.setHealthChecks(tx, plan.raised);
+  }
   await joinAbove(rollouts, tx, plan, snapshots);
   return announcements;
 }
 
 function auditEntry(
-  { id, subject, kind, rollsBack }: NewRollout,
+  { id, subject, kind, rollsBack, canary }: NewRollout,
   { targets }: RekeyPlan,
 ): AuditEntry {
   return {
@@ -85,6 +104,7 @@ function auditEntry(
       ...(subject.agentId && { agent: subject.agentId }),
       ...(subject.secretName && { secret: subject.secretName }),
       targets: targets.length,
+      ...(canary && { canaries: canary.agentIds.length, waiting: canary.waitingIds.length }),
       ...(rollsBack && { rollsBack }),
     },
   };
@@ -95,7 +115,7 @@ function toLeftOutEntry([agentId, reason]: [string, string]): AuditEntry {
 }
 
 /** A first generation lets its agent join what is open above it, whoever asked for it. */
-async function joinAbove(
+export async function joinAbove(
   rollouts: Pick<RolloutStore, "lockOpenOf" | "recordGeneration">,
   tx: Tx,
   { targets }: RekeyPlan,

@@ -19,7 +19,7 @@ import type { NewRollout, RolloutSubject } from "./store/rollout-store";
 
 export interface RekeyDeps extends SnapshotTreeDeps, OpenRolloutDeps {
   pool: OpenRolloutDeps["pool"];
-  writer: Pick<AgentWriter, "lockTree" | "lockSubtree">;
+  writer: OpenRolloutDeps["writer"] & Pick<AgentWriter, "lockTree" | "lockSubtree">;
 }
 
 export interface RekeyRequest extends RolloutRequest {
@@ -72,7 +72,7 @@ export function toSubject({ id, workspace, path }: Agent): RolloutSubject {
 }
 
 async function lockLiving(
-  { writer }: Pick<RekeyDeps, "writer">,
+  { writer }: { writer: Pick<AgentWriter, "lockTree" | "lockSubtree"> },
   tx: Tx,
   { agent, descendants }: AgentTree,
 ): Promise<LaunchableAgent[]> {

@@ -27,7 +27,7 @@ import type { NewRollout, RolloutSources, RolloutStore } from "./store/rollout-s
 export interface RollbackDeps extends SnapshotAgentsDeps, OpenRolloutDeps {
   pool: OpenRolloutDeps["pool"];
   agents: Pick<AgentStore, "findAll">;
-  writer: Pick<AgentWriter, "lockAgents">;
+  writer: OpenRolloutDeps["writer"] & Pick<AgentWriter, "lockAgents">;
   rollouts: OpenRolloutDeps["rollouts"] & Pick<RolloutStore, "findSources">;
 }
 
@@ -48,7 +48,19 @@ export async function rollbackRollout(
   request: RollbackRequest,
 ): Promise<string> {
   checkRequest(request);
-  const { tenantId } = principal;
+  return takeRolloutBack(deps, caller, request, (agent) => {
+    assertManages(principal, agent);
+  });
+}
+
+/** The same for whom `assertMay` lets; it throws for agents that the caller may not change. */
+export async function takeRolloutBack(
+  deps: RollbackDeps,
+  caller: Caller,
+  request: RollbackRequest,
+  assertMay: (agent: Agent) => void,
+): Promise<string> {
+  const { tenantId } = caller;
   const { requestId, reason } = request;
   const rollsBack = request.rolloutId.toLowerCase();
   const id = rolloutIdOf(tenantId, requestId);
@@ -61,7 +73,7 @@ export async function rollbackRollout(
   const from = isUuid(rollsBack) && (await deps.rollouts.findSources(tenantId, rollsBack));
   if (!from) throw rolloutNotFound(request.rolloutId);
   const agents = await deps.agents.findAll(tenantId, [...from.sources.keys()]);
-  for (const agent of agents) assertManages(principal, agent);
+  agents.forEach(assertMay);
   const taken = await takeBack(deps, caller, id, { agents, from });
   if (taken.snapshots.length === 0) throw nothingToRollBack(rollsBack, agents, taken.leftOut);
   const rollout: NewRollout = {

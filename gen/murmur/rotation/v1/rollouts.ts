@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
-import { AgentProcess, ReloadResult } from "./agents";
+import { AgentProcess, HookCommand, ReloadResult } from "./agents";
 
 /** What has become of one target. */
 export enum TargetState {
@@ -86,7 +86,7 @@ export enum RolloutState {
   ROLLOUT_STATE_UNSPECIFIED = 0,
   /** ROLLOUT_STATE_OPEN - At least one target is pending or failed. */
   ROLLOUT_STATE_OPEN = 1,
-  /** ROLLOUT_STATE_COMPLETED - Every target is applied or skipped. */
+  /** ROLLOUT_STATE_COMPLETED - Every target is applied or skipped, and nobody is still to follow. */
   ROLLOUT_STATE_COMPLETED = 2,
   UNRECOGNIZED = -1,
 }
@@ -166,6 +166,84 @@ export function rolloutKindToJSON(object: RolloutKind): string {
   }
 }
 
+/** How far a rollout with canaries has got. */
+export enum CanaryStage {
+  /** CANARY_STAGE_UNSPECIFIED - Never sent. */
+  CANARY_STAGE_UNSPECIFIED = 0,
+  /** CANARY_STAGE_CANARY - Its canaries are brought there, and asked for their health. */
+  CANARY_STAGE_CANARY = 1,
+  /** CANARY_STAGE_WAITING - They are well; the rest waits. */
+  CANARY_STAGE_WAITING = 2,
+  /** CANARY_STAGE_FOLLOWING - The rest follows. */
+  CANARY_STAGE_FOLLOWING = 3,
+  /** CANARY_STAGE_ROLLING_BACK - A canary failed; all of them are about to be taken back. */
+  CANARY_STAGE_ROLLING_BACK = 4,
+  /** CANARY_STAGE_PASSED - The rest has followed: what comes now is a rollout like any other. */
+  CANARY_STAGE_PASSED = 5,
+  /** CANARY_STAGE_ROLLED_BACK - The canaries were taken back, and nobody follows. */
+  CANARY_STAGE_ROLLED_BACK = 6,
+  /** CANARY_STAGE_STOPPED - Nobody follows, and nothing was to be taken back; `reason` says why. */
+  CANARY_STAGE_STOPPED = 7,
+  UNRECOGNIZED = -1,
+}
+
+export function canaryStageFromJSON(object: any): CanaryStage {
+  switch (object) {
+    case 0:
+    case "CANARY_STAGE_UNSPECIFIED":
+      return CanaryStage.CANARY_STAGE_UNSPECIFIED;
+    case 1:
+    case "CANARY_STAGE_CANARY":
+      return CanaryStage.CANARY_STAGE_CANARY;
+    case 2:
+    case "CANARY_STAGE_WAITING":
+      return CanaryStage.CANARY_STAGE_WAITING;
+    case 3:
+    case "CANARY_STAGE_FOLLOWING":
+      return CanaryStage.CANARY_STAGE_FOLLOWING;
+    case 4:
+    case "CANARY_STAGE_ROLLING_BACK":
+      return CanaryStage.CANARY_STAGE_ROLLING_BACK;
+    case 5:
+    case "CANARY_STAGE_PASSED":
+      return CanaryStage.CANARY_STAGE_PASSED;
+    case 6:
+    case "CANARY_STAGE_ROLLED_BACK":
+      return CanaryStage.CANARY_STAGE_ROLLED_BACK;
+    case 7:
+    case "CANARY_STAGE_STOPPED":
+      return CanaryStage.CANARY_STAGE_STOPPED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return CanaryStage.UNRECOGNIZED;
+  }
+}
+
+export function canaryStageToJSON(object: CanaryStage): string {
+  switch (object) {
+    case CanaryStage.CANARY_STAGE_UNSPECIFIED:
+      return "CANARY_STAGE_UNSPECIFIED";
+    case CanaryStage.CANARY_STAGE_CANARY:
+      return "CANARY_STAGE_CANARY";
+    case CanaryStage.CANARY_STAGE_WAITING:
+      return "CANARY_STAGE_WAITING";
+    case CanaryStage.CANARY_STAGE_FOLLOWING:
+      return "CANARY_STAGE_FOLLOWING";
+    case CanaryStage.CANARY_STAGE_ROLLING_BACK:
+      return "CANARY_STAGE_ROLLING_BACK";
+    case CanaryStage.CANARY_STAGE_PASSED:
+      return "CANARY_STAGE_PASSED";
+    case CanaryStage.CANARY_STAGE_ROLLED_BACK:
+      return "CANARY_STAGE_ROLLED_BACK";
+    case CanaryStage.CANARY_STAGE_STOPPED:
+      return "CANARY_STAGE_STOPPED";
+    case CanaryStage.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** One agent in one rollout. */
 export interface RolloutTarget {
   agentId: string;
@@ -182,6 +260,44 @@ export interface RolloutTarget {
   omittedNames: string[];
   /** The agent's last reload, if it was for this generation or a later one. */
   reload?: ReloadResult | undefined;
+}
+
+/** The canaries of a rollout. */
+export interface Canary {
+  stage: CanaryStage;
+  agents: number;
+  /** Who is still to follow. */
+  agentsWaiting: number;
+  /** When the stage ends by itself. */
+  stageUntil:
+    | Date
+    | undefined;
+  /** Why it failed or was stopped: `health check failed on "fix-auth": exit 3`. */
+  reason: string;
+}
+
+/** How to begin with a few. */
+export interface CanaryWish {
+  /** The first of the selection by workspace and path. */
+  size:
+    | //
+    /** 1 or more. */
+    { $case: "agents"; value: number }
+    | //
+    /** 1 to 100, rounded up. */
+    { $case: "percent"; value: number }
+    | undefined;
+  /**
+   * Run for each canary on its VM when it is on its new generation; one that fails or runs out of time
+   * takes all canaries back. Absent: none is run.
+   */
+  health:
+    | HookCommand
+    | undefined;
+  /** At most 600000, 0 means 10000. */
+  healthTimeoutMs: number;
+  /** How long the rest waits when all canaries are well; at most a day. */
+  thenWaitMs: bigint;
 }
 
 /** One rollout. */
@@ -211,6 +327,8 @@ export interface Rollout {
   rolledBackBy: string;
   /** The secret whose holders were selected; empty, and no path either: all agents. */
   secretName: string;
+  /** Absent: it has none. */
+  canary?: Canary | undefined;
 }
 
 /** Which agent to rekey. */
@@ -268,6 +386,8 @@ export interface RekeyAgentsRequest {
   requestId: string;
   /** At most 1024 bytes. */
   reason: string;
+  /** Absent: all at once. */
+  canary?: CanaryWish | undefined;
 }
 
 /** The rollout, durable. */
@@ -617,6 +737,311 @@ export const RolloutTarget: MessageFns<RolloutTarget> = {
   },
 };
 
+function createBaseCanary(): Canary {
+  return { stage: 0, agents: 0, agentsWaiting: 0, stageUntil: undefined, reason: "" };
+}
+
+export const Canary: MessageFns<Canary> = {
+  encode(message: Canary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stage !== 0) {
+      writer.uint32(8).int32(message.stage);
+    }
+    if (message.agents !== 0) {
+      writer.uint32(16).int32(message.agents);
+    }
+    if (message.agentsWaiting !== 0) {
+      writer.uint32(24).int32(message.agentsWaiting);
+    }
+    if (message.stageUntil !== undefined) {
+      Timestamp.encode(toTimestamp(message.stageUntil), writer.uint32(34).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Canary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCanary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.stage = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.agents = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.agentsWaiting = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stageUntil = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Canary {
+    return {
+      stage: isSet(object.stage) ? canaryStageFromJSON(object.stage) : 0,
+      agents: isSet(object.agents) ? globalThis.Number(object.agents) : 0,
+      agentsWaiting: isSet(object.agentsWaiting)
+        ? globalThis.Number(object.agentsWaiting)
+        : isSet(object.agents_waiting)
+        ? globalThis.Number(object.agents_waiting)
+        : 0,
+      stageUntil: isSet(object.stageUntil)
+        ? fromJsonTimestamp(object.stageUntil)
+        : isSet(object.stage_until)
+        ? fromJsonTimestamp(object.stage_until)
+        : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: Canary): unknown {
+    const obj: any = {};
+    if (message.stage !== 0) {
+      obj.stage = canaryStageToJSON(message.stage);
+    }
+    if (message.agents !== 0) {
+      obj.agents = Math.round(message.agents);
+    }
+    if (message.agentsWaiting !== 0) {
+      obj.agentsWaiting = Math.round(message.agentsWaiting);
+    }
+    if (message.stageUntil !== undefined) {
+      obj.stageUntil = message.stageUntil.toISOString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Canary>, I>>(base?: I): Canary {
+    return Canary.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Canary>, I>>(object: I): Canary {
+    const message = createBaseCanary();
+    message.stage = object.stage ?? 0;
+    message.agents = object.agents ?? 0;
+    message.agentsWaiting = object.agentsWaiting ?? 0;
+    message.stageUntil = object.stageUntil ?? undefined;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseCanaryWish(): CanaryWish {
+  return { size: undefined, health: undefined, healthTimeoutMs: 0, thenWaitMs: 0n };
+}
+
+export const CanaryWish: MessageFns<CanaryWish> = {
+  encode(message: CanaryWish, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.size?.$case) {
+      case "agents":
+        writer.uint32(8).int32(message.size.value);
+        break;
+      case "percent":
+        writer.uint32(16).int32(message.size.value);
+        break;
+    }
+    if (message.health !== undefined) {
+      HookCommand.encode(message.health, writer.uint32(26).fork()).join();
+    }
+    if (message.healthTimeoutMs !== 0) {
+      writer.uint32(32).int32(message.healthTimeoutMs);
+    }
+    if (message.thenWaitMs !== 0n) {
+      if (BigInt.asIntN(64, message.thenWaitMs) !== message.thenWaitMs) {
+        throw new globalThis.Error("value provided for field message.thenWaitMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.thenWaitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CanaryWish {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCanaryWish();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.size = { $case: "agents", value: reader.int32() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.size = { $case: "percent", value: reader.int32() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.health = HookCommand.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.healthTimeoutMs = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.thenWaitMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CanaryWish {
+    return {
+      size: isSet(object.agents)
+        ? { $case: "agents", value: globalThis.Number(object.agents) }
+        : isSet(object.percent)
+        ? { $case: "percent", value: globalThis.Number(object.percent) }
+        : undefined,
+      health: isSet(object.health) ? HookCommand.fromJSON(object.health) : undefined,
+      healthTimeoutMs: isSet(object.healthTimeoutMs)
+        ? globalThis.Number(object.healthTimeoutMs)
+        : isSet(object.health_timeout_ms)
+        ? globalThis.Number(object.health_timeout_ms)
+        : 0,
+      thenWaitMs: isSet(object.thenWaitMs)
+        ? BigInt(object.thenWaitMs)
+        : isSet(object.then_wait_ms)
+        ? BigInt(object.then_wait_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: CanaryWish): unknown {
+    const obj: any = {};
+    if (message.size?.$case === "agents") {
+      obj.agents = Math.round(message.size.value);
+    } else if (message.size?.$case === "percent") {
+      obj.percent = Math.round(message.size.value);
+    }
+    if (message.health !== undefined) {
+      obj.health = HookCommand.toJSON(message.health);
+    }
+    if (message.healthTimeoutMs !== 0) {
+      obj.healthTimeoutMs = Math.round(message.healthTimeoutMs);
+    }
+    if (message.thenWaitMs !== 0n) {
+      obj.thenWaitMs = message.thenWaitMs.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CanaryWish>, I>>(base?: I): CanaryWish {
+    return CanaryWish.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CanaryWish>, I>>(object: I): CanaryWish {
+    const message = createBaseCanaryWish();
+    switch (object.size?.$case) {
+      case "agents": {
+        if (object.size?.value !== undefined && object.size?.value !== null) {
+          message.size = { $case: "agents", value: object.size.value };
+        }
+        break;
+      }
+      case "percent": {
+        if (object.size?.value !== undefined && object.size?.value !== null) {
+          message.size = { $case: "percent", value: object.size.value };
+        }
+        break;
+      }
+    }
+    message.health = (object.health !== undefined && object.health !== null)
+      ? HookCommand.fromPartial(object.health)
+      : undefined;
+    message.healthTimeoutMs = object.healthTimeoutMs ?? 0;
+    message.thenWaitMs = (object.thenWaitMs !== undefined && object.thenWaitMs !== null)
+      ? BigInt(object.thenWaitMs)
+      : 0n;
+    return message;
+  },
+};
+
 function createBaseRollout(): Rollout {
   return {
     rolloutId: "",
@@ -636,6 +1061,7 @@ function createBaseRollout(): Rollout {
     rollsBack: "",
     rolledBackBy: "",
     secretName: "",
+    canary: undefined,
   };
 }
 
@@ -691,6 +1117,9 @@ export const Rollout: MessageFns<Rollout> = {
     }
     if (message.secretName !== "") {
       writer.uint32(138).string(message.secretName);
+    }
+    if (message.canary !== undefined) {
+      Canary.encode(message.canary, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -844,6 +1273,14 @@ export const Rollout: MessageFns<Rollout> = {
             message.secretName = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.canary = Canary.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -919,6 +1356,7 @@ export const Rollout: MessageFns<Rollout> = {
         : isSet(object.secret_name)
         ? globalThis.String(object.secret_name)
         : "",
+      canary: isSet(object.canary) ? Canary.fromJSON(object.canary) : undefined,
     };
   },
 
@@ -975,6 +1413,9 @@ export const Rollout: MessageFns<Rollout> = {
     if (message.secretName !== "") {
       obj.secretName = message.secretName;
     }
+    if (message.canary !== undefined) {
+      obj.canary = Canary.toJSON(message.canary);
+    }
     return obj;
   },
 
@@ -1000,6 +1441,9 @@ export const Rollout: MessageFns<Rollout> = {
     message.rollsBack = object.rollsBack ?? "";
     message.rolledBackBy = object.rolledBackBy ?? "";
     message.secretName = object.secretName ?? "";
+    message.canary = (object.canary !== undefined && object.canary !== null)
+      ? Canary.fromPartial(object.canary)
+      : undefined;
     return message;
   },
 };
@@ -1485,7 +1929,7 @@ export const RolloutSelection: MessageFns<RolloutSelection> = {
 };
 
 function createBaseRekeyAgentsRequest(): RekeyAgentsRequest {
-  return { selection: undefined, requestId: "", reason: "" };
+  return { selection: undefined, requestId: "", reason: "", canary: undefined };
 }
 
 export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
@@ -1498,6 +1942,9 @@ export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.canary !== undefined) {
+      CanaryWish.encode(message.canary, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1539,6 +1986,14 @@ export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.canary = CanaryWish.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1560,6 +2015,7 @@ export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
         ? globalThis.String(object.request_id)
         : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      canary: isSet(object.canary) ? CanaryWish.fromJSON(object.canary) : undefined,
     };
   },
 
@@ -1574,6 +2030,9 @@ export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.canary !== undefined) {
+      obj.canary = CanaryWish.toJSON(message.canary);
+    }
     return obj;
   },
 
@@ -1587,6 +2046,9 @@ export const RekeyAgentsRequest: MessageFns<RekeyAgentsRequest> = {
       : undefined;
     message.requestId = object.requestId ?? "";
     message.reason = object.reason ?? "";
+    message.canary = (object.canary !== undefined && object.canary !== null)
+      ? CanaryWish.fromPartial(object.canary)
+      : undefined;
     return message;
   },
 };
@@ -3218,10 +3680,11 @@ export const RolloutServiceService = {
     responseDeserialize: (value: Buffer): RekeyAgentResponse => RekeyAgentResponse.decode(value),
   },
   /**
-   * The same for every agent of a selection, as one rollout.
+   * The same for every agent of a selection, as one rollout; with canaries for a few first, and for
+   * the rest when they are well. What happens then does not need the caller any more.
    * Callers: developers who may rekey every one of them.
    * Retry: safe with the same `request_id`, which returns the first rollout.
-   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * Reasons: INVALID_FIELD (selection, canary), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
    * and as RekeyAgent.
    */
   rekeyAgents: {
@@ -3350,10 +3813,11 @@ export interface RolloutServiceServer extends UntypedServiceImplementation {
    */
   rekeyAgent: handleUnaryCall<RekeyAgentRequest, RekeyAgentResponse>;
   /**
-   * The same for every agent of a selection, as one rollout.
+   * The same for every agent of a selection, as one rollout; with canaries for a few first, and for
+   * the rest when they are well. What happens then does not need the caller any more.
    * Callers: developers who may rekey every one of them.
    * Retry: safe with the same `request_id`, which returns the first rollout.
-   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * Reasons: INVALID_FIELD (selection, canary), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
    * and as RekeyAgent.
    */
   rekeyAgents: handleUnaryCall<RekeyAgentsRequest, RekeyAgentsResponse>;
@@ -3433,10 +3897,11 @@ export interface RolloutServiceClient extends Client {
     callback: (error: ServiceError | null, response: RekeyAgentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The same for every agent of a selection, as one rollout.
+   * The same for every agent of a selection, as one rollout; with canaries for a few first, and for
+   * the rest when they are well. What happens then does not need the caller any more.
    * Callers: developers who may rekey every one of them.
    * Retry: safe with the same `request_id`, which returns the first rollout.
-   * Reasons: INVALID_FIELD (selection), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
+   * Reasons: INVALID_FIELD (selection, canary), AGENT_NOT_FOUND (also when none is selected), AGENT_ENDED,
    * and as RekeyAgent.
    */
   rekeyAgents(

@@ -46,7 +46,11 @@ function isReload(reload: Reload | undefined): boolean {
   const { how, timeoutMs } = reload;
   if (timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS || !how) return false;
   if (how.$case === "signal") return SIGNALS.includes(how.value.replace(/^SIG/, ""));
-  const { argv } = how.value;
+  return isCommand(how.value.argv);
+}
+
+/** Whether this can be run: a program and its arguments. */
+export function isCommand(argv: readonly string[]): boolean {
   const bytes = argv.reduce((sum, part) => sum + Buffer.byteLength(part) + 1, 0);
   return (
     argv.length <= MAX_HOOK_ARGUMENTS &&

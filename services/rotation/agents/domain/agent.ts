@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { AgentSettings } from "../../../../gen/murmur/rotation/v1/agents";
 import type { Phase } from "../../protocol";
 import type { AgentAdoption } from "./agent-adoption";
+import type { AgentHealth, AgentHealthCheck } from "./agent-health";
 import type { AgentReload } from "./agent-reload";
 
 /** How an agent ended, as its VM saw it. */
@@ -44,6 +45,8 @@ export interface Agent {
   failure: Failure | undefined;
   /** The last; absent when there was none. */
   reload?: AgentReload | undefined;
+  /** How the last health check went; absent when there was none. */
+  health?: AgentHealth | undefined;
   /** Of an adopted one, once its VM has reported. */
   adoption?: AgentAdoption | undefined;
   exit: ExitStatus | undefined;
@@ -64,6 +67,8 @@ export interface LaunchableAgent extends Agent {
   workingDirectory: string;
   /** What its spawner wished beside; absent: nothing. */
   settings?: AgentSettings | undefined;
+  /** What its VM runs when it is on a canary's generation; absent: nothing. */
+  healthCheck?: AgentHealthCheck | undefined;
   /** The MAC over what is run (agent-bindings.ts). */
   launchMac: Buffer;
   /** What the ack of the desired generation must show; empty while there is none. */

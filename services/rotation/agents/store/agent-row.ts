@@ -2,6 +2,7 @@ import type { Phase } from "../../protocol";
 import type { Agent, ExitStatus, LaunchableAgent } from "../domain/agent";
 import type { AgentAdoption } from "../domain/agent-adoption";
 import type { AgentProcess } from "../domain/agent-process";
+import type { AgentHealth, AgentHealthCheck } from "../domain/agent-health";
 import type { AgentReload } from "../domain/agent-reload";
 import { settingsFromJson } from "../domain/agent-settings";
 
@@ -11,7 +12,7 @@ export const AGENT_COLUMNS = `
   a.vm_id, a.vm_name, a.developer, a.phase, a.kill_requested, a.desired, a.desired_at,
   a.applied, a.applied_at, a.failed_generation, a.failed_reason, a.failed_at,
   a.exit_kind, a.exit_value, a.created_at, a.ended_at, a.reported_at, a.revision,
-  a.expects_spawn_secrets, a.binding, a.reload, a.adoption`;
+  a.expects_spawn_secrets, a.binding, a.reload, a.adoption, a.health`;
 
 /** Whether the agent `a` lives, in SQL; the same words as in the partial indexes. */
 export const IS_LIVING = `a.phase in ('starting', 'running', 'idle')`;
@@ -47,6 +48,7 @@ export interface AgentRow {
   binding: Buffer;
   reload: AgentReload | null;
   adoption: AgentAdoption | null;
+  health: AgentHealth | null;
 }
 
 /** An AgentRow with its processes. */
@@ -56,7 +58,7 @@ export interface ProcessesRow extends AgentRow {
 
 /** Columns beyond AGENT_COLUMNS that make a LaunchableAgent, with generations as `g`. */
 export const LAUNCH_COLUMNS = `
-  a.command, a.working_directory, a.settings, a.launch_mac, g.fingerprint`;
+  a.command, a.working_directory, a.settings, a.health_check, a.launch_mac, g.fingerprint`;
 
 /** Joins the desired generation of the agent `a` as `g`. */
 export const JOIN_DESIRED = `
@@ -67,6 +69,7 @@ export interface LaunchRow extends AgentRow {
   command: string[];
   working_directory: string;
   settings: unknown;
+  health_check: AgentHealthCheck | null;
   launch_mac: Buffer;
   fingerprint: Buffer | null;
 }
@@ -101,6 +104,7 @@ export function fromRow(row: AgentRow): Agent {
     binding: row.binding,
     reload: row.reload ?? undefined,
     adoption: row.adoption ?? undefined,
+    health: row.health ?? undefined,
   };
 }
 
@@ -110,6 +114,7 @@ export function fromLaunchRow(row: LaunchRow): LaunchableAgent {
     command: row.command,
     workingDirectory: row.working_directory,
     settings: settingsFromJson(row.settings),
+    healthCheck: row.health_check ?? undefined,
     launchMac: row.launch_mac,
     fingerprint: row.fingerprint ?? Buffer.alloc(0),
   };

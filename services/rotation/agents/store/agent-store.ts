@@ -118,6 +118,8 @@ export interface AgentWriter {
   lockAgents(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<LaunchableAgent[]>;
   /** The same with those that live below them by now. */
   lockSubtrees(tx: Tx, tenantId: string, agentIds: readonly string[]): Promise<LaunchableAgent[]>;
+  /** Writes what the VMs of these agents are to run (`healthCheck`). */
+  setHealthChecks(tx: Tx, agents: readonly LaunchableAgent[]): Promise<void>;
   /** Returns false when this agent id is there already; throws AGENT_EXISTS when the slug is. */
   insert(tx: Tx, agent: NewAgent): Promise<boolean>;
   requestHash(tx: Db, tenantId: string, agentId: string): Promise<Buffer | undefined>;

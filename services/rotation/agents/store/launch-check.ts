@@ -7,7 +7,7 @@ import type { AgentStore, AgentWriter } from "./agent-store";
 export interface LaunchCheckDeps {
   agents: AgentStore;
   writer: AgentWriter;
-  bindings: Pick<AgentBindings, "mayLaunch">;
+  bindings: Pick<AgentBindings, "mayLaunch" | "mayCheck">;
   log: Log;
 }
 
@@ -15,13 +15,19 @@ export interface LaunchCheckDeps {
  * The same stores, with no command in an agent that is still to be started when others changed what
  * it runs or whose it is: its VM refuses to start it, and reports so. A VM starts nothing that is in
  * another phase, and the commands of those are not looked at; but settings, which name what is run
- * later, go to no VM from a changed record.
+ * later, go to no VM from a changed record, and no health check that this service did not write.
  */
 export function withLaunchCheck({ agents, writer, bindings, log }: LaunchCheckDeps): {
   agents: AgentStore;
   writer: AgentWriter;
 } {
-  const check = (agent: LaunchableAgent): LaunchableAgent => {
+  const checkHealth = (agent: LaunchableAgent): LaunchableAgent => {
+    if (agent.healthCheck === undefined || bindings.mayCheck(agent)) return agent;
+    alarmOfChangedRecord(log, agent);
+    return { ...agent, healthCheck: undefined };
+  };
+  const check = (row: LaunchableAgent): LaunchableAgent => {
+    const agent = checkHealth(row);
     const isStarting = agent.phase === "starting";
     if (!isStarting && agent.settings === undefined) return agent;
     if (bindings.mayLaunch(agent)) return agent;

@@ -75,6 +75,18 @@ export const postgresAgentWriter: AgentWriter = {
     );
     return rows.map(fromLaunchRow);
   },
+  async setHealthChecks(tx, agents) {
+    await tx.query(
+      `update rotation.agents a set health_check = c.health_check
+       from unnest($1::text[], $2::uuid[], $3::jsonb[]) as c(tenant_id, agent_id, health_check)
+       where a.tenant_id = c.tenant_id and a.agent_id = c.agent_id`,
+      [
+        agents.map(({ tenantId }) => tenantId),
+        agents.map(({ id }) => id),
+        agents.map(({ healthCheck }) => (healthCheck ? JSON.stringify(healthCheck) : null)),
+      ],
+    );
+  },
   insert,
   async requestHash(db, tenantId, agentId) {
     const { rows } = await db.query<{ request_hash: Buffer }>(

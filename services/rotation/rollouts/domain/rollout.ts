@@ -1,5 +1,6 @@
 import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
+import type { Canary, CanaryStage } from "./canary";
 import type { PendingReason, TargetState } from "../../protocol";
 
 /** `rekey` gives agents what they should have now, `rollback` what they had before another rollout. */
@@ -26,6 +27,8 @@ export interface Rollout {
   acceptedAt: Date;
   completedAt: Date | undefined;
   counts: TargetCounts;
+  /** Absent: it has none. */
+  canary: Canary | undefined;
   /** Place in the order of acceptance, for pages. */
   sequence: bigint;
 }
@@ -75,10 +78,13 @@ export interface ProcessesOfAgent {
   reload?: AgentReload | undefined;
 }
 
-/** Whether a rollout still converges. */
-export function isOpen(counts: TargetCounts): boolean {
-  return counts.applied + counts.skipped < counts.total;
+/** Whether a rollout still converges, or somebody is still to follow its canaries. */
+export function isOpen({ counts, canary }: Pick<Rollout, "counts" | "canary">): boolean {
+  const isUnderWay = canary !== undefined && !OVER.has(canary.stage);
+  return isUnderWay || counts.applied + counts.skipped < counts.total;
 }
+
+const OVER: ReadonlySet<CanaryStage> = new Set(["passed", "rolled-back", "stopped"]);
 
 /** What is known of why a target is pending or failed, in words. */
 export function pendingReasonText(

@@ -24,6 +24,7 @@ import { watchRollout } from "./watch-rollout";
 export interface RolloutServiceDeps
   extends RekeyDeps, RekeyManyDeps, PreviewRekeyDeps, RollbackDeps {
   agents: RekeyDeps["agents"] & RekeyManyDeps["agents"] & RollbackDeps["agents"];
+  bindings: RekeyManyDeps["bindings"];
   catalog: RekeyDeps["catalog"] & RekeyManyDeps["catalog"] & PreviewRekeyDeps["catalog"];
   writer: RekeyDeps["writer"] & RekeyManyDeps["writer"] & RollbackDeps["writer"];
   rollouts: RolloutStore;

@@ -1,12 +1,15 @@
 import {
+  CanaryStage as CanaryStageMessage,
   RolloutKind as RolloutKindMessage,
   RolloutState,
   TargetState as TargetStateMessage,
+  type Canary as CanaryMessage,
   type Rollout as RolloutMessage,
   type RolloutTarget as TargetMessage,
 } from "../../../../gen/murmur/rotation/v1/rollouts";
 import { toReloadMessage } from "../../agents/domain/agent-reload";
 import { whyPending, type TargetState } from "../../protocol";
+import type { Canary, CanaryStage } from "../domain/canary";
 import {
   isOpen,
   pendingReasonText,
@@ -35,10 +38,11 @@ export function toRollout(rollout: Rollout): RolloutMessage {
     workspace: rollout.workspace,
     path: rollout.path,
     secretName: rollout.secretName,
+    canary: rollout.canary && toCanary(rollout.canary),
     requestedBy: rollout.requestedBy,
     acceptedAt: rollout.acceptedAt,
     completedAt: rollout.completedAt,
-    state: isOpen(counts) ? RolloutState.ROLLOUT_STATE_OPEN : RolloutState.ROLLOUT_STATE_COMPLETED,
+    state: isOpen(rollout) ? RolloutState.ROLLOUT_STATE_OPEN : RolloutState.ROLLOUT_STATE_COMPLETED,
     targetsTotal: counts.total,
     targetsApplied: counts.applied,
     targetsFailed: counts.failed,
@@ -49,6 +53,20 @@ export function toRollout(rollout: Rollout): RolloutMessage {
     rollsBack: rollout.rollsBack ?? "",
     rolledBackBy: rollout.rolledBackBy ?? "",
   };
+}
+
+const STAGES: Record<CanaryStage, CanaryStageMessage> = {
+  canary: CanaryStageMessage.CANARY_STAGE_CANARY,
+  waiting: CanaryStageMessage.CANARY_STAGE_WAITING,
+  following: CanaryStageMessage.CANARY_STAGE_FOLLOWING,
+  "rolling-back": CanaryStageMessage.CANARY_STAGE_ROLLING_BACK,
+  passed: CanaryStageMessage.CANARY_STAGE_PASSED,
+  "rolled-back": CanaryStageMessage.CANARY_STAGE_ROLLED_BACK,
+  stopped: CanaryStageMessage.CANARY_STAGE_STOPPED,
+};
+
+function toCanary({ stage, agents, waiting, stageUntil, reason }: Canary): CanaryMessage {
+  return { stage: STAGES[stage], agents, agentsWaiting: waiting, stageUntil, reason };
 }
 
 /** A target as the contract shows it, with what is known of why it is not settled. */

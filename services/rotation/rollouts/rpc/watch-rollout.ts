@@ -35,7 +35,7 @@ export async function* watchRollout(
       if (summary !== shown || targets.length > 0)
         yield { rollout: toRollout(state.rollout), targets };
       shown = summary;
-      if (!isOpen(state.rollout.counts)) return;
+      if (!isOpen(state.rollout)) return;
     }
     const readMs = clock.monotonicMs() - startMs;
     if (readMs > LONG_READ_MS) await clock.sleep(readMs, signal);
@@ -53,8 +53,8 @@ async function readOrSkip<T>(read: () => Promise<T>, isFirst: boolean): Promise<
   }
 }
 
-function summaryOf({ counts, completedAt }: Rollout): string {
-  return JSON.stringify([counts, completedAt]);
+function summaryOf({ counts, completedAt, canary }: Rollout): string {
+  return JSON.stringify([counts, completedAt, canary]);
 }
 
 function isNews(sent: Map<string, string>, target: TargetMessage): boolean {

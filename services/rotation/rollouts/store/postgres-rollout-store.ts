@@ -7,6 +7,7 @@ import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import { IS_LIVING } from "../../agents/store/agent-row";
 import { isText } from "../../agents/store/is-text";
+import type { Canary } from "../domain/canary";
 import type { RekeyPlan } from "../domain/plan-rekey";
 import type { ProcessesOfAgent, Rollout, RolloutKind, RolloutTarget } from "../domain/rollout";
 import { CONTACT_COLUMNS, JOIN_VM, toContact, type ContactRow } from "../../vm-sync/store/contact";
@@ -63,11 +64,19 @@ interface RolloutRow {
   applied: number;
   failed: number;
   skipped: number;
+  canary: CanaryColumn | null;
 }
+
+/** As JSON. */
+type CanaryColumn = Omit<Canary, "stageUntil"> & { stageUntil: string };
 
 const ROLLOUT_COLUMNS = `
   r.tenant_id, r.rollout_id, r.workspace, r.path, r.secret_name, r.requested_by, r.reason, r.unchanged,
   r.warnings, r.accepted_at, r.completed_at, r.sequence, c.total, c.applied, c.failed, c.skipped,
+  (select json_build_object('stage', y.stage, 'agents', cardinality(y.agent_ids),
+      'waiting', cardinality(y.waiting_ids), 'stageUntil', y.stage_until, 'reason', y.reason)
+    from rotation.canaries y
+    where y.tenant_id = r.tenant_id and y.rollout_id = r.rollout_id) as canary,
   r.kind, r.rolls_back, (
     select b.rollout_id from rotation.rollouts b
     where b.tenant_id = r.tenant_id and b.rolls_back = r.rollout_id
@@ -100,6 +109,7 @@ function fromRow(row: RolloutRow): Rollout {
     acceptedAt: row.accepted_at,
     completedAt: row.completed_at ?? undefined,
     counts: { total, applied, failed, skipped },
+    canary: row.canary ? { ...row.canary, stageUntil: new Date(row.canary.stageUntil) } : undefined,
     sequence: row.sequence,
   };
 }
@@ -290,7 +300,9 @@ async function open(
     [
       ...[rollout.tenantId, rollout.id, rollout.requestHash, subject.workspace],
       ...[subject.agentId ?? null, subject.path, rollout.requestedBy, rollout.reason],
-      ...[plan.unchanged, rollout.warnings, openTargets.length],
+      ...[plan.unchanged, rollout.warnings],
+      // While its canaries are under way it counts one more, and so is not completed.
+      openTargets.length + (rollout.canary ? 1 : 0),
       ...[rollout.kind, rollout.rollsBack ?? null, subject.secretName],
       targets.map(({ agent }) => agent.id),
       targets.map(({ generation }) => generation),

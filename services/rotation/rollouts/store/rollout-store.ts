@@ -4,6 +4,7 @@ import type { Announcement } from "../../announce/announcement";
 import type { AuditEntry, Caller } from "../../audit";
 import type { Agent } from "../../agents/domain/agent";
 import type { PlannedTarget, RekeyPlan, Snapshot } from "../domain/plan-rekey";
+import type { NewCanary } from "./canary-store";
 import type { ProcessesOfAgent, Rollout, RolloutKind, RolloutTarget } from "../domain/rollout";
 
 /** What was named when a rollout was asked for. */
@@ -30,6 +31,8 @@ export interface NewRollout {
   requestedBy: string;
   reason: string;
   warnings: readonly string[];
+  /** Who comes first; absent: all come at once. */
+  canary?: NewCanary | undefined;
 }
 
 /** What a rollout leaves for others to read. */

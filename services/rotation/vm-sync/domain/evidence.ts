@@ -1,5 +1,6 @@
 import type { ExitStatus } from "../../agents/domain/agent";
 import type { AgentAdoption } from "../../agents/domain/agent-adoption";
+import type { AgentHealth } from "../../agents/domain/agent-health";
 import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import type { Incarnation, Phase } from "../../protocol";
@@ -42,6 +43,8 @@ export interface Report {
   processes: readonly AgentProcess[];
   /** Absent: its VM knows of none. */
   reload: AgentReload | undefined;
+  /** Absent: its VM knows of none. */
+  health: AgentHealth | undefined;
   /** Absent: it was started, not adopted. */
   adoption: AgentAdoption | undefined;
 }

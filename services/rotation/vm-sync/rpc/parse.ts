@@ -10,6 +10,7 @@ import { invalid } from "../../../../lib/errors";
 import type { VmPrincipal } from "../../../../lib/identity/principal";
 import type { ExitStatus } from "../../agents/domain/agent";
 import { fromAdoptionMessage } from "../../agents/domain/agent-adoption";
+import { fromHealthMessage } from "../../agents/domain/agent-health";
 import { fromProcessMessage } from "../../agents/domain/agent-process";
 import { fromReloadMessage } from "../../agents/domain/agent-reload";
 import { isUuid } from "../../agents/domain/spawn-request";
@@ -88,6 +89,7 @@ export function parseReports(agents: readonly AgentReport[], from: VmIncarnation
           .slice(0, MAX_PROCESSES)
           .map((process) => fromProcessMessage(process, toText)),
         reload: fromReloadMessage(report.reload, toText),
+        health: fromHealthMessage(report.health, toText),
         adoption: fromAdoptionMessage(report.adoption, toText),
       },
     ];

@@ -1,6 +1,7 @@
 import type { Tx } from "../../../../lib/postgres/db";
 import { skippedReason, type Agent, type ExitStatus } from "../../agents/domain/agent";
 import type { AgentAdoption } from "../../agents/domain/agent-adoption";
+import type { AgentHealth } from "../../agents/domain/agent-health";
 import type { AgentProcess } from "../../agents/domain/agent-process";
 import type { AgentReload } from "../../agents/domain/agent-reload";
 import { AGENT_COLUMNS, fromRow, type ProcessesRow } from "../../agents/store/agent-row";
@@ -19,6 +20,7 @@ interface Change {
   processes: readonly AgentProcess[];
   reload: AgentReload | undefined;
   adoption: AgentAdoption | undefined;
+  health: AgentHealth | undefined;
 }
 
 /** Records what VMs report of their agents; see EvidenceStore. */
@@ -84,18 +86,20 @@ function toChange({ agent, processes, isDue }: Reported, report: Report): Change
   const phase = mergeReport(agent.phase, report.phase, agent.killRequested);
   // A daemon that was started anew knows of no reload before, which is no reason to forget it.
   const reload = report.reload ?? agent.reload;
+  const health = report.health ?? agent.health;
   const adoption = report.adoption ?? agent.adoption;
   const isNews =
     phase !== agent.phase ||
     digest(processes) !== digest(report.processes) ||
     isOther(agent.reload, reload) ||
-    isOther(agent.adoption, adoption);
+    isOther(agent.adoption, adoption) ||
+    isOther(agent.health, health);
   if (!isNews && !isDue) return [];
   const exit = isTerminal(phase)
     ? (report.exit ?? { kind: "unknown" as const, value: "" })
     : undefined;
   const living = isTerminal(phase) ? [] : report.processes;
-  return [{ agent, phase, exit, processes: living, reload, adoption }];
+  return [{ agent, phase, exit, processes: living, reload, adoption, health }];
 }
 
 /** PostgreSQL gives an object's keys back in an order of its own. */
@@ -117,13 +121,14 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
   await tx.query(
     `update rotation.agents a
      set phase = c.phase, exit_kind = c.exit_kind, exit_value = c.exit_value,
-         processes = c.processes, reload = c.reload, adoption = c.adoption, reported_at = clock_timestamp(),
+         processes = c.processes, reload = c.reload, adoption = c.adoption, health = c.health,
+         reported_at = clock_timestamp(),
          ended_at = case when c.is_over then clock_timestamp() end,
          release_due = a.release_due or c.is_over
      from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
-       $7::boolean[], $8::jsonb[], $9::jsonb[])
+       $7::boolean[], $8::jsonb[], $9::jsonb[], $10::jsonb[])
        as c(tenant_id, agent_id, phase, exit_kind, exit_value, processes, is_over, reload,
-         adoption)
+         adoption, health)
      where a.tenant_id = c.tenant_id and a.agent_id = c.agent_id`,
     [
       changes.map(({ agent }) => agent.tenantId),
@@ -135,6 +140,7 @@ async function writeChanges(tx: Tx, changes: readonly Change[]): Promise<void> {
       changes.map(({ phase }) => isTerminal(phase)),
       changes.map(({ reload }) => (reload ? JSON.stringify(reload) : null)),
       changes.map(({ adoption }) => (adoption ? JSON.stringify(adoption) : null)),
+      changes.map(({ health }) => (health ? JSON.stringify(health) : null)),
     ],
     { name: "write_reports" },
   );

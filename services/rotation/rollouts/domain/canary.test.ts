@@ -1,0 +1,67 @@
+import { canaryCount, nextCanaryStep, type CanaryAgent, type CanaryState } from "./canary";
+
+const agent = (change: Partial<CanaryAgent> = {}): CanaryAgent => ({
+  ...{ path: "a", phase: "running", target: "applied", targetReason: "" },
+  ...{ checkId: "r", health: { id: "r", outcome: "passed", reason: "" }, ...change },
+});
+const state = (change: Partial<CanaryState> = {}): CanaryState => ({
+  ...{ rolloutId: "r", stage: "canary", hasHealth: true, isLate: false, reason: "" },
+  ...{ rolledBackBy: undefined, agents: [agent()], ...change },
+});
+const back = (reason: string) => ({ kind: "enter", stage: "rolling-back", reason });
+
+describe("how many canaries there are", () => {
+  it.each([
+    [{ agents: 3 }, 10, 3],
+    [{ agents: 30 }, 10, 10],
+    [{ percent: 10 }, 11, 2],
+    [{ percent: 1 }, 5, 1],
+    [{ percent: 100 }, 7, 7],
+  ])("%p of %d is %d", (size, total, count) => {
+    expect(canaryCount(size, total)).toBe(count);
+  });
+});
+
+describe("a canary's next step", () => {
+  it("is to wait when all are applied and well, and to follow when that is over", () => {
+    expect(nextCanaryStep(state())).toMatchObject({ kind: "enter", stage: "waiting" });
+    expect(nextCanaryStep(state({ stage: "waiting" }))).toEqual({ kind: "nothing" });
+    expect(nextCanaryStep(state({ stage: "waiting", isLate: true }))).toMatchObject({
+      ...{ kind: "enter", stage: "following" },
+    });
+    expect(nextCanaryStep(state({ stage: "following" }))).toEqual({ kind: "follow" });
+    expect(nextCanaryStep(state({ stage: "rolling-back" }))).toEqual({ kind: "roll-back" });
+  });
+
+  it("believes only the health check that this rollout asked for", () => {
+    const older = agent({ health: { id: "older", outcome: "failed", reason: "health: exit 1" } });
+    expect(nextCanaryStep(state({ agents: [older] }))).toEqual({ kind: "nothing" });
+    const taken = agent({ checkId: "newer" });
+    expect(nextCanaryStep(state({ agents: [taken] }))).toMatchObject({
+      ...{ kind: "end", stage: "stopped", reason: "another rollout took its canaries" },
+    });
+  });
+
+  it("is to take all back when one was left out, though others are well", () => {
+    const without = agent({ path: "b", target: "skipped", targetReason: "its record was changed" });
+    expect(nextCanaryStep(state({ agents: [agent(), without] }))).toEqual(
+      back('agent "b" was left out: its record was changed'),
+    );
+  });
+
+  it("passes over who completed or was killed meanwhile, so long as one is left", () => {
+    const over = agent({ phase: "completed", target: "skipped", targetReason: "completed" });
+    const killed = agent({ target: "skipped", targetReason: "cancelled", health: undefined });
+    expect(nextCanaryStep(state({ agents: [over, killed, agent()] }))).toMatchObject({
+      stage: "waiting",
+    });
+  });
+
+  it("says what its VM said of an agent that has not acked in time", () => {
+    const failing = agent({ target: "failed", targetReason: "write: no space", health: undefined });
+    expect(nextCanaryStep(state({ agents: [failing] }))).toEqual({ kind: "nothing" });
+    expect(nextCanaryStep(state({ agents: [failing], isLate: true }))).toEqual(
+      back('agent "a" has not acked in time: write: no space'),
+    );
+  });
+});
