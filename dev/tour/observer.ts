@@ -16,6 +16,8 @@ export interface Sighting {
   reads: number;
   /** Reads that mixed two sets. */
   torn: number;
+  /** By its own environment alone, no file. */
+  isByEnvironment: boolean;
 }
 
 /** What the tour's programs note of a value. */
@@ -38,9 +40,11 @@ export function look(observations: string): Sighting[] {
       const [ms, , fingerprint = ""] = line.split(" ");
       if (!firstSeenMs.has(fingerprint)) firstSeenMs.set(fingerprint, Number(ms));
     }
-    const [, program = "", fingerprint = "", reads, torn] = last;
+    const [, program = "", fingerprint = "", reads, torn, by] = last;
     const counts = { reads: Number(reads), torn: Number(torn) };
-    return [{ pid: Number(name), program, startTicks, firstSeenMs, fingerprint, ...counts }];
+    const isByEnvironment = by === "environment";
+    const seen = { program, startTicks, firstSeenMs, fingerprint, ...counts };
+    return [{ pid: Number(name), ...seen, isByEnvironment }];
   });
 }
 

@@ -17,6 +17,8 @@ export function tell({ result, before, after, commandMs, reads }: Tour, say: Say
   say(
     `${result.on_new} of ${result.processes} processes of ${result.agents} agents use the new value;`,
   );
+  const byEnvironment = after.filter(({ isByEnvironment }) => isByEnvironment).length;
+  say(`${byEnvironment} of them read no file: their own environment changed while they ran;`);
   say(`${result.restarted} were restarted; ${result.torn} of ${reads} reads mixed two sets.`);
   say(
     `${Math.round(result.rekey_ms)} ms from typing the command to the last process on the new value ` +

@@ -43,7 +43,8 @@ export async function takeTour(stack: Stack, say: Say): Promise<Tour> {
     `spawning the agent ${SLUG}: bash, Node${hasPython() ? " and Python" : ""} children, and a child agent`,
   );
   const program = join(stack.place.root, "dev", "tour", "programs", "agent.sh");
-  const command = ["bash", program, observations, join(stack.place.root, "bin", "murmur")];
+  const murmur = join(stack.place.root, "bin", "murmur");
+  const command = ["bash", program, observations, murmur, "live"];
   await stack.murmur.run(["spawn", "--vm", stack.vms[0]?.name ?? "", SLUG, "--", ...command]);
   const isOn = (value: string) => (seen: Sighting[]) =>
     seen.length === expected &&
