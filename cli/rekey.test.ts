@@ -3,7 +3,7 @@ import {
   ReloadOutcome,
   type ReloadResult,
 } from "../gen/murmur/rotation/v1/agents";
-import { TargetState } from "../gen/murmur/rotation/v1/rollouts";
+import { type Canary, CanaryStage, TargetState } from "../gen/murmur/rotation/v1/rollouts";
 import { ErrorReason } from "../gen/murmur/errors/v1/error_reason";
 import { failedPrecondition, unavailable } from "../lib/errors";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
@@ -184,6 +184,85 @@ describe("murmur rekey", () => {
       ],
     });
     expect(rotation.rollouts).toEqual([]);
+  });
+
+  describe("with canaries", () => {
+    const canary = (change: Partial<Canary>) => {
+      const newest = rotation.rollouts.at(-1)!.rollout;
+      newest.canary = {
+        ...{ stage: CanaryStage.CANARY_STAGE_CANARY, agents: 1, agentsWaiting: 1 },
+        ...{ stageUntil: undefined, reason: "", ...change },
+      };
+      return newest;
+    };
+
+    it("asks for them, and is Rekeyed when the rest has followed", async () => {
+      const run = cli.run(
+        ["rekey", "--all", "--canary", "10%", "--health", "curl 'x y'", "--then-wait", "5m"],
+        { cwd },
+      );
+      await watched();
+      canary({ stage: CanaryStage.CANARY_STAGE_PASSED, agentsWaiting: 0 });
+      rotation.settle("fix-auth", APPLIED);
+      rotation.settle("fix-auth/tests", APPLIED);
+      expect(await run).toEqual({ code: 0, stdout: "Rekeyed\n", stderr: "" });
+      expect(rotation.requests.rekeyMany[0]?.canary).toEqual({
+        size: { $case: "percent", value: 10 },
+        health: { argv: ["sh", "-c", "curl 'x y'"] },
+        ...{ healthTimeoutMs: 10_000, thenWaitMs: 300_000n },
+      });
+    });
+
+    it("is no success when they were taken back, and says why", async () => {
+      const run = cli.run(["rekey", "--canary", "1", "--health", "false", "fix-auth"], { cwd });
+      await watched();
+      const reason = 'health check failed on "fix-auth": exit 1';
+      canary({ stage: CanaryStage.CANARY_STAGE_ROLLED_BACK, reason }).rolledBackBy = "rollout-2";
+      rotation.settle("fix-auth", APPLIED);
+      rotation.settle("fix-auth/tests", APPLIED);
+      expect(await run).toEqual({
+        code: 1,
+        stdout: "",
+        stderr:
+          `murmur: rekey fix-auth: canary rolled back: ${reason}\n` +
+          "Nobody else was changed. Use murmur rollouts rollout-2 to see the rollback.\n",
+      });
+      const shown = (await murmur("rollouts rollout-1")).stdout;
+      expect(shown).toContain(`canary: 1 agent, rolled back; ${reason}; 1 left as they are\n`);
+      expect((await murmur("rollouts")).stdout).toContain(`canary: ${reason}`);
+      const json = (await murmur("rollouts rollout-1 --json")).stdout;
+      expect(JSON.parse(json)).toMatchObject({ canary: { stage: "rolled back", reason } });
+    });
+
+    it("says how far it is when the time is over, and that it goes on", async () => {
+      const run = murmur("rekey --canary 1 --timeout 2s fix-auth");
+      await watched();
+      canary({ stage: CanaryStage.CANARY_STAGE_WAITING });
+      rotation.settle("fix-auth", APPLIED);
+      expect(await run).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(
+          "murmur: rekey fix-auth: canary: 1 agent, waiting; 1 still to follow after 2s\n" +
+            "The rollout goes on.",
+        ) as string,
+      });
+    });
+
+    it.each([
+      ["--canary 0 x", "--canary must be a number of agents, or 1% to 100%"],
+      ["--canary 101% x", "--canary must be a number of agents, or 1% to 100%"],
+      ["--canary some x", "--canary must be a number of agents, or 1% to 100%"],
+      ["--health true x", "--health goes with --canary"],
+      ["--then-wait 5m x", "--then-wait goes with --canary"],
+      [
+        "--canary 1 --then-wait 5 x",
+        "--then-wait must be a duration such as 500ms, 30s, 2m or 1h, up to 24h",
+      ],
+    ])("refuses rekey %s as wrong usage", async (words, message) => {
+      expect(await murmur(`rekey ${words}`)).toMatchObject({
+        ...{ code: 2, stderr: `murmur: rekey x: ${message}\nTry murmur --help.\n` },
+      });
+    });
   });
 
   it("with --no-wait prints the rollout and exits 0 before anybody has acked", async () => {

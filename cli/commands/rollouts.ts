@@ -7,6 +7,7 @@ import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
 import { patient } from "../patient";
+import { canaryWords, hasFailed, isOver, stageWord } from "../rekey/canary";
 import { subjectWords } from "../rekey/subject";
 import { rolloutToJson, targetTable } from "../rekey/targets";
 import { byPath, isCompleted } from "../rekey/watch-rollout";
@@ -51,6 +52,7 @@ async function show(context: CommandContext, call: Invocation): Promise<void> {
     printable(`${subjectWords(rollout)}: ${state}, asked for ${when} by ${rollout.requestedBy}`),
   );
   if (rollout.reason !== "") output.line(printable(`reason: ${rollout.reason}`));
+  if (rollout.canary) output.line(printable(`canary: ${canaryWords(rollout.canary)}`));
   if (rollout.rollsBack !== "") output.line(`takes back: ${printable(rollout.rollsBack)}`);
   if (rollout.rolledBackBy !== "") output.line(`taken back by: ${printable(rollout.rolledBackBy)}`);
   output.lines(targetTable(view.targets, output.style));
@@ -70,7 +72,7 @@ function rolloutTable(
       { title: "STATE", text: stateWords },
       { title: "WHEN", text: ({ acceptedAt }) => relativeTime(acceptedAt, now) },
       { title: "BY", text: ({ requestedBy }) => requestedBy },
-      { title: "REASON", text: ({ reason }) => reason },
+      { title: "REASON", text: reasonWords },
     ],
     paintTitle,
   );
@@ -80,7 +82,17 @@ function kindWord({ kind }: Rollout): string {
   return kind === RolloutKind.ROLLOUT_KIND_ROLLBACK ? "rollback" : "rekey";
 }
 
+/** Why it was asked for, and why it did not go on. */
+function reasonWords({ reason, canary }: Rollout): string {
+  const why = canary?.reason ? `canary: ${canary.reason}` : "";
+  return [reason, why].filter(Boolean).join("; ");
+}
+
 function stateWords(rollout: Rollout): string {
+  const { canary } = rollout;
+  if (canary && !isOver(canary))
+    return `${stageWord(canary)}, ${canary.agentsWaiting} still to follow`;
+  if (canary && hasFailed(rollout)) return stageWord(canary);
   if (isCompleted(rollout)) return rollout.rolledBackBy === "" ? "completed" : "rolled back";
   return `open, ${rollout.targetsApplied + rollout.targetsSkipped} of ${rollout.targetsTotal}`;
 }

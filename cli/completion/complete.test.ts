@@ -32,7 +32,7 @@ describe("completion", () => {
   });
 
   it("offers options after a dash and their values after them", async () => {
-    expect(await at("rekey --t")).toEqual(["--timeout"]);
+    expect(await at("rekey --t")).toEqual(["--then-wait", "--timeout"]);
     expect(await at("ls -")).toEqual([
       ...["--all", "--help", "--json", "--quiet", "--workspace", "-a", "-q"],
     ]);

@@ -1,6 +1,7 @@
 import { type Clock } from "../../lib/clock";
 import { type LiveBlock } from "../output/live-block";
 import { printable } from "../output/printable";
+import { canaryWords } from "./canary";
 import { laggardLine, laggards } from "./targets";
 import { type RolloutView } from "./watch-rollout";
 
@@ -47,8 +48,10 @@ export function progressLines(
   const total = view.targets.length;
   const head = printable(`${what}: ${total - late.length} of ${total} agents, ${seconds}`);
   const more = late.length - MAX_LAGGARDS;
+  const { canary } = view.rollout;
   return [
     head,
+    ...(canary ? [printable(`  canary: ${canaryWords(canary)}`)] : []),
     ...late.slice(0, MAX_LAGGARDS).map(laggardLine),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];

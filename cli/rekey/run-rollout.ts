@@ -7,6 +7,7 @@ import { type Rotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { parseDurationMs } from "../input/duration";
 import { printable } from "../output/printable";
+import { canaryWords, isOver, requireCanary } from "./canary";
 import { startProgress } from "./progress";
 import { reloadsOf, requireReloads, warnOfReloads } from "./reloads";
 import { laggards, leftOut, rolloutToJson, skipped, targetTable } from "./targets";
@@ -36,7 +37,7 @@ interface RolloutWish extends Waiting {
 }
 
 /** What the options `timeout` and `wait` say. */
-interface Waiting {
+export interface Waiting {
   timeout: string;
   timeoutMs: number;
   /** Wait for the processes, too, and not for the files only. */
@@ -192,6 +193,7 @@ function report(context: CommandContext, call: Invocation, ending: Ending): void
   for (const { path, processes, generation } of agents ?? [])
     output.note(printable(`${path}: ${evidenceWords(processes, generation)}`));
   warnOfReloads(output, agents ?? reloadsOf(view.targets));
+  requireCanary(view.rollout);
   if (outcome !== "completed") throw unfinished(ending);
   requireEveryAgent(view);
   if (agents) requireReloads(agents);
@@ -241,6 +243,11 @@ function unfinished({ outcome, view: { rollout, targets }, timeout }: Ending): L
   const id = rollout.rolloutId;
   const hint = `The rollout goes on. Use murmur rollouts ${id} to follow it, murmur explain to see why.`;
   if (outcome === "interrupted") return new LocalError(`interrupted; rollout ${id} goes on`, hint);
+  if (rollout.canary && !isOver(rollout.canary))
+    return new LocalError(
+      printable(`canary: ${canaryWords(rollout.canary)} after ${timeout}`),
+      hint,
+    );
   const late = laggards(targets).length;
   const count = `${late} of ${targets.length} agents`;
   return new LocalError(

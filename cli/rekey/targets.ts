@@ -7,6 +7,7 @@ import { toReloadView } from "../agents/rotation-agent-keeper";
 import { printable } from "../output/printable";
 import { type Style } from "../output/style";
 import { table } from "../output/table";
+import { canaryToJson } from "./canary";
 import { isCompleted, type RolloutView } from "./watch-rollout";
 
 const WORDS: Partial<Record<TargetState, string>> = {
@@ -80,6 +81,7 @@ export function rolloutToJson({ rollout, targets }: RolloutView) {
     requested_by: rollout.requestedBy,
     reason: rollout.reason,
     kind: rollout.kind === RolloutKind.ROLLOUT_KIND_ROLLBACK ? "rollback" : "rekey",
+    canary: rollout.canary && canaryToJson(rollout.canary),
     rolls_back: rollout.rollsBack || undefined,
     rolled_back_by: rollout.rolledBackBy || undefined,
     accepted_at: rollout.acceptedAt,

@@ -14,6 +14,21 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
         candidates: "secret",
       },
       { flags: "--all", description: "every living agent of the workspace" },
+      {
+        flags: "--canary <n|n%>",
+        description:
+          "begin with so many, the first by workspace and name; the rest follows when they are well",
+      },
+      {
+        flags: "--health <command>",
+        description:
+          "run for each canary on its VM, as the agent's user in its environment; a failure takes all canaries back",
+      },
+      {
+        flags: "--health-timeout <duration>",
+        description: "how long the health command may take (default: 10s)",
+      },
+      { flags: "--then-wait <duration>", description: "how long the rest waits when all is well" },
       { flags: "--dry-run", description: "only say who would change, and which names" },
       { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
       WAIT,
@@ -22,11 +37,15 @@ export const ROLLOUT_COMMANDS: readonly CommandSyntax[] = [
       JSON_OUTPUT,
     ],
     summary: "Give an agent and its children fresh secrets without restarting them",
-    details: ["Runs from your laptop only; it is not available on agent VMs."],
+    details: [
+      "Runs from your laptop only; it is not available on agent VMs.",
+      "A rollout with canaries goes on by itself, and is taken back by itself, whether this command waits for it or not.",
+    ],
     examples: [
       "murmur rekey fix-auth",
       "murmur rekey --workspace backend fix-auth",
       "murmur rekey --secret API_KEY --dry-run",
+      "murmur rekey --all --canary 10% --health 'curl -fs localhost:8080/health' --then-wait 5m",
     ],
     load: () => import("../commands/rekey.js"),
   },
