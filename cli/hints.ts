@@ -14,6 +14,10 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Choose another slug, or end the living agent with murmur kill.",
   [ErrorReason.ERROR_REASON_SECRET_NOT_FOUND]:
     "Check the spelling. Use murmur secret ls to see the names.",
+  [ErrorReason.ERROR_REASON_SECRET_VERSION_NOT_FOUND]:
+    "Use murmur secret history to see the versions.",
+  [ErrorReason.ERROR_REASON_SECRET_VERSION_IN_USE]:
+    "Use murmur holds --secret NAME@VERSION to see who has it. With --force it is destroyed all the same, and its holders get a new generation.",
   [ErrorReason.ERROR_REASON_SECRET_VERSION_CONFLICT]:
     "Somebody else wrote it. Use murmur secret ls -l to see the current version.",
   [ErrorReason.ERROR_REASON_ENVIRONMENT_TOO_LARGE]:

@@ -16,7 +16,15 @@ const at = (line: string) =>
 describe("completion", () => {
   it("offers commands, then what belongs to them", async () => {
     expect(await at("re")).toEqual(["rekey"]);
-    expect(await at("secret ")).toEqual(["history", "import", "ls", "rm", "set"]);
+    expect(await at("secret ")).toEqual([
+      "destroy",
+      "history",
+      "import",
+      "ls",
+      "revoke",
+      "rm",
+      "set",
+    ]);
     expect(await at("vm j")).toEqual(["join-token"]);
     expect(await at("completion ")).toEqual(["bash", "fish", "zsh"]);
     expect(await at("nonsense ")).toEqual([]);

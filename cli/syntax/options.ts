@@ -19,6 +19,14 @@ export const WAIT: OptionSyntax = {
     "files: until every VM has swapped its env files (default: files); processes: until every process follows and every hook has ended, too",
   candidates: ["files", "processes"],
 };
+/** Of commands that rekey the holders of a secret. */
+export const WAITING: readonly OptionSyntax[] = [
+  { flags: "--timeout <duration>", description: "how long to wait for the VMs (default: 30s)" },
+  WAIT,
+  { flags: "--no-wait", description: "return as soon as the rollout is durable" },
+  { flags: "--reason <text>", description: "kept with the rollout" },
+  JSON_OUTPUT,
+];
 
 export const SLUG: ArgumentSyntax = { name: "slug", candidates: "agent" };
 export const SECRET_NAME: ArgumentSyntax = { name: "name", candidates: "secret" };

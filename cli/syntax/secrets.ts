@@ -1,5 +1,6 @@
 import { type CommandSyntax } from "../command";
-import { EXPECTED_VERSION, JSON_OUTPUT, KIND, LONG, RESOURCE_NAME, SECRET_NAME } from "./options";
+import { EXPECTED_VERSION, JSON_OUTPUT, KIND, LONG } from "./options";
+import { RESOURCE_NAME, SECRET_NAME, WAITING } from "./options";
 
 /** Secrets, developers and workspaces: what the catalog keeps. */
 export const SECRET_COMMANDS: readonly CommandSyntax[] = [
@@ -64,6 +65,37 @@ export const SECRET_COMMANDS: readonly CommandSyntax[] = [
     ],
     examples: ["murmur secret import --dry-run .env", "vault-export | murmur secret import -"],
     load: () => import("../commands/secret-import.js"),
+  },
+  {
+    path: ["secret", "revoke"],
+    args: [SECRET_NAME],
+    options: [
+      { flags: "--now", description: "confirms that agents that run lose it at once" },
+      ...WAITING,
+    ],
+    summary: "Delete a secret and unset it in every agent that holds it, at once",
+    details: [
+      "Waits for the VMs as murmur rekey does. Given again, it goes on with those that still hold it.",
+    ],
+    examples: ["murmur secret revoke NPM_TOKEN --now"],
+    load: () => import("../commands/secret-revoke.js"),
+  },
+  {
+    path: ["secret", "destroy"],
+    args: [{ name: "version", candidates: "secret" }],
+    options: [
+      {
+        flags: "--force",
+        description: "also when it is current or agents hold it; they get a new generation",
+      },
+      ...WAITING,
+    ],
+    summary: "Make one version of a secret, NAME@VERSION, unreadable for ever",
+    details: [
+      "Refused while it is the current version or an agent holds it. With --force the current version is deleted first, and its holders are rekeyed as by murmur secret revoke.",
+    ],
+    examples: ["murmur secret destroy NPM_TOKEN@3"],
+    load: () => import("../commands/secret-destroy.js"),
   },
   {
     path: ["set"],

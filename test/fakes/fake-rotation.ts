@@ -259,6 +259,7 @@ function rolloutHandlers(fake: FakeRotation, changed: EventEmitter) {
       const path = which?.$case === "path" ? which.value : "";
       const made = makeRollout(fake, { ...request, workspace, path });
       if (which?.$case === "secretName") made.rollout.secretName = which.value;
+      if (which?.$case === "holders") made.rollout.secretName = which.value.secretName;
       return Promise.resolve({ ...made, warnings: fake.warnings });
     },
     previewRekey: () => Promise.resolve({ changes: fake.changes, warnings: fake.warnings }),
