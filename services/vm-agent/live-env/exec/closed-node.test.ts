@@ -52,11 +52,7 @@ describe("a Node that may not read our preload runs as outside an agent", () => 
   const allowed = `--allow-fs-read=${home}/*`;
   it.each<[string, string[], Record<string, string>]>([
     ["by its command line", [PERMISSION, allowed, script], {}],
-    [
-      "by a later word of it",
-      ["--no-warnings", "--title", "me", PERMISSION, allowed, script],
-      {},
-    ],
+    ["by a later word of it", ["--no-warnings", "--title", "me", PERMISSION, allowed, script], {}],
     ["by NODE_OPTIONS", [allowed, script], { NODE_OPTIONS: `--no-warnings ${PERMISSION}` }],
     ["by a policy", ["--experimental-policy", policy, script], {}],
   ])("%s", (_, words, own) => {
