@@ -36,6 +36,8 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Somebody else wrote it. Use murmur get user to see the current revision.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
+  [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:
+    "Look at the VM's processes with ps -ef. Only those of its agents' user that are no agent's yet can be adopted.",
   [ErrorReason.ERROR_REASON_ROLLOUT_NOT_FOUND]: "Use murmur rollouts to see the rollouts.",
   [ErrorReason.ERROR_REASON_NOTHING_TO_ROLL_BACK]:
     "Only an agent's latest rollout, and those that are still open, can be taken back.",

@@ -1,7 +1,7 @@
 import { relativeTime } from "../output/relative-time";
 import { type Style } from "../output/style";
 import { type Column, table } from "../output/table";
-import { type AgentView, type ReloadView } from "./agent-view";
+import { type AdoptionView, type AgentView, type ReloadView } from "./agent-view";
 
 /** Agents a line each: slug, phase, VM, generation; the workspace when there are several. */
 export function agentTable(agents: readonly AgentView[], style: Style): string[] {
@@ -59,7 +59,12 @@ export function agentToJson(agent: AgentView) {
     developer: agent.developer,
     kill_requested: agent.isEnding,
     reload: agent.reload,
+    adoption: agent.adoption && adoptionToJson(agent.adoption),
   };
+}
+
+function adoptionToJson({ startedAt, canUse, cannotUse, ...adoption }: AdoptionView) {
+  return { ...adoption, started_at: startedAt, can_use: canUse, cannot_use: cannotUse };
 }
 
 /** `2 minutes ago`, and for one that is over how and when it ended. */

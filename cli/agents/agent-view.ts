@@ -19,6 +19,19 @@ export interface AgentView {
   isEnding: boolean;
   /** How its programs were last told of a new generation; undefined where there was nothing to tell. */
   reload: ReloadView | undefined;
+  /** Undefined for one that was started, and until its VM has told of it. */
+  adoption: AdoptionView | undefined;
+}
+
+/** A process that was adopted, and what it can use of its agent, in the VM's words. */
+export interface AdoptionView {
+  pid: number;
+  name: string;
+  startedAt: Date | undefined;
+  /** Where its env files are. */
+  directory: string;
+  canUse: readonly string[];
+  cannotUse: readonly string[];
 }
 
 export interface ReloadView {
@@ -61,7 +74,10 @@ export interface SpawnWish {
   vm: string | undefined;
   workspace: string | undefined;
   variables: readonly { name: string; value: Sensitive<string> }[];
+  /** Empty when a process is adopted. */
   command: readonly string[];
+  /** The process to adopt; undefined: a command is started. */
+  adoptPid?: number | undefined;
   workingDirectory: string | undefined;
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import {
   type Agent,
   type AgentProcess,
+  type AgentSettings,
   agentPhaseToJSON,
   type ExitStatus,
   reloadOutcomeToJSON,
@@ -62,7 +63,7 @@ export function toProcessView(process: AgentProcess): ProcessView {
 /** The agent's id is chosen here, so that its values can wait for it and a repeat starts no twin. */
 async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned> {
   const workspace = await context.requireWorkspace(wish.workspace);
-  const settings = await readAgentSettings(wish.slug, context.terminal.cwd);
+  const settings = await readSettings(context, wish);
   const agentId = randomUUID();
   const { agents } = await context.rotation();
   if (wish.variables.length > 0) {
@@ -90,6 +91,17 @@ async function spawn(context: CommandContext, wish: SpawnWish): Promise<Spawned>
   return { agentId, path, vm, warnings };
 }
 
+/** What murmur.yaml says, and the process to adopt. */
+async function readSettings(
+  { terminal }: CommandContext,
+  { slug, adoptPid: pid }: SpawnWish,
+): Promise<AgentSettings | undefined> {
+  const settings = await readAgentSettings(slug, terminal.cwd);
+  if (pid === undefined) return settings;
+  const none = { reload: undefined, childReload: undefined, layersOff: [], git: [], docker: [] };
+  return { ...(settings ?? none), adopt: { pid, startTicks: 0n, askedAt: undefined } };
+}
+
 /** An agent in the words of the commands. */
 export function toAgentView(agent: Agent | undefined): AgentView {
   if (!agent) throw new Error("the service answered without an agent");
@@ -107,6 +119,7 @@ export function toAgentView(agent: Agent | undefined): AgentView {
     developer: agent.developer,
     isEnding: agent.killRequested,
     reload: agent.reload && toReloadView(agent.reload),
+    adoption: agent.adoption,
   };
 }
 

@@ -8,6 +8,7 @@ import {
   phaseWords,
   reloadWords,
 } from "../agents/agent-table";
+import { processWords } from "../agents/adoption-words";
 import { type AgentDetails, type AgentView } from "../agents/agent-view";
 import { type CommandContext, type Run } from "../command";
 import { processToJson } from "../agents/process-to-json";
@@ -39,10 +40,15 @@ function show({ output, clock }: CommandContext, details: AgentDetails): void {
   if (processes.length > 0)
     fact("evidence", printable(evidenceWords(processes, agent.appliedGeneration)));
   if (agent.reload) fact("reload", printable(reloadWords(agent.reload)));
+  if (agent.adoption) fact("adopted", printable(processWords(agent.adoption, now)));
   fact("developer", printable(agent.developer));
   if (descendants.length > 0) section(output, "Children", agentTable(descendants, style));
   if (processes.length > 0)
     section(output, `Processes, ${relativeTime(reportedAt, now)}`, processTable(details, style));
+  if (agent.adoption) {
+    section(output, "It can use", agent.adoption.canUse.map(printable));
+    section(output, "It cannot use", agent.adoption.cannotUse.map(printable));
+  }
 }
 
 function section(output: CommandContext["output"], title: string, lines: string[]): void {

@@ -32,6 +32,40 @@ export const AGENT_COMMANDS: readonly CommandSyntax[] = [
     load: () => import("../commands/spawn.js"),
   },
   {
+    path: ["adopt"],
+    args: [{ name: "slug" }],
+    options: [
+      { flags: "--pid <n>", description: "the process, by its number on the VM" },
+      {
+        flags: "--vm <name>",
+        description: "the VM that it runs on; else the only one there is",
+        candidates: "vm",
+      },
+      WORKSPACE,
+      {
+        flags: "-e, --env <NAME=VALUE>",
+        description: "a secret for this agent alone; NAME takes the value it has here",
+        isList: true,
+      },
+      {
+        flags: "--env-file <file>",
+        description: "the same for all of an env file; -e wins",
+        isList: true,
+        candidates: "file",
+      },
+      { flags: "--cwd <directory>", description: "where its reload hook runs, on the VM" },
+      { flags: "--timeout <duration>", description: "how long to wait for the VM (default: 30s)" },
+      JSON_OUTPUT,
+    ],
+    summary: "Make a running process and its children an agent; on a VM, a child of the caller",
+    details: [
+      "It gets env files, the reload of murmur.yaml and the local socket from then on. What it was started with cannot be changed from outside; the command says what it can use and what it cannot.",
+      "It must run as the user of the VM's agents. Nothing is done to it until murmur kill, which ends it and what descends from it.",
+    ],
+    examples: ["murmur adopt --vm build-1 --pid 4711 fix-auth"],
+    load: () => import("../commands/adopt.js"),
+  },
+  {
     path: ["ls"],
     args: [],
     options: [

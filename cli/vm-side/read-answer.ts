@@ -1,4 +1,5 @@
 import {
+  type AdoptionView,
   type AgentDetails,
   type AgentView,
   type ProcessView,
@@ -23,6 +24,18 @@ export function toAgentView(value: unknown): AgentView {
     developer: textOf(agent["developer"]),
     isEnding: agent["kill_requested"] === true,
     reload: isObject(agent["reload"]) ? toReloadView(agent["reload"]) : undefined,
+    adoption: isObject(agent["adoption"]) ? toAdoptionView(agent["adoption"]) : undefined,
+  };
+}
+
+function toAdoptionView(adoption: Json): AdoptionView {
+  return {
+    pid: numberOf(adoption["pid"]),
+    name: textOf(adoption["name"]),
+    startedAt: timeOf(adoption["started_at"]),
+    directory: textOf(adoption["directory"]),
+    canUse: listOf(adoption["can_use"]).map(textOf),
+    cannotUse: listOf(adoption["cannot_use"]).map(textOf),
   };
 }
 

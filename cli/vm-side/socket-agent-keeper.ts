@@ -11,7 +11,8 @@ export function createSocketAgentKeeper(env: Environment): AgentKeeper {
   return {
     async spawn(wish) {
       refuseElsewhere(wish, env);
-      const child = await ask("spawn-child", toSpawnParams(wish));
+      const method = wish.adoptPid === undefined ? "spawn-child" : "adopt-child";
+      const child = await ask(method, toSpawnParams(wish));
       return {
         agentId: textOf(child["agent_id"]),
         path: textOf(child["path"]),
@@ -32,10 +33,11 @@ export function createSocketAgentKeeper(env: Environment): AgentKeeper {
   };
 }
 
-function toSpawnParams({ slug, command, variables, workingDirectory }: SpawnWish): Json {
+function toSpawnParams(wish: SpawnWish): Json {
+  const { slug, command, adoptPid: pid, variables, workingDirectory } = wish;
   return {
     slug,
-    argv: command,
+    ...(pid === undefined ? { argv: command } : { pid }),
     env: Object.fromEntries(variables.map(({ name, value }) => [name, value.expose()])),
     ...(workingDirectory !== undefined && { working_directory: workingDirectory }),
   };

@@ -89,6 +89,30 @@ describe("on a VM", () => {
     expect(asked).toEqual([]);
   });
 
+  it("adopt makes a process a child of the caller, and says what it can use", async () => {
+    const adoption = {
+      ...{ pid: 7, name: "make", started_at: new Date().toISOString(), directory: "/run/x" },
+      ...{ can_use: ["files: /run/x/env"], cannot_use: ["environment: it stays"] },
+    };
+    answer = ({ method }) =>
+      JSON.stringify({
+        id: "1",
+        result:
+          method === "status"
+            ? { agent: { ...AGENT, adoption } }
+            : { agent_id: "7a", path: "fix-auth/tests", warnings: [] },
+      });
+    expect((await murmur("adopt --pid 7 -e A=1 tests")).stdout).toBe(
+      'Adopted pid 7 (make, started just now) as agent "fix-auth/tests" on VM "build-1"\n' +
+        "It can use\n  files: /run/x/env\nIt cannot use\n  environment: it stays\n",
+    );
+    expect(asked).toEqual([
+      { id: "1", method: "adopt-child", params: { slug: "tests", pid: 7, env: { A: "1" } } },
+      { id: "1", method: "status", params: { path: "fix-auth/tests" } },
+    ]);
+    expect((await murmur("adopt --vm build-2 --pid 7 tests")).code).toBe(2);
+  });
+
   it("ls, status and kill ask the daemon", async () => {
     answer = result({ agents: [AGENT] });
     expect((await murmur("ls -q")).stdout).toBe("fix-auth/tests\n");

@@ -22,6 +22,7 @@ import { beginIncarnation, type Incarnation } from "./incarnation";
 import { readBootId } from "./linux/boot-id";
 import { findCgroupParent } from "./linux/cgroup";
 import { lockDirectory } from "./linux/directory-lock";
+import { readProcess } from "./linux/proc";
 import { loadSystemCalls, type SystemCalls } from "./linux/system-calls";
 import { prepareLayers, quickenLayers } from "./live-env/layers";
 import { LocalSocketServer } from "./local-socket/local-socket-server";
@@ -135,6 +136,7 @@ export async function startVmAgent(options: VmAgentOptions, scope: Scope): Promi
         agents: createClient(AgentServiceService, rotation),
         environments: createClient(EnvironmentServiceService, catalog),
         find: (agentId) => machine.find(agentId),
+        startTimeOf: (pid) => readProcess(pid)?.startTime,
         daemonStatus: () => daemonStatus(identity, incarnation, supervisor),
       }),
       ...createLocalValues({ envFiles, find: (agentId) => machine.find(agentId) }),

@@ -1,6 +1,6 @@
 import { permissionDenied } from "../../../lib/errors";
 import { type Caller } from "./identify-caller";
-import { type LocalRequest, type SpawnChildRequest } from "./protocol";
+import { type AdoptChildRequest, type LocalRequest, type SpawnChildRequest } from "./protocol";
 
 /**
  * What the daemon does for the callers of its socket. Results are plain JSON objects, as protocol.ts
@@ -9,6 +9,8 @@ import { type LocalRequest, type SpawnChildRequest } from "./protocol";
  */
 export interface LocalHandlers {
   onSpawnChild(callerId: string, request: SpawnChildRequest, signal: AbortSignal): Promise<object>;
+  /** A process that was started by other means becomes a child. */
+  onAdoptChild(callerId: string, request: AdoptChildRequest, signal: AbortSignal): Promise<object>;
   onList(
     callerId: string,
     request: { includeEnded: boolean },
@@ -43,6 +45,8 @@ export function dispatch(
   switch (request.method) {
     case "spawn-child":
       return handlers.onSpawnChild(caller.agentId, request, signal);
+    case "adopt-child":
+      return handlers.onAdoptChild(caller.agentId, request, signal);
     case "list":
       return handlers.onList(caller.agentId, request, signal);
     case "status":

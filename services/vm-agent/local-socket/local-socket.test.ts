@@ -55,6 +55,7 @@ const record =
   };
 const handlers: LocalHandlers = {
   onSpawnChild: record("spawn-child"),
+  onAdoptChild: record("adopt-child"),
   onList: record("list"),
   onStatus: record("status"),
   onKill: record("kill"),
@@ -265,6 +266,15 @@ describe("what is asked", () => {
     expect(JSON.stringify([...request.env])).not.toContain("v$");
   });
 
+  test("a process to adopt arrives by its number, with the values of the child", async () => {
+    await listen();
+    const params = { slug: "child", pid: 4711, env: { TOKEN: "v" } };
+    await askAsAgent("ask; sleep 1000", JSON.stringify({ method: "adopt-child", params }));
+    expect(calls).toMatchObject([
+      { method: "adopt-child", request: { slug: "child", pid: 4711, workingDirectory: undefined } },
+    ]);
+  });
+
   test("a refusal tells code, reason and fields; a bug tells nothing", async () => {
     await listen({
       onDaemonStatus: () => Promise.reject(new Error("password=hunter2")),
@@ -292,6 +302,11 @@ describe("what is asked", () => {
     ],
     ["a method of every object", '{"method":"constructor"}', "method is unknown"],
     ["no slug", '{"method":"spawn-child","params":{"argv":["x"]}}', "slug is required"],
+    ...["1", "-5", "4194305", "7.5", '"7"', "null"].map((pid) => [
+      `the pid ${pid}`,
+      `{"method":"adopt-child","params":{"slug":"x","pid":${pid}}}`,
+      "pid must be a number from 2 to 4194304",
+    ]),
     [
       "no command",
       '{"method":"spawn-child","params":{"slug":"x"}}',

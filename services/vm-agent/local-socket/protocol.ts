@@ -20,6 +20,7 @@ import { sensitive, type Sensitive } from "../../../lib/sensitive";
  * | Method | Who | Params | Result |
  * | --- | --- | --- | --- |
  * | `spawn-child` | agent | `slug`, `argv`, `env`?: {NAME: value}, `working_directory`? | `agent_id`, `path`, `warnings` |
+ * | `adopt-child` | agent | `slug`, `pid` of a process of the agent's user that is no agent's, `env`?, `working_directory`? | the same |
  * | `list` | agent | `include_ended`? | `agents`: its descendants |
  * | `status` | agent | `path`? (of a descendant; else itself) | one agent, its descendants, processes |
  * | `kill` | agent | `path` of a descendant | `agents`: whose end was asked for |
@@ -34,6 +35,7 @@ import { sensitive, type Sensitive } from "../../../lib/sensitive";
  */
 export type LocalRequest =
   | ({ method: "spawn-child" } & SpawnChildRequest)
+  | ({ method: "adopt-child" } & AdoptChildRequest)
   | { method: "list"; includeEnded: boolean }
   | { method: "status"; path: string | undefined }
   | { method: "kill"; path: string }
@@ -50,6 +52,10 @@ export interface SpawnChildRequest {
   workingDirectory: string | undefined;
 }
 
+export interface AdoptChildRequest extends Omit<SpawnChildRequest, "argv"> {
+  pid: number;
+}
+
 /** A line as it was understood; the fault is for the answer. */
 export type ParsedLine =
   { id: string | null; request: LocalRequest } | { id: string | null; fault: unknown };
@@ -62,6 +68,8 @@ const MAX_COMMAND_BYTES = 128 * 1024;
 const MAX_NAMES = 1000;
 const MAX_ASKED_NAMES = 100;
 const MAX_ENV_BYTES = 512 * 1024;
+/** The most that Linux hands out. */
+const MAX_PID = 4_194_304;
 
 /** Reads one request; wrong ones come back with an INVALID_ARGUMENT that lists every fault. */
 export function parseLine(line: string): ParsedLine {
@@ -114,6 +122,14 @@ function readRequest(method: string, fields: Fields): LocalRequest | undefined {
         env: fields.env(),
         workingDirectory: fields.text("working_directory"),
       };
+    case "adopt-child":
+      return {
+        method,
+        slug: fields.text("slug") ?? fields.missing("slug"),
+        pid: fields.pid(),
+        env: fields.env(),
+        workingDirectory: fields.text("working_directory"),
+      };
     case "list":
       return { method, includeEnded: fields.flag("include_ended") };
     case "status":
@@ -161,6 +177,13 @@ class Fields {
     const bytes = value.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
     if (bytes <= MAX_COMMAND_BYTES) return value;
     return this.#wrong("argv", `argv exceeds ${MAX_COMMAND_BYTES} bytes`, []);
+  }
+
+  pid(): number {
+    const value = this.#take("pid");
+    const isPid = typeof value === "number" && Number.isInteger(value);
+    if (isPid && value > 1 && value <= MAX_PID) return value;
+    return this.#wrong("pid", `pid must be a number from 2 to ${MAX_PID}`, 0);
   }
 
   names(): string[] {

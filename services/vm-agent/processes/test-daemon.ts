@@ -35,7 +35,13 @@ async function main([
     agentOf: (identity) => supervisor.agentOf(identity),
     userOf: (agentId) => supervisor.get(agentId)?.user.uid,
     handlers: {
-      ...{ onSpawnChild: answer, onList: answer, onStatus: answer, onKill: answer },
+      ...{
+        onSpawnChild: answer,
+        onAdoptChild: answer,
+        onList: answer,
+        onStatus: answer,
+        onKill: answer,
+      },
       ...{ onGetValues: answer, onGetSettings: answer },
       onDaemonStatus: () => Promise.resolve({}),
     },

@@ -1,4 +1,5 @@
 import {
+  type Adoption,
   agentPhaseToJSON,
   type Agent,
   type AgentProcess,
@@ -23,7 +24,13 @@ export function agentToJson(agent: Agent): Record<string, unknown> {
     developer: agent.developer,
     kill_requested: agent.killRequested,
     reload: agent.reload && reloadToJson(agent.reload),
+    adoption: agent.adoption && adoptionToJson(agent.adoption),
   };
+}
+
+function adoptionToJson(adoption: Adoption): Record<string, unknown> {
+  const { pid, name, startedAt, directory, canUse, cannotUse } = adoption;
+  return { pid, name, started_at: startedAt, directory, can_use: canUse, cannot_use: cannotUse };
 }
 
 function reloadToJson({ generation, outcome, reason, at }: ReloadResult): Record<string, unknown> {

@@ -1,3 +1,4 @@
+import { ReloadTarget } from "../../../gen/murmur/rotation/v1/agents";
 import type { DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { sensitive } from "../../../lib/sensitive";
 import { connectVm, spawnRequest } from "../../../test/fakes/scripted-vm";
@@ -34,13 +35,16 @@ describe("a child that an agent spawns through its machine", () => {
     await catalog.stop();
   });
 
-  const spawn = (slug: string, env: Record<string, string>) =>
+  const agents = () =>
     createLocalAgents({
       agents: rotation.clients(machine.credentials).agents,
       environments: catalog.clients(machine.credentials).environments,
       find: (agentId) => (agentId === parent.agentId ? parent : undefined),
+      startTimeOf: (pid) => (pid === 4711 ? 99 : undefined),
       daemonStatus: () => ({}),
-    }).onSpawnChild(
+    });
+  const spawn = (slug: string, env: Record<string, string>) =>
+    agents().onSpawnChild(
       parent.agentId,
       {
         ...{ slug, argv: ["/bin/true"], workingDirectory: undefined },
@@ -59,5 +63,50 @@ describe("a child that an agent spawns through its machine", () => {
       [slug],
     );
     expect(rows).toEqual([{ expects_spawn_secrets: expected, desired: 1n }]);
+  });
+
+  const adopt = (slug: string, pid: number) =>
+    agents().onAdoptChild(
+      parent.agentId,
+      { slug, pid, env: new Map(), workingDirectory: undefined },
+      new AbortController().signal,
+    );
+  const settingsOf = async (slug: string) => {
+    const { rows } = await rotation.database.pool.query<{ settings: unknown }>(
+      "select settings from rotation.agents where slug = $1",
+      [slug],
+    );
+    return rows[0]?.settings;
+  };
+
+  it("can be a process that is there, and then nobody else's with its pid", async () => {
+    expect(await adopt("adopted", 4711)).toMatchObject({ path: "parent/adopted" });
+    expect(await settingsOf("adopted")).toMatchObject({ adopt: { pid: 4711, startTicks: "99" } });
+    await expect(adopt("nothing", 4712)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: "there is no process 4712",
+    });
+    expect(await settingsOf("nothing")).toBeUndefined();
+  });
+
+  it("is a command of its own below a process that was adopted, and has the children's reload", async () => {
+    const reload = (name: string) => ({
+      how: { $case: "signal" as const, value: name },
+      ...{ target: ReloadTarget.RELOAD_TARGET_PROCESS, timeoutMs: 0 },
+    });
+    parent = {
+      ...parent,
+      settings: {
+        ...{ reload: reload("SIGHUP"), childReload: reload("SIGUSR1"), layersOff: ["node"] },
+        ...{ git: [], docker: [], adopt: { pid: 5, startTicks: 5n, askedAt: new Date() } },
+      },
+    };
+    await spawn("below", {});
+    expect(await settingsOf("below")).toMatchObject({ reload: { signal: "SIGUSR1" } });
+    expect(await settingsOf("below")).not.toHaveProperty("adopt");
+    await adopt("beside", 4711);
+    expect(await settingsOf("beside")).toMatchObject({
+      ...{ adopt: { pid: 4711 }, reload: { signal: "SIGUSR1" }, layersOff: ["node"] },
+    });
   });
 });

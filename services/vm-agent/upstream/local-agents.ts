@@ -3,10 +3,11 @@ import type { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/e
 import type { AgentServiceService, AgentSettings } from "../../../gen/murmur/rotation/v1/agents";
 import type { DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { notFound } from "../../../lib/errors";
+import { type AppError, failedPrecondition, notFound } from "../../../lib/errors";
 import type { ClientOf } from "../../../lib/grpc/client";
 import { retry } from "../../../lib/retry";
 import type { LocalHandlers } from "../local-socket/local-handlers";
+import type { SpawnChildRequest } from "../local-socket/protocol";
 import { agentToJson, processToJson } from "./agent-json";
 
 export interface LocalAgentsDeps {
@@ -14,6 +15,8 @@ export interface LocalAgentsDeps {
   environments: ClientOf<typeof EnvironmentServiceService>;
   /** What this machine knows of the caller. */
   find(agentId: string): DesiredAgent | undefined;
+  /** The start time of the process with this pid; undefined when there is none. */
+  startTimeOf(pid: number): number | undefined;
   daemonStatus(): object;
 }
 
@@ -21,6 +24,9 @@ export interface LocalAgentsDeps {
 type ForAgents = Omit<LocalHandlers, "onGetValues" | "onGetSettings">;
 
 const SPAWN_MS = 30_000;
+const NO_SETTINGS: AgentSettings = {
+  ...{ reload: undefined, childReload: undefined, layersOff: [], git: [], docker: [] },
+};
 
 /** Answers an agent's own processes: children of the caller, and the caller's descendants only. */
 export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
@@ -30,35 +36,21 @@ export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
     return caller;
   };
   return {
-    async onSpawnChild(callerId, request, signal) {
+    onSpawnChild(callerId, request, signal) {
       const caller = callerOf(callerId);
-      const agentId = randomUUID();
-      if (request.env.size > 0) {
-        const secrets = [...request.env].map(([name, value]) => ({
-          name,
-          plaintextValue: Buffer.from(value.expose()),
-        }));
-        await deps.environments.storeSpawnSecrets({ agentId, secrets }, { signal });
-      }
-      const { agent, warnings } = await retry(
-        () =>
-          deps.agents.spawnAgent(
-            {
-              agentId,
-              workspace: caller.workspace,
-              slug: request.slug,
-              vm: "",
-              parentAgentId: callerId,
-              command: request.argv,
-              workingDirectory: request.workingDirectory ?? "",
-              expectsSpawnSecrets: request.env.size > 0,
-              settings: caller.settings && toChildSettings(caller.settings),
-            },
-            { signal },
-          ),
-        { deadlineMs: SPAWN_MS, signal },
-      );
-      return { agent_id: agentId, path: agent?.path ?? "", warnings };
+      const settings = caller.settings && toChildSettings(caller.settings);
+      return spawnChild(deps, caller, { ...request, command: request.argv, settings }, signal);
+    },
+    async onAdoptChild(callerId, request, signal) {
+      const caller = callerOf(callerId);
+      // From here on it is this process that is meant, whoever has its pid later.
+      const startTicks = deps.startTimeOf(request.pid);
+      if (startTicks === undefined) throw noProcess(request.pid);
+      const settings = {
+        ...toChildSettings(caller.settings ?? NO_SETTINGS),
+        adopt: { pid: request.pid, startTicks: BigInt(startTicks), askedAt: undefined },
+      };
+      return spawnChild(deps, caller, { ...request, command: [], settings }, signal);
     },
     async onList(callerId, { includeEnded }, signal) {
       const { workspace, path } = callerOf(callerId);
@@ -95,6 +87,44 @@ export function createLocalAgents(deps: LocalAgentsDeps): ForAgents {
     },
     onDaemonStatus: () => Promise.resolve(deps.daemonStatus()),
   };
+}
+
+/** What a child is to be. */
+interface ChildWish extends Omit<SpawnChildRequest, "argv"> {
+  command: string[];
+  settings: AgentSettings | undefined;
+}
+
+async function spawnChild(
+  deps: LocalAgentsDeps,
+  caller: DesiredAgent,
+  wish: ChildWish,
+  signal: AbortSignal,
+): Promise<object> {
+  const agentId = randomUUID();
+  if (wish.env.size > 0) {
+    const secrets = [...wish.env].map(([name, value]) => ({
+      name,
+      plaintextValue: Buffer.from(value.expose()),
+    }));
+    await deps.environments.storeSpawnSecrets({ agentId, secrets }, { signal });
+  }
+  const request = {
+    ...{ agentId, workspace: caller.workspace, slug: wish.slug, vm: "" },
+    ...{ parentAgentId: caller.agentId, command: wish.command, settings: wish.settings },
+    workingDirectory: wish.workingDirectory ?? "",
+    expectsSpawnSecrets: wish.env.size > 0,
+  };
+  const { agent, warnings } = await retry(() => deps.agents.spawnAgent(request, { signal }), {
+    deadlineMs: SPAWN_MS,
+    signal,
+  });
+  return { agent_id: agentId, path: agent?.path ?? "", warnings };
+}
+
+function noProcess(pid: number): AppError {
+  const reason = ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE;
+  return failedPrecondition(reason, `there is no process ${pid}`, { pid: String(pid) });
 }
 
 /** A child does without the same layers and logs in to the same hosts; all else is its own. */
