@@ -56,10 +56,13 @@ const NASTY = [
   "😀",
 ];
 
+const shortText = fc.oneof(
+  { weight: 2, arbitrary: fc.constantFrom(...WORDS) },
+  { weight: 1, arbitrary: fc.constantFrom(...NASTY) },
+  { weight: 1, arbitrary: fc.string({ unit: "grapheme", maxLength: 80 }) },
+);
 const text = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom(...WORDS) },
-  { weight: 2, arbitrary: fc.constantFrom(...NASTY) },
-  { weight: 2, arbitrary: fc.string({ unit: "grapheme", maxLength: 80 }) },
+  { weight: 8, arbitrary: shortText },
   { weight: 1, arbitrary: fc.constantFrom(129, 1025, 70_000).map((length) => "x".repeat(length)) },
 );
 const int32 = fc.oneof(fc.constantFrom(0, 1, -1, 1000, 1001), fc.integer());
@@ -67,8 +70,9 @@ const int64 = fc.oneof(
   fc.constantFrom(0n, 1n, -1n, 2n ** 53n, 2n ** 63n - 1n, -(2n ** 63n)),
   fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
 );
+const shortBytes = fc.uint8Array({ maxLength: 80 });
 const bytes = fc.oneof(
-  fc.uint8Array({ maxLength: 80 }),
+  shortBytes,
   fc.constantFrom(12, 16, 32, 64, 65_537).map((length) => new Uint8Array(length)),
 );
 
@@ -112,12 +116,14 @@ function fieldValue(field: DescField, depth: number): fc.Arbitrary<unknown> {
 function anyValue(field: DescField, depth: number): fc.Arbitrary<unknown> {
   switch (field.fieldKind) {
     case "scalar":
-      return scalarOf(field.scalar);
+      return scalarOf(field.scalar, depth);
     case "enum":
       return enumNumber;
     case "message":
       return depth > 3 ? fc.constant(undefined) : messageOf(field.message, depth + 1);
     case "list":
+      // Within a list of a thousand, another would make a message of a million.
+      if (depth > 3) return fc.array(elementOf(field, depth), { maxLength: 1 });
       return fc.oneof(
         { weight: 15, arbitrary: fc.array(elementOf(field, depth), { maxLength: 4 }) },
         {
@@ -138,17 +144,18 @@ function elementOf(
   field: Extract<DescField, { fieldKind: "list" }>,
   depth: number,
 ): fc.Arbitrary<unknown> {
-  if (field.listKind === "scalar") return scalarOf(field.scalar);
+  if (field.listKind === "scalar") return scalarOf(field.scalar, depth);
   if (field.listKind === "enum") return enumNumber;
   return messageOf(field.message, depth + 1);
 }
 
-function scalarOf(type: ScalarType): fc.Arbitrary<unknown> {
+/** Short within a list of a thousand. */
+function scalarOf(type: ScalarType, depth: number): fc.Arbitrary<unknown> {
   switch (type) {
     case ScalarType.STRING:
-      return text;
+      return depth > 3 ? shortText : text;
     case ScalarType.BYTES:
-      return bytes;
+      return depth > 3 ? shortBytes : bytes;
     case ScalarType.BOOL:
       return fc.boolean();
     case ScalarType.INT32:
