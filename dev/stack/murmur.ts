@@ -14,6 +14,8 @@ export class Murmur {
   constructor(
     private readonly root: string,
     private readonly configFile: string,
+    /** Where it is run; here when absent. */
+    private readonly cwd?: string,
   ) {}
 
   /** Runs a command to its end; throws with what it said when it exits with anything but 0. */
@@ -36,6 +38,7 @@ export class Murmur {
           HOME: process.env["HOME"],
           MURMUR_CONFIG: this.configFile,
         },
+        cwd: this.cwd,
         stdio: ["pipe", "pipe", "pipe"],
         timeout: 60_000,
       });

@@ -1,24 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type AgentWorker, spawnWorker } from "../harness/agent-worker";
 import { eventually } from "../harness/eventually";
 import { type GitServer, startGitServer } from "../harness/git-server";
 import { startTestStack, type TestStack } from "../harness/stack";
 
-/** Does the jobs that it finds, one after the other, as one process of an agent. */
-const WORKER = `
-echo $$ >pid
-while :; do
-  for job in *.job; do
-    [ -e "$job" ] || continue
-    name=\${job%.job}
-    sh "$job" >"$name.out" 2>&1
-    echo $? >"$name.tmp"; rm "$job"; mv "$name.tmp" "$name.status"
-  done
-  sleep 0.05
-done
-`;
 const WAIT = { timeoutMs: 30_000 };
 
 let stack: TestStack;
@@ -26,13 +14,12 @@ let git: GitServer;
 let directory: string;
 let work: string;
 let murmur: string;
-let jobs = 0;
+let worker: AgentWorker;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "murmur-asking-"));
   work = join(directory, "work");
   mkdirSync(work);
-  writeFileSync(join(work, "worker.sh"), WORKER);
   execFileSync("git", ["init", "-q", "--bare", join(directory, "repository.git")]);
   execFileSync("git", [
     "-C",
@@ -45,7 +32,6 @@ beforeAll(async () => {
   stack = await startTestStack();
   murmur = join(stack.place.root, "bin", "murmur");
   await secretOf("tok-1");
-  const name = stack.vms[0]!.name;
   const hook = `echo "$MURMUR_GENERATION $GIT_TOKEN $('${murmur}' env get GIT_TOKEN)" >>hook; echo $GIT_TOKEN; [ ! -e act ] || . ./act`;
   writeFileSync(
     join(work, "murmur.yaml"),
@@ -54,12 +40,7 @@ beforeAll(async () => {
       agents: { asking: { reload: { hook: ["sh", "-c", hook] } } },
     }),
   );
-  execFileSync(
-    process.execPath,
-    [murmur, "spawn", "--vm", name, "--cwd", work, "asking", "--", "bash", "worker.sh"],
-    { cwd: work, env: { ...process.env, MURMUR_CONFIG: stack.place.configFile } },
-  );
-  await eventually(() => expect(existsSync(join(work, "pid"))).toBe(true), WAIT);
+  worker = await spawnWorker(stack, "asking", work);
 }, 120_000);
 
 afterAll(async () => {
@@ -71,17 +52,7 @@ afterAll(async () => {
 const secretOf = (value: string) =>
   stack.murmur.run(["secret", "set", "GIT_TOKEN"], value).then(() => undefined);
 
-/** Runs a script inside the agent; its exit status and what it wrote. */
-async function inAgent(script: string): Promise<{ status: number; output: string }> {
-  const name = `job-${++jobs}`;
-  writeFileSync(join(work, `${name}.new`), script);
-  execFileSync("mv", [join(work, `${name}.new`), join(work, `${name}.job`)]);
-  const status = await eventually(
-    () => Number(readFileSync(join(work, `${name}.status`), "utf8")),
-    WAIT,
-  );
-  return { status, output: readFileSync(join(work, `${name}.out`), "utf8") };
-}
+const inAgent = (script: string) => worker.run(script);
 
 const PUSH = () => `
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
@@ -97,7 +68,7 @@ const pushed = () =>
   );
 
 test("git pushes with the token of the moment, before and after a rekey, from one process", async () => {
-  const pid = readFileSync(join(work, "pid"), "utf8");
+  const pid = worker.pid();
   expect(await inAgent(PUSH())).toEqual({ status: 0, output: "" });
   expect(pushed()).toBe(1);
 
@@ -112,7 +83,7 @@ test("git pushes with the token of the moment, before and after a rekey, from on
   expect(await inAgent(PUSH())).toEqual({ status: 0, output: "" });
   expect(pushed()).toBe(3);
   expect(await inAgent(`'${murmur}' env get GIT_TOKEN`)).toEqual({ status: 0, output: "tok-2" });
-  expect(readFileSync(join(work, "pid"), "utf8")).toBe(pid);
+  expect(worker.pid()).toBe(pid);
 }, 120_000);
 
 test("its hook ran once for what changed, with the new value, and may ask, too", async () => {
@@ -159,7 +130,7 @@ test.each([
   "a hook that %s is named by the rekey that waits for it, and blocks nothing",
   async (_, script, reason) => {
     const daemon = stack.pidOf("vm-agent-1");
-    const pid = readFileSync(join(work, "pid"), "utf8");
+    const pid = worker.pid();
     const before = (await stack.agent("asking")).desiredGeneration;
     act(script);
     const value = `tok-${before}-${Math.random().toString(36).slice(2)}`;
@@ -179,7 +150,7 @@ test.each([
       WAIT,
     );
     expect(stack.pidOf("vm-agent-1")).toBe(daemon);
-    expect(readFileSync(join(work, "pid"), "utf8")).toBe(pid);
+    expect(worker.pid()).toBe(pid);
   },
   120_000,
 );

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloadGrpcurl } from "../../dev/parts/grpcurl";
 import { CONFIG_VARIABLES } from "../../lib/config-variables";
@@ -69,6 +70,18 @@ describe("docs/grpc.md", () => {
       expect(code).not.toBe(0);
       expect(stderr).toBe(output);
     }
+  }, 60_000);
+
+  it("goes with docs/secrets.md, whose commands work as they stand, too", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
+    const script = bashBlocks("docs/secrets.md").map(({ code }) => code);
+    expect(script).toHaveLength(2);
+    const { code, stdout, stderr } = await runBash(script.join("\n"), { ...env, DIR: directory });
+    rmSync(directory, { recursive: true });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const done of ["Would add", "Added", "Revoked", "Destroyed"])
+      expect(stdout).toMatch(new RegExp(`^${done} `, "m"));
+    expect(stdout).not.toMatch(/npm-1|k-[12]/);
   }, 60_000);
 
   it("calls every RPC that is for developers", () => {
