@@ -21,20 +21,27 @@ export interface GiveGenerationDeps extends ChangedRecordsDeps {
   signals: Pick<RolloutSignals, "changed">;
 }
 
+export interface GenerationWish {
+  requestId: string;
+  rollbackTo?: bigint | undefined;
+}
+
 /**
  * Gives an agent whose row is committed a generation outside of a rekey (its first, or one in place
  * of one that is gone), announces it, and lets it join the open rollouts of its ancestors. Safe to
  * repeat: to the same request id the catalog answers the same snapshot. An agent that was killed
- * meanwhile gets nothing; throws TAMPERED for one whose record was changed by other hands.
+ * meanwhile gets nothing; throws TAMPERED for one whose record was changed by other hands. With
+ * `rollbackTo` it gets the pins of that generation.
  */
 export async function giveGeneration(
   deps: GiveGenerationDeps,
   caller: Caller,
   agent: Agent,
-  requestId: string,
+  { requestId, rollbackTo }: GenerationWish,
 ): Promise<Snapshot | undefined> {
   const genuine = await requireGenuine(deps, caller, agent);
-  const [snapshot] = await deps.catalog.snapshot([genuine], requestId);
+  const back = rollbackTo === undefined ? undefined : new Map([[agent.id, rollbackTo]]);
+  const [snapshot] = await deps.catalog.snapshot([genuine], requestId, back);
   if (!snapshot) return undefined;
   const { announcements, joined } = await withTransactionRetry(deps.pool, (tx) =>
     record(deps, tx, agent, snapshot),

@@ -74,6 +74,7 @@ describe("agents whose generation is gone", () => {
         },
       },
       rollouts: {
+        rolledBackTo: () => Promise.resolve(undefined),
         lockOpenOf: () => Promise.resolve([]),
         recordGeneration: () => Promise.resolve(),
       },

@@ -1,16 +1,19 @@
 import { type Clock, systemClock } from "../../../lib/clock";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { isAppError } from "../../../lib/errors";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { isRetryable } from "../../../lib/retry";
 import type { Caller } from "../audit";
 import { needsNewSnapshot } from "../protocol";
 import { generationOrNone, type Agent } from "./domain/agent";
+import type { RolloutStore } from "../rollouts/store/rollout-store";
 import { giveGeneration, type GiveGenerationDeps } from "./give-generation";
 import { agentKey, type AgentStore, type AgentWriter } from "./store/agent-store";
 
 export interface MissingGenerationsDeps extends GiveGenerationDeps {
   agents: Pick<AgentStore, "findWithoutGeneration" | "findRefused">;
   writer: Pick<AgentWriter, "lockTree" | "lockAgent" | "end">;
+  rollouts: GiveGenerationDeps["rollouts"] & Pick<RolloutStore, "rolledBackTo">;
   clock?: Clock;
 }
 
@@ -88,6 +91,32 @@ function callerWithin(tenantId: string): Caller {
   return { tenantId, kind: "service", id: "rotation", peer: "" };
 }
 
+/** What the catalog says when it has nothing that an agent could be taken back to. */
+const NOTHING_KEPT: ReadonlySet<ErrorReason> = new Set([
+  ErrorReason.ERROR_REASON_NOTHING_TO_ROLL_BACK,
+  ErrorReason.ERROR_REASON_GENERATION_NOT_AVAILABLE,
+]);
+
+/** In place of a rollback's generation comes one with the same pins, so long as they are kept. */
+async function giveAgain(
+  deps: MissingGenerationsDeps,
+  agent: Agent,
+  requestId: string,
+): Promise<void> {
+  const { tenantId, id, desired } = agent;
+  const caller = callerWithin(tenantId);
+  const rollbackTo = await deps.rollouts.rolledBackTo(tenantId, id, desired);
+  try {
+    const wish = rollbackTo === undefined ? { requestId } : { requestId, rollbackTo };
+    await giveGeneration(deps, caller, agent, wish);
+  } catch (error) {
+    if (rollbackTo === undefined || !isAppError(error) || !NOTHING_KEPT.has(error.reason))
+      throw error;
+    deps.log.warn("agent cannot be taken back any more", { tenantId, agentId: id, error });
+    await giveGeneration(deps, caller, agent, { requestId: `${requestId}:current` });
+  }
+}
+
 async function giveOrEnd(
   deps: MissingGenerationsDeps,
   agent: Agent,
@@ -97,7 +126,7 @@ async function giveOrEnd(
   const { bindings, log } = deps;
   const refused = bindings.isGenuine(agent) ? "refused" : "changed";
   try {
-    await giveGeneration(deps, callerWithin(tenantId), agent, requestId);
+    await giveAgain(deps, agent, requestId);
     log.info("agent was given a missing generation", { tenantId, agentId: id });
     return "given";
   } catch (error) {

@@ -191,7 +191,7 @@ async function chooseVm(
 
 async function giveOrWithdraw(deps: SpawnDeps, caller: Caller, agent: Agent) {
   try {
-    return await giveGeneration(deps, caller, agent, `${agent.id}:spawn`);
+    return await giveGeneration(deps, caller, agent, { requestId: `${agent.id}:spawn` });
   } catch (error) {
     await withTransaction(deps.pool, async (tx) => {
       await deps.writer.withdraw(tx, agent.tenantId, agent.id);

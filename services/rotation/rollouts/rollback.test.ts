@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { RolloutKind, RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { AckOutcome } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition } from "../../../lib/errors";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
@@ -146,6 +147,56 @@ describe("rollback", () => {
     expect(rollout?.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
     const { agent } = await fleet.owner.agents.getAgent({ workspace: "backend", path: "race" });
     expect(agent).toMatchObject({ desiredGeneration: 4n, appliedGeneration: 4n });
+  });
+
+  describe("whose generation the catalog lost before its VM took it", () => {
+    const REFUSED = "fetch: the generation is not available";
+    /** Rolls an agent back, and its VM cannot get what is wanted. */
+    const lost = async (slug: string) => {
+      const quiet = await fleet.connect(fleet.machine(`vm-${slug}`));
+      const { agentId } = await fleet.spawn(slug, { vm: `vm-${slug}` });
+      const wanted = (generation: bigint) =>
+        eventually(() => {
+          expect(quiet.desired.get(agentId)?.generation).toBe(generation);
+        });
+      await wanted(1n);
+      quiet.ack(agentId);
+      const { rollout } = await fleet.rekey(slug);
+      await wanted(2n);
+      quiet.ack(agentId);
+      await fleet.settled(rollout?.rolloutId ?? "");
+      await rollBack(rollout?.rolloutId ?? "");
+      await wanted(3n);
+      const refuse = () => {
+        quiet.ack(agentId, { outcome: AckOutcome.ACK_OUTCOME_FAILED, reason: REFUSED });
+      };
+      return { quiet, wanted, refuse };
+    };
+
+    it("is made again with the same pins, however often it is lost", async () => {
+      const { quiet, wanted, refuse } = await lost("lost");
+      refuse();
+      await wanted(4n);
+      refuse();
+      await wanted(5n);
+      expect(asked("lost").map((it) => it.rollbackToGeneration)).toEqual([
+        ...[undefined, undefined, 1n, 1n, 1n],
+      ]);
+      quiet.close();
+    });
+
+    it("is made with the current ones when those are gone, too", async () => {
+      const { quiet, wanted, refuse } = await lost("gone");
+      fleet.catalog.beforeSnapshot = ({ agents }) => {
+        if (agents[0]?.rollbackToGeneration === undefined) return;
+        const reason = ErrorReason.ERROR_REASON_GENERATION_NOT_AVAILABLE;
+        throw failedPrecondition(reason, "not kept", { agent_id: agents[0].agentId });
+      };
+      refuse();
+      await wanted(4n);
+      expect(asked("gone").at(-1)?.rollbackToGeneration).toBeUndefined();
+      quiet.close();
+    });
   });
 
   it("is for those who may rekey its agents, and refused to a VM", async () => {

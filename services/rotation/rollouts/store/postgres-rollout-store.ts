@@ -27,6 +27,19 @@ export function createPostgresRolloutStore(db: Db): RolloutStore {
     findTargets: (tenantId, rolloutId) => findTargets(db, tenantId, rolloutId),
     findSources: (tenantId, rolloutId) => findSources(db, tenantId, rolloutId),
     findProcesses: (tenantId, rolloutId) => findProcesses(db, tenantId, rolloutId),
+    async rolledBackTo(tenantId, agentId, generation) {
+      const { rows } = await db.query<{ source: bigint | null }>(
+        `select o.rollback_source as source
+         from (select * from rotation.targets
+           where tenant_id = $1 and agent_id = $2 and generation <= $3 and state <> 'skipped'
+           order by generation desc limit 1) t
+         join rotation.rollouts r using (tenant_id, rollout_id)
+         left join rotation.targets o on o.tenant_id = r.tenant_id
+           and o.rollout_id = r.rolls_back and o.agent_id = t.agent_id`,
+        [tenantId, agentId, generation],
+      );
+      return rows[0]?.source ?? undefined;
+    },
     async requestHash(tenantId, rolloutId) {
       const { rows } = await db.query<{ request_hash: Buffer }>(
         `select request_hash from rotation.rollouts where tenant_id = $1 and rollout_id = $2`,

@@ -51,6 +51,11 @@ export interface RolloutStore {
   findProcesses(tenantId: string, rolloutId: string): Promise<ProcessesOfAgent[]>;
   /** What a rollback of it would take its targets back to, and what it named. */
   findSources(tenantId: string, rolloutId: string): Promise<RolloutSources | undefined>;
+  /**
+   * Of an agent whose latest target up to this generation is a rollback's: the generation whose pins
+   * it was to get; undefined for any other.
+   */
+  rolledBackTo(tenantId: string, agentId: string, generation: bigint): Promise<bigint | undefined>;
   /** The digest of the request that made it. */
   requestHash(tenantId: string, rolloutId: string): Promise<Buffer | undefined>;
   /** Newest first; one row more than the page's limit when there are more. */
