@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { backoffMs, isRetryable } from "../../../lib/retry";
+import { leftOutEntry } from "../agents/changed-records";
 import type { AgentWriter } from "../agents/store/agent-store";
 import { announce } from "../announce/announcement";
 import { writeAudit, type Caller } from "../audit";
@@ -154,16 +155,17 @@ async function follow(deps: CanariesDeps, canary: HeldCanary): Promise<void> {
   });
   const snapshots = new Map(taken.snapshots.map((it) => [it.agentId, it]));
   deps.announcer.foretell(comingGenerations(taken));
+  // Those below them who are still to follow get their target when they have their generation.
+  const later = new Set(canary.waitingIds.slice(CHUNK));
   const announcements = await withTransactionRetry(deps.pool, async (tx) => {
-    const plan = planRekey(
-      await deps.writer.lockSubtrees(tx, tenantId, ids),
-      snapshots,
-      taken.leftOut,
-    );
+    const locked = await deps.writer.lockSubtrees(tx, tenantId, ids);
+    const now = locked.filter(({ id }) => !later.has(id));
+    const plan = planRekey(now, snapshots, taken.leftOut);
     const told = announce(rolloutId, plan.raised);
     const followers = { ids, plan };
-    const wide = { caller, audit: [], announcements: told };
-    if (!(await deps.canaries.follow(tx, canary, followers, wide))) return [];
+    const audit = [...taken.leftOut].map(([agentId, reason]) => leftOutEntry(agentId, reason));
+    const beside = { caller, audit, announcements: told };
+    if (!(await deps.canaries.follow(tx, canary, followers, beside))) return [];
     await joinAbove(deps.rollouts, tx, plan, taken.snapshots);
     return told;
   });

@@ -155,6 +155,8 @@ async function follow(
        update rotation.canaries set waiting_ids = array(
          select id from unnest(waiting_ids) as id where id <> all($3::uuid[]))
        where tenant_id = $1 and rollout_id = $2 and stage = 'following' and waiting_ids @> $3::uuid[]
+         and not exists (select from rotation.rollouts b
+           where b.tenant_id = $1 and b.rolls_back = $2)
        returning tenant_id, rollout_id
      ), added as (
        insert into rotation.targets
