@@ -15,7 +15,12 @@ compdef _murmur murmur`,
   fish: `function __murmur_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    murmur __complete $words[2..-1] "$current" 2>/dev/null
+    set -l found (murmur __complete $words[2..-1] "$current" 2>/dev/null)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path "$current"
+    end
 end
 complete -c murmur -f -a '(__murmur_complete)'`,
 };
