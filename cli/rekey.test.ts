@@ -123,6 +123,9 @@ describe("murmur rekey", () => {
       stdout: "Rekeyed\n",
       stderr: "warning: fix-auth: reload failed for generation 2: hook: exit 3\n",
     });
+    expect((await murmur("rollouts rollout-1")).stdout).toMatch(
+      /applied +reload failed for generation 2: hook: exit 3\n.*applied +reload running for generation 2\n/,
+    );
   });
 
   it.each([

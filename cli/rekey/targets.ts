@@ -3,6 +3,7 @@ import {
   type RolloutTarget,
   TargetState,
 } from "../../gen/murmur/rotation/v1/rollouts";
+import { reloadWords } from "../agents/agent-table";
 import { toReloadView } from "../agents/rotation-agent-keeper";
 import { printable } from "../output/printable";
 import { type Style } from "../output/style";
@@ -52,7 +53,7 @@ export function targetTable(targets: readonly RolloutTarget[], style: Style): st
       { title: "VM", text: ({ vmName }) => vmName },
       { title: "GENERATION", text: ({ generation }) => String(generation) },
       { title: "STATE", text: stateWord, paint: (text, target) => paint(text, target, style) },
-      { title: "REASON", text: ({ reason }) => reason },
+      { title: "REASON", text: whyWords },
     ],
     style.bold,
   );
@@ -62,6 +63,13 @@ function paint(text: string, { state }: RolloutTarget, style: Style): string {
   if (state === TargetState.TARGET_STATE_APPLIED) return style.green(text);
   if (state === TargetState.TARGET_STATE_FAILED) return style.red(text);
   return state === TargetState.TARGET_STATE_PENDING ? style.yellow(text) : style.dim(text);
+}
+
+/** Why it is not there; of one that is, how its programs were told of it when that has not gone well. */
+function whyWords({ reason, reload }: RolloutTarget): string {
+  if (reason !== "" || !reload) return reason;
+  const told = toReloadView(reload);
+  return told.outcome === "done" ? "" : `reload ${reloadWords(told)}`;
 }
 
 /** One line on a target that has not acked: who, where, why. */
