@@ -10,6 +10,8 @@ import {
 import { type AdoptedFacts, type AdoptRequest } from "./adoption";
 import { type AgentUser } from "./agent";
 
+const USUAL_RUN_DIR = "/run/murmur";
+
 export interface DescribeDeps {
   /** The local socket of the daemon. */
   socketPath: string;
@@ -35,7 +37,7 @@ export function describeAdoption(
     canUse: [
       ...(files ? [] : [`files: ${request.envDir}/env, env.sh and env.json are the newest set`]),
       ...(reload.works ? [`reload: ${reload.words}`] : []),
-      `children: those that it starts by "murmur exec --agent ${request.path} -- COMMAND" have the set, follow it and say so`,
+      `children: those that it starts by "${execWords(request)}" have the set, follow it and say so`,
       `socket: its processes may ask for values and credentials ("murmur env get NAME") with MURMUR_SOCKET=${socketPath}`,
     ],
     cannotUse: [
@@ -47,6 +49,13 @@ export function describeAdoption(
       "end: its exit status will not be known, and its output is not kept",
     ],
   };
+}
+
+/** The usual run directory goes without saying. */
+function execWords({ path, envDir }: AdoptRequest): string {
+  const runDir = dirname(dirname(envDir));
+  const where = runDir === USUAL_RUN_DIR ? "" : `MURMUR_RUN_DIR=${runDir} `;
+  return `${where}murmur exec --agent ${path} -- COMMAND`;
 }
 
 function filesFault({ pid, envDir }: AdoptRequest, user: AgentUser): string | undefined {
