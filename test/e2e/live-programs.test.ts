@@ -6,7 +6,11 @@ import { eventually } from "../harness/eventually";
 import { freshRandom, startTestStack, type TestStack } from "../harness/stack";
 
 /** Compilers that not every machine has: without one, its program is not among those tried. */
-const has = (command: string, ...args: string[]) => spawnSync(command, args).status === 0;
+const has = (command: string, ...args: string[]) => {
+  // With no more than an agent takes over from its daemon.
+  const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
+  return spawnSync(command, args, { env }).status === 0;
+};
 const HAS_GO = has("go", "version");
 const HAS_CARGO = has("cargo", "--version");
 const COMPILED = [...(HAS_GO ? ["go"] : []), ...(HAS_CARGO ? ["cargo"] : [])];
@@ -97,7 +101,7 @@ interface StatusProcess {
 
 test("what ignores its environment is counted as such, never as done", async () => {
   await stack.setTwins(freshRandom());
-  const wait = ["--wait", "processes", "--timeout", "8s"];
+  const wait = ["--wait", "processes", "--timeout", "15s"];
   const { code, stderr } = await stack.murmur.tryRun(["rekey", ...wait, "programs"]);
   expect(code).not.toBe(0);
   expect(stderr).toMatch(new RegExp(`pid ${pidOf("perl")} \\(perl\\) is on generation 1\\b`));
