@@ -104,12 +104,14 @@ export class Client {
     const rootId = random.pick(random.chance(0.6) ? roots : agents)?.id;
     if (rootId === undefined) return;
     const requestId = this.newId("rekey");
+    const isOfAll = this.simulation.rekeysAll && this.asked % 2 === 0;
+    const rootIds = isOfAll ? roots.map(({ id }) => id) : [rootId];
     const secrets = Object.entries(world.catalog.secrets);
     const current = secrets.flatMap(([name, { current }]) =>
       current === undefined ? [] : [[name, current] as const],
     );
     this.promised.set(requestId, Object.fromEntries(current));
-    this.ask(requestId, { kind: "rekey", requestId, rootId });
+    this.ask(requestId, { kind: "rekey", requestId, rootIds });
   }
 
   private rollBack(): void {

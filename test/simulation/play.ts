@@ -43,8 +43,8 @@ export const setSecret = (name: string): Happening => atCatalog({ kind: "set-sec
 export const spawn = (agentId: string, parentId: string | undefined, vmId: string): Happening =>
   atReplica({ kind: "spawn", agentId, parentId, vmId, spawnSecrets: false });
 
-export const rekey = (requestId: string, rootId: string): Happening =>
-  atReplica({ kind: "rekey", requestId, rootId });
+export const rekey = (requestId: string, ...rootIds: string[]): Happening =>
+  atReplica({ kind: "rekey", requestId, rootIds });
 
 /** Agent `a` on v1 with its child `b` on v2, and `c` beside them on v2, all on version 1 of KEY. */
 export function runningWorld(): World {

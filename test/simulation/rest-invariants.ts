@@ -53,7 +53,7 @@ function rollouts(world: World, { promised, rollbacks }: History): string[] {
   return Object.values(world.rotation.rollouts).flatMap((rollout) => {
     if (!isCompleted(rollout)) return [`${rollout.id} is not completed`];
     const promise = Object.entries(promised.get(rollout.id) ?? {});
-    return livingTree(world, rollout.rootId).flatMap((agent) => {
+    return livingTree(world, rollout.rootIds).flatMap((agent) => {
       const files = world.vms[agent.vmId]?.files[agent.id];
       if (files === undefined || rollbacks.has(`${agent.id} ${files.generation}`)) return [];
       return promise.flatMap(([name, version]) => {

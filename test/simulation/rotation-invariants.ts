@@ -10,18 +10,18 @@ export function isOver(world: World, agentId: string): boolean {
   return agent === undefined || agent.killRequested || ENDS.includes(agent.phase);
 }
 
-function isAtOrBelow(world: World, agent: AgentRow, rootId: string): boolean {
+function isAtOrBelow(world: World, agent: AgentRow, rootIds: readonly string[]): boolean {
   let at: AgentRow | undefined = agent;
-  while (at !== undefined && at.id !== rootId) {
+  while (at !== undefined && !rootIds.includes(at.id)) {
     at = at.parentId === undefined ? undefined : world.rotation.agents[at.parentId];
   }
   return at !== undefined;
 }
 
-/** The living agents at and below one. */
-export function livingTree(world: World, rootId: string): AgentRow[] {
+/** The living agents at and below some. */
+export function livingTree(world: World, rootIds: readonly string[]): AgentRow[] {
   return Object.values(world.rotation.agents).filter(
-    (agent) => isAtOrBelow(world, agent, rootId) && !isOver(world, agent.id),
+    (agent) => isAtOrBelow(world, agent, rootIds) && !isOver(world, agent.id),
   );
 }
 
@@ -66,7 +66,7 @@ function lookAtDesired(history: History, agent: AgentRow, world: World): void {
   const snapshot = world.catalog.agents[id]?.snapshots[desired];
   if (snapshot === undefined || snapshot.rollback || isOver(world, id)) return;
   for (const rollout of Object.values(world.rotation.rollouts)) {
-    if (!isAtOrBelow(world, agent, rollout.rootId)) continue;
+    if (!isAtOrBelow(world, agent, rollout.rootIds)) continue;
     for (const [name, version] of Object.entries(history.promised.get(rollout.id) ?? {})) {
       const has = snapshot.pins[name];
       if (has === undefined || has >= version) continue;
@@ -114,7 +114,7 @@ function lookAtRollout(
   }
   const wasCompleted = was !== undefined && isCompleted(was);
   if (!isCompleted(is) || wasCompleted) return;
-  for (const agent of livingTree(world, is.rootId)) {
+  for (const agent of livingTree(world, is.rootIds)) {
     if (is.kind === "rekey" && agent.desired !== undefined && !(agent.id in is.targets)) {
       throw new Violation(`${is.id} was completed without ${agent.id}`);
     }

@@ -18,6 +18,8 @@ export interface Message {
 /** One schedule: the world, the network between its parties, its clock and its observer. */
 export class Simulation {
   readonly random: Random;
+  /** Whether rekeys are also of every tree at once: in one schedule of five. */
+  readonly rekeysAll: boolean;
   readonly client: Client;
   readonly observer: Observer;
   /** Messages sent and not delivered; any of them may come next. */
@@ -37,6 +39,7 @@ export class Simulation {
     private readonly trace?: (event: Event, effects: readonly Effect[]) => void,
   ) {
     this.random = seededRandom(seed);
+    this.rekeysAll = seed % 5 === 0;
     this.delays = this.random.pick([0, 0.1, 0.1, 0.3]) ?? 0;
     this.client = new Client(this);
     this.observer = new Observer(world, this.client.promised);

@@ -30,7 +30,7 @@ export type SnapshotRefusal = "agent-ended" | "nothing-to-roll-back" | "spawn-se
 
 /** What a rotation replica is asked or told, and what happens to it. */
 export type ToReplica =
-  | { kind: "rekey"; requestId: string; rootId: string }
+  | { kind: "rekey"; requestId: string; rootIds: readonly string[] }
   | { kind: "rollback"; requestId: string; rolloutId: string }
   | {
       kind: "spawn";

@@ -42,7 +42,7 @@ function commitRollout(
   operation: RolloutOperation,
   taken: Message<"snapshot-taken">,
 ): void {
-  const { requestId: id, kind, rootId } = operation;
+  const { requestId: id, kind, rootIds } = operation;
   answer(turn, id, "accepted");
   // The same request was committed meanwhile, by the other replica: the first rollout stands.
   if (id in turn.db.rollouts) return;
@@ -54,9 +54,10 @@ function commitRollout(
     giveGeneration(turn, agent, generation);
   }
   const { notRolledBack } = taken;
-  putRollout(turn, { id, kind, rootId, targets, notRolledBack });
+  putRollout(turn, { id, kind, rootIds, targets, notRolledBack });
   // Whoever appeared since the tree was read joins before anybody asks whether it is completed.
-  for (const agent of descendantsOf(rootId, Object.values(turn.db.agents))) {
+  const agents = Object.values(turn.db.agents);
+  for (const agent of rootIds.flatMap((rootId) => descendantsOf(rootId, agents))) {
     if (agent.desired !== undefined) join(turn, agent, agent.desired, [id]);
   }
   announce(
@@ -101,7 +102,7 @@ function newTarget(turn: RotationTurn, agent: AgentRow, generation: number): Rol
 function openRolloutsAbove(turn: RotationTurn, agentId: string): string[] {
   const ancestors = ancestorsOf(agentId, turn.db.agents);
   return Object.values(turn.db.rollouts)
-    .filter(({ rootId }) => ancestors.includes(rootId))
+    .filter(({ rootIds }) => rootIds.some((rootId) => ancestors.includes(rootId)))
     .filter(({ targets }) => rolloutState(Object.values(targets)) === "open")
     .map(({ id }) => id);
 }

@@ -9,17 +9,23 @@ import type { AgentRow } from "./world";
 
 type Message<K extends ToReplica["kind"]> = Extract<ToReplica, { kind: K }>;
 
-export function onRekey(turn: RotationTurn, { requestId, rootId }: Message<"rekey">): void {
+export function onRekey(turn: RotationTurn, { requestId, rootIds }: Message<"rekey">): void {
   if (answeredBefore(turn, requestId)) return;
   const agents = Object.values(turn.db.agents);
-  const root = turn.db.agents[rootId];
-  const scope = root && rekeyScope(root, descendantsOf(rootId, agents));
-  if (scope === undefined || scope.targets.length === 0) {
+  // One that is below another is found twice.
+  const found = new Map(
+    rootIds.flatMap((rootId) => {
+      const root = turn.db.agents[rootId];
+      const scope = root && rekeyScope(root, descendantsOf(rootId, agents));
+      return (scope?.targets ?? []).map((agent) => [agent.id, agent] as const);
+    }),
+  );
+  if (found.size === 0) {
     answer(turn, requestId, "refused");
     return;
   }
-  const targets = scope.targets.map((agent) => snapshotOf(agent));
-  startOperation(turn, { kind: "rekey", requestId, rootId, agents: targets });
+  const targets = [...found.values()].map((agent) => snapshotOf(agent));
+  startOperation(turn, { kind: "rekey", requestId, rootIds, agents: targets });
 }
 
 export function onRollback(turn: RotationTurn, message: Message<"rollback">): void {
@@ -35,8 +41,8 @@ export function onRollback(turn: RotationTurn, message: Message<"rollback">): vo
     answer(turn, requestId, "refused");
     return;
   }
-  const { rootId } = rollout;
-  startOperation(turn, { kind: "rollback", requestId, rootId, agents: targets });
+  const { rootIds } = rollout;
+  startOperation(turn, { kind: "rollback", requestId, rootIds, agents: targets });
 }
 
 /** A request that was committed is answered alike; one that is under way here is left to itself. */

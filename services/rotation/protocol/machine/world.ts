@@ -90,7 +90,8 @@ export interface VmRow {
 
 export interface Rollout {
   id: string;
-  rootId: string;
+  /** The agents that were named: one, or all whom a selection found. */
+  rootIds: readonly string[];
   kind: "rekey" | "rollback";
   targets: Readonly<Record<string, RolloutTarget>>;
   notRolledBack: readonly string[];
@@ -131,11 +132,16 @@ export interface ReplicaState {
 
 /** A call that waits for the catalog's answer. */
 export type Operation =
-  | { kind: "rekey"; requestId: string; rootId: string; agents: readonly SnapshotOf[] }
+  | {
+      kind: "rekey";
+      requestId: string;
+      rootIds: readonly string[];
+      agents: readonly SnapshotOf[];
+    }
   | {
       kind: "rollback";
       requestId: string;
-      rootId: string;
+      rootIds: readonly string[];
       agents: readonly SnapshotOf[];
     }
   | { kind: "first-snapshot" | "repair"; agentId: string; agents: readonly SnapshotOf[] };
