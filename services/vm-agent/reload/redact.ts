@@ -3,10 +3,13 @@ import { type Sensitive } from "../../../lib/sensitive";
 const MASK = Buffer.from("[redacted]");
 /** Lines of a value that is several are looked for, too, from this length on. */
 const MIN_LINE_BYTES = 8;
+/** Shorter ones would be found in encodings of anything; longer ones are in no header or URL. */
+const MIN_ENCODED_BYTES = 8;
+const MAX_ENCODED_BYTES = 4_096;
 
 /**
- * What a program wrote, with every one of these values masked: whole, as JSON has it, and line by
- * line. Where the output was cut off, so is what may be the beginning of a value at its end.
+ * What a program wrote, with every one of these values masked: whole, line by line, as JSON has it,
+ * and in hexadecimal, base64 and URLs, as programs show headers that they send. Where the output was cut off, so is what may be the beginning of a value at its end.
  */
 export function redact(
   output: Buffer,
@@ -29,7 +32,25 @@ function formsOf(value: Buffer): Buffer[] {
     .split("\n")
     .map((line) => Buffer.from(line))
     .filter(({ length }) => length >= MIN_LINE_BYTES);
-  return [value, json, ...(lines.length > 1 ? lines : [])];
+  return [value, json, ...(lines.length > 1 ? lines : []), ...encodedForms(value)];
+}
+
+function encodedForms(value: Buffer): Buffer[] {
+  if (value.length < MIN_ENCODED_BYTES || value.length > MAX_ENCODED_BYTES) return [];
+  const hex = value.toString("hex");
+  const base64 = base64Forms(value);
+  const urls = base64.map((text) => text.replaceAll("+", "-").replaceAll("/", "_"));
+  const percent = encodeURIComponent(value.toString("utf8"));
+  return [hex, hex.toUpperCase(), ...base64, ...urls, percent].map((text) => Buffer.from(text));
+}
+
+/** Alone, and what of it does not depend on whatever is encoded before and behind it. */
+function base64Forms(value: Buffer): string[] {
+  const inner = [0, 1, 2].map((offset) => {
+    const text = Buffer.concat([Buffer.alloc(offset), value]).toString("base64");
+    return text.slice(offset === 0 ? 0 : 4, -4);
+  });
+  return [value.toString("base64").replace(/=+$/, ""), ...inner];
 }
 
 function mask(text: Buffer, needles: readonly Buffer[]): Buffer {
