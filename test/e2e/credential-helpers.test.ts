@@ -27,7 +27,7 @@ beforeAll(async () => {
   stack = await startTestStack();
   await setAll("1");
   worker = await spawnWorker(stack, "asking", work);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();

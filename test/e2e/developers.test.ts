@@ -43,7 +43,7 @@ beforeAll(async () => {
   const [hers, his] = stack.vms;
   await spawn(alice, "hers", hers!.name);
   await spawn(bob, "his", his!.name);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();

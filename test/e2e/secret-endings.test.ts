@@ -27,7 +27,7 @@ beforeAll(async () => {
     await stack.murmur.run(["spawn", "--cwd", place, slug, "--", "bash", "program.sh"]);
   }
   for (const slug of SLUGS) await sees(slug, "leaked-1 kept-1");
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
