@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
+import { Murmur } from "../../dev/stack/murmur";
 import { isAppError } from "../../lib/errors";
 import { eventually } from "../harness/eventually";
 import { freshRandom, setSecret, startTestStack, type TestStack } from "../harness/stack";
@@ -17,6 +18,10 @@ const IMPORTED = `imported${freshRandom()}`;
 const DEVELOPERS = `developer${freshRandom()}`;
 const DEVELOPERS_FILE = `developerfile${freshRandom()}`;
 const REFUSED = `refused${freshRandom()}`;
+
+/** A hook that says all that it knows, as it is and as programs show headers. */
+const TALKATIVE = `env; printf %s "u:$AT_SPAWN" | base64 -w0; printf %s "$MINE" | od -An -tx1 | tr -d ' \\n'
+cat "$MY_CERT_FILE" >&2; exit 3`;
 
 let stack: TestStack;
 let tree: WatchedTree;
@@ -48,7 +53,9 @@ beforeAll(async () => {
   tree = await spawnWatchedTree(stack, "fix-auth", FIRST);
   const sleeper = ["--", "sleep", "1000000"];
   const words = ["spawn", "-e", `AT_SPAWN=${AT_SPAWN}`, "--env-file", "-", "with-own", ...sleeper];
-  await murmur.run(words, `IN_ENV_FILE=${IN_ENV_FILE}\n`);
+  writeFileSync(join(own, "murmur.yaml"), JSON.stringify({ reload: { hook: TALKATIVE } }));
+  const inOwn = new Murmur(stack.place.root, stack.place.configFile, own);
+  await inOwn.run(words, `IN_ENV_FILE=${IN_ENV_FILE}\n`);
   await stack.applied("with-own", 1n);
   await setTwinsByCommand(SECOND);
   await murmur.run(["rekey", "fix-auth"]);
@@ -60,7 +67,14 @@ beforeAll(async () => {
   );
   await murmur.run(["rekey", "--timeout", "30s", "with-own"]);
   await murmur.run(["secret", "rm", "CERT"]);
-}, 180_000);
+  await eventually(
+    async () => {
+      const { stdout } = await murmur.run(["status", "with-own"]);
+      expect(stdout).toMatch(/reload +failed for generation 2: hook: exit 3/);
+    },
+    { timeoutMs: 60_000 },
+  );
+}, 240_000);
 
 afterAll(async () => {
   clearInterval(watching);
@@ -152,6 +166,16 @@ test("no file outside the agents' runtime directories holds a value: logs, data 
   const agents = `${vms[0]!.runDir}/agents/`;
   expect(found.filter((file) => !file.startsWith(agents))).toEqual([]);
 }, 60_000);
+
+test("what a hook has said is in the daemon's log, without the values", () => {
+  const logs = join(stack.place.dataDir, "logs");
+  const said = readdirSync(logs)
+    .map((name) => readFileSync(join(logs, name), "utf8"))
+    .join("");
+  const line = said.split("\n").find((each) => each.includes("reload hook failed"));
+  expect(line).toContain("AT_SPAWN=[redacted]");
+  expect(search.isIn(line ?? "")).toBe(false);
+});
 
 test("no row of any table holds a value", async () => {
   const tables = await stack.query<{ name: string }>(
