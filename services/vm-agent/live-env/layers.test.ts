@@ -60,7 +60,7 @@ describe("the layers", () => {
     rmSync(layers.directory, { recursive: true });
     await quickenLayers(Promise.resolve(layers), SHARED, signal);
     expect(readdirSync(join(home, "run/live-env"))).toEqual([]);
-  });
+  }, 120_000);
 
   it("that say anything, or do not work, are done without", async () => {
     const from = join(home, "from");

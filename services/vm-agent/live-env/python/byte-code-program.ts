@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync, writeFileSync } from "node:fs";
-import { constants, setPriority } from "node:os";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 
 const MODULES = ["sitecustomize", "murmur_live", "murmur_files", "murmur_env"];
 const NAMES = ["python3", ...Array.from({ length: 9 }, (_, i) => `python3.${i + 7}`)];
-const COMPILE_MS = 10_000;
+const COMPILE_MS = 60_000;
+/** Behind whatever else the machine does, and yet done on a busy one. */
+const NICENESS = 5;
 
 /** Prints the cache tag, then each module's byte code that no time stamp or source can outdate. */
 const COMPILE = `
@@ -25,7 +27,7 @@ print(json.dumps([sys.implementation.cache_tag, codes]))
 /**
  * Puts byte code beside the Python layer in `directory` for every Python from 3.7 on that
  * `searchPath` has: agents cannot write there, and compiling at each start takes 5 ms. Runs those
- * Pythons as the daemon's own user, since what they print runs in every agent, and with the least
+ * Pythons as the daemon's own user, since what they print runs in every agent, and with less
  * claim to the processor. One that fails goes without. After an abort nothing runs and nothing is
  * written any more once this resolves.
  */
@@ -95,7 +97,7 @@ function parse(text: string): Compiled | undefined {
 
 function stepBack(pid: number): void {
   try {
-    setPriority(pid, constants.priority.PRIORITY_LOW);
+    setPriority(pid, NICENESS);
   } catch {
     // It has ended.
   }

@@ -46,7 +46,7 @@ it("is what every Python from 3.7 on loads, whatever the times of the files", as
     directory.remove();
     rmSync(layer, { recursive: true, force: true });
   }
-});
+}, 120_000);
 
 it("does without where there is no Python, or one that fails", async () => {
   const layer = mkdtempSync(join(tmpdir(), "murmur layer-"));
@@ -59,7 +59,7 @@ it("does without where there is no Python, or one that fails", async () => {
   } finally {
     rmSync(layer, { recursive: true, force: true });
   }
-});
+}, 120_000);
 
 it("leaves neither a program nor a file behind once it was stopped", async () => {
   const layer = mkdtempSync(join(tmpdir(), "murmur layer-"));
