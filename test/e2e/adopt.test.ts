@@ -169,6 +169,24 @@ test("its hook runs for what changed, and its own end is seen", async () => {
   expect(isAlive(child)).toBe(true);
 }, 120_000);
 
+test("an agent can take a process as its child, which ends with it", async () => {
+  const { main } = await startLoop("orphan");
+  const script = `'${murmur}' adopt --pid ${main.pid} kid >kid.out 2>&1; echo $? >kid.status; exec sleep 1000`;
+  const { name } = stack.vms[0]!;
+  const place = ["--vm", name, "--cwd", directory];
+  await stack.murmur.run(["spawn", ...place, "parent", "--", "bash", "-c", script]);
+  await eventually(() => expect(read("kid.status")).toBe("0\n"), WAIT);
+  expect(read("kid.out")).toMatch(
+    new RegExp(
+      `^Adopted pid ${main.pid} \\(bash, started .*\\) as agent "parent/kid" on VM "${name}"\n`,
+    ),
+  );
+  await stack.rekey("parent");
+  await stack.applied("parent/kid", 2n);
+  await stack.murmur.run(["kill", "parent"]);
+  await eventually(() => expect(isAlive(main)).toBe(false), WAIT);
+}, 120_000);
+
 test("what cannot be adopted is refused in words, and its slug is free again", async () => {
   const refusal = (pid: number) => {
     try {

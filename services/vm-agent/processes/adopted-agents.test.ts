@@ -166,6 +166,21 @@ test("its end is found by looking, its status is not made up, and what it leaves
   expect(isAlive(left)).toBe(true);
 });
 
+test("nothing is looked at while there is nobody, and again from the next adoption on", async () => {
+  const clock = new FakeClock();
+  const adopted = daemon({ clock });
+  adopted.start();
+  await clock.advance(10_000);
+  const { pid } = sleeper();
+  const { agentId } = adopted.adopt(request(pid));
+  process.kill(pid, "SIGKILL");
+  await eventually(async () => {
+    await clock.advance(500);
+    expect(adopted.get(agentId)?.phase).toBe("completed");
+  });
+  expect(clock.monotonicMs()).toBeLessThan(3_600_000);
+});
+
 test("the next daemon finds it as it was, and what ended between the two", async () => {
   const [goes, stays] = [sleeper(), sleeper()];
   const first = daemon();

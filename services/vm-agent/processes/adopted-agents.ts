@@ -31,6 +31,7 @@ export interface AdoptedAgentsDeps {
 
 const DEFAULT_KILL: EndTreeOptions = { graceMs: 5_000, killMs: 5_000 };
 const LOOK_EVERY_MS = 500;
+const IDLE_MS = 24 * 3_600_000;
 const TABLE_MS = 20;
 const RECORD = /^([A-Za-z0-9][A-Za-z0-9_-]{0,63})\.json$/;
 
@@ -46,6 +47,8 @@ export class AdoptedAgents {
   readonly #agents = new Map<string, AdoptedAgent>();
   readonly #listeners = new Set<AgentListener>();
   readonly #stopping = new AbortController();
+  /** Ends the pause between two looks. */
+  #rest = new AbortController();
   #watching: Promise<void> | undefined;
   #table: { readMs: number; rows: ProcessTable } | undefined;
 
@@ -66,6 +69,7 @@ export class AdoptedAgents {
   /** Stops watching, once the ends that are under way are done. The processes go on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#rest.abort();
     await this.#watching;
     for (const { ending } of this.#agents.values()) await ending;
   }
@@ -106,6 +110,7 @@ export class AdoptedAgents {
     );
     this.#write(agent);
     this.#agents.set(agentId, agent);
+    this.#rest.abort();
     this.#tell(agent);
     return agent.state;
   }
@@ -193,7 +198,10 @@ export class AdoptedAgents {
       } catch (error) {
         log.error("adopted agents could not be looked at", { error });
       }
-      await clock.sleep(lookEveryMs, signal);
+      const isIdle = this.list().every(hasEnded);
+      this.#rest = new AbortController();
+      const ms = isIdle ? IDLE_MS : lookEveryMs;
+      await clock.sleep(ms, this.#rest.signal);
     }
   }
 
