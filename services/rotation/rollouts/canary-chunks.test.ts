@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { RolloutState, TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
 
 /** More than follow in one transaction. */
@@ -29,11 +30,19 @@ describe("many who follow canaries", () => {
         ...{ health: undefined, healthTimeoutMs: 0, thenWaitMs: 0n },
       },
     });
-    const { targets } = await fleet.settled(rollout?.rolloutId ?? "");
-    expect(targets.size).toBe(BETWEEN + 3);
-    const others = [...targets.values()].filter(
+    const rolloutId = rollout?.rolloutId ?? "";
+    const targets = await eventually(
+      async () => {
+        const now = await fleet.owner.rollouts.getRollout({ rolloutId });
+        expect(now.rollout?.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
+        return now.targets;
+      },
+      { timeoutMs: 60_000 },
+    );
+    expect(targets).toHaveLength(BETWEEN + 3);
+    const others = targets.filter(
       ({ generation, state }) => generation !== 2n || state !== TargetState.TARGET_STATE_APPLIED,
     );
     expect(others).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
