@@ -151,6 +151,18 @@ describe("a bash that runs", () => {
     expect(program.stderr()).toBe("");
   });
 
+  it("brings an env.sh that was read across a swap to one generation", async () => {
+    const program = startBash(layers, at({ A_TOKEN: "old-a" }));
+    const source =
+      "export A_TOKEN=old-a; export TOKEN=old-secret; export MURMUR_GENERATION=1; echo $A_TOKEN $TOKEN";
+    swap({ A_TOKEN: "old-a", TOKEN: "old-secret" }, 2);
+    expect(await program.step("echo $A_TOKEN $TOKEN")).toBe("old-a old-secret\n");
+    swap({ A_TOKEN: "new-a", TOKEN: "new-secret" }, 3);
+    expect(await program.step(source)).toBe("new-a new-secret\n");
+    expect(await program.step("echo $MURMUR_GENERATION")).toBe("3\n");
+    expect(await program.end()).toBe(0);
+  });
+
   it("survives an agent that is over, a short page and files that make no sense", async () => {
     const program = startBash(layers, at(), "-eu");
     await program.step(":");
