@@ -34,7 +34,7 @@ static int is_unfinished;
 static int is_busy;
 static uint64_t last_read;
 /* What one command reads within this time of its first look is of one generation. */
-static const uint64_t ONE_LOOK_NS = 1000000;
+static const uint64_t ONE_LOOK_NS = 100000;
 static uint64_t last_look;
 static struct receipt own;
 static int commands_of_fork;
