@@ -33,8 +33,11 @@ static struct given *given;
 static int is_unfinished;
 static int is_busy;
 static uint64_t last_read;
-/* What one command reads within this time of its first look is of one generation. */
-static const uint64_t ONE_LOOK_NS = 100000;
+/*
+ * What one command reads is of one generation: it looks once, and again after this time only, for
+ * the sake of loops without a simple command.
+ */
+static const uint64_t ONE_LOOK_NS = 20000000;
 static uint64_t last_look;
 static struct receipt own;
 static int commands_of_fork;
@@ -271,6 +274,7 @@ static SHELL_VAR *on_command(SHELL_VAR *last, char *value, intmax_t index, char 
     if (before) xfree(before);
   }
   look(1);
+  last_look = 0;
   if (old_values && !is_unfinished) forget_old_values();
   follow_fork();
   return last;
