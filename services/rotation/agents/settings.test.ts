@@ -62,6 +62,7 @@ describe("an agent's settings", () => {
 
   it.each<[string, Partial<AgentSettings>]>([
     ["reload", { reload: { ...HOOK, how: { $case: "signal", value: "SIGKILL" } } }],
+    ["reload", { reload: { ...HOOK, how: { $case: "signal", value: "HUP" } } }],
     ["reload", { reload: { ...HOOK, how: undefined } }],
     ["reload", { reload: { ...HOOK, how: { $case: "hook", value: { argv: [] } } } }],
     ["reload", { reload: { ...HOOK, how: { $case: "hook", value: { argv: ["-c"] } } } }],

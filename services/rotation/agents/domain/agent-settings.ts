@@ -2,7 +2,9 @@ import { AgentSettings, type Reload } from "../../../../gen/murmur/rotation/v1/a
 import type { FieldViolation } from "../../../../lib/errors";
 import { isAdoptable } from "./agent-adoption";
 
-const SIGNALS = ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "URG", "WINCH", "IO"];
+const SIGNALS = ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "URG", "WINCH", "IO"].map(
+  (name) => `SIG${name}`,
+);
 const LAYERS = ["exec", "bash", "node", "python"];
 const MAX_TIMEOUT_MS = 600_000;
 const MAX_HOSTS = 100;
@@ -36,7 +38,7 @@ export function settingsFaults(settings: AgentSettings | undefined): FieldViolat
   return faults;
 }
 
-const RELOAD = `be one of the signals ${SIGNALS.map((name) => `SIG${name}`).join(", ")}, or a command that names a program, within 10 minutes`;
+const RELOAD = `be one of the signals ${SIGNALS.join(", ")}, or a command that names a program, within 10 minutes`;
 const ADOPT = "name a pid from 2 to 4194304";
 const LAYER_WORDS = `be of ${LAYERS.join(", ")}`;
 const HOSTS = `be at most ${MAX_HOSTS} hosts, each with the name of a secret`;
@@ -45,7 +47,7 @@ function isReload(reload: Reload | undefined): boolean {
   if (!reload) return true;
   const { how, timeoutMs } = reload;
   if (timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS || !how) return false;
-  if (how.$case === "signal") return SIGNALS.includes(how.value.replace(/^SIG/, ""));
+  if (how.$case === "signal") return SIGNALS.includes(how.value);
   return isCommand(how.value.argv);
 }
 
