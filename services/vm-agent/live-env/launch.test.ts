@@ -1,3 +1,4 @@
+import { CONFIG_VARIABLES } from "../../../lib/config-variables";
 import { liveNames } from "./launch";
 
 const LAYERS = {
@@ -17,6 +18,13 @@ describe("what leads programs to the layers", () => {
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs"',
       PYTHONPATH: "/run/m/live-env/x/python",
     });
+  });
+
+  it("is known to services, which refuse names that they do not know and may run in an agent", () => {
+    const names = Object.keys(liveNames({ BASH_ENV: "/etc/bash.env" }, LAYERS));
+    const ours = names.filter((name) => name.startsWith("MURMUR_"));
+    expect(ours).toHaveLength(3);
+    expect(CONFIG_VARIABLES).toEqual(expect.arrayContaining(ours));
   });
 
   it("leaves what a program had in those names in force", () => {
