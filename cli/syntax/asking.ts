@@ -1,7 +1,7 @@
 import { type CommandSyntax } from "../command";
 
 const OF_AN_AGENT =
-  "Works inside an agent only: the VM's daemon answers processes that it started.";
+  "Works inside an agent only: the VM's daemon answers the agents' own processes.";
 
 /** What programs inside an agent ask for, answered with the values in force at that moment. */
 export const ASKING_COMMANDS: readonly CommandSyntax[] = [
