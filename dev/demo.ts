@@ -1,11 +1,17 @@
-import { parseStackOptions, UsageError } from "./stack/options";
+import { parseStackOptions, usageAskedFor, UsageError } from "./stack/options";
 import { startStack } from "./stack/stack";
 import { takeTour } from "./tour/tour";
 import { tell } from "./tour/tell";
 
 /** The main job on a throw-away stack; exits 0 only if all of it was seen. */
 async function main(): Promise<number> {
-  const options = parseStackOptions(process.argv.slice(2), true);
+  const args = process.argv.slice(2);
+  const usage = usageAskedFor(args);
+  if (usage) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const options = parseStackOptions(args, true);
   const say = (line: string) =>
     void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
   const stack = await startStack(options, say);

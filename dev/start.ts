@@ -1,4 +1,4 @@
-import { parseStackOptions, UsageError } from "./stack/options";
+import { parseStackOptions, usageAskedFor, UsageError } from "./stack/options";
 import { type Say, type Stack, startStack } from "./stack/stack";
 import { takeTour } from "./tour/tour";
 import { tell } from "./tour/tell";
@@ -7,7 +7,13 @@ const say: Say = (line) => void process.stdout.write(`${line}\n`);
 
 /** The system on this machine, with one rekey before your eyes, until Ctrl-C. */
 async function main(): Promise<number> {
-  const options = parseStackOptions(process.argv.slice(2), false);
+  const args = process.argv.slice(2);
+  const usage = usageAskedFor(args);
+  if (usage) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const options = parseStackOptions(args, false);
   const stopped = new Promise<void>((resolve) => {
     const stop = () => {
       resolve();

@@ -22,6 +22,24 @@ export class UsageError extends Error {}
 export const DEFAULT_PORT = 7300;
 const DEFAULT_DATA = ".murmur-data";
 
+const USAGE = `usage: npm start [-- options]
+       npm run demo [-- options]
+
+  --with kafka    VMs are woken over a real Kafka (needs Java 17 and Maven)
+  --with vault    data keys are wrapped by a real Vault, as OpenBao (needs pip)
+  --vms N         so many VM daemons, 1 unless told
+  --json          the result, or where everything listens, as one line of JSON
+npm start only:
+  --data DIR      what is kept between starts, ${DEFAULT_DATA} unless told
+  --fresh         empty it first
+  --ports N       the first of the ports, ${DEFAULT_PORT} unless told
+`;
+
+/** The usage, when that is what was asked for. */
+export function usageAskedFor(args: readonly string[]): string | undefined {
+  return args.includes("--help") || args.includes("-h") ? USAGE : undefined;
+}
+
 /** Reads the command line; throws UsageError. */
 export function parseStackOptions(args: readonly string[], isDemo: boolean): StackOptions {
   const { values } = parse(args);
