@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { parseArgs, types } from "node:util";
 
 /** What `npm start` and `npm run demo` can be told. */
 export interface StackOptions {
@@ -79,7 +79,7 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : "wrong usage");
+    throw new UsageError(types.isNativeError(error) ? error.message : "wrong usage");
   }
 }
 
