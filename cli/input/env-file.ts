@@ -22,13 +22,24 @@ export class EnvFileError extends Error {
 
 /** Up to the value: whether blank, a comment, or a name, with or without `export`. */
 const BLANK = /[ \t]*(?:#[^\n]*)?(?:\n|$)/y;
-const NAME = /[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*/y;
+const NAME = /[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)([ \t]*)=([ \t]*)/y;
 /** After a closing quote. */
 const TAIL = /[ \t]*(?:[ \t]#[^\n]*)?(?:\n|$)/y;
 const BARE = /[^\n]*/y;
-const COMMENT = /[ \t]#.*$/;
 const SINGLE = /'([^']*)'/y;
 const DOUBLE = /"([^"\\]*(?:\\[^][^"\\]*)*)"/y;
+
+/** What a value without quotes may not hold, and what programs do with it. */
+const AMBIGUOUS: readonly (readonly [RegExp, string])[] = [
+  [/#/, "some programs read # as a comment"],
+  [/\$/, "some programs expand $"],
+  [/(?:^|:)~/, "some programs expand ~"],
+  [/\\/, "some programs take a backslash away"],
+  [/`/, "some programs run what stands in backticks"],
+  [/['"]/, "some programs take quotes away"],
+  [/\s/, "some programs end a value at a blank, or take it away"],
+  [/[;&|<>()]/, "some programs end a value at one of ; & | < > ( )"],
+];
 
 const ESCAPES: Readonly<Record<string, string>> = {
   ...{ n: "\n", r: "\r", t: "\t" },
@@ -36,7 +47,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads `NAME=value` lines: plain, in single quotes (literal, `'\''` for a quote) or in double quotes
+ * Reads `NAME=value` lines: plain (what means itself to every program), in single quotes (literal, `'\''` for a quote) or in double quotes
  * (`\n`, `\"` and the like), quoted ones over several lines. Blank lines, comments and `export` are
  * skipped. What programs that read such files disagree on is refused: a secret must not come out
  * other than it was meant. Nothing expands, nothing runs. Throws EnvFileError.
@@ -86,9 +97,10 @@ class EnvFileParser {
 
   #entry(): EnvFileEntry {
     const line = this.#line;
-    const name = this.#take(NAME)?.[1];
+    const [, name, before, after] = this.#take(NAME) ?? [];
     // The text is not repeated: it may be the second line of a value.
     if (name === undefined) throw this.#fault("it is not NAME=value, nor a comment");
+    if (before || after) throw this.#fault("blanks stand beside its =: some programs keep them");
     const earlier = this.#lines.get(name);
     if (earlier !== undefined) throw this.#fault(`${name} stands on line ${earlier} already`);
     this.#lines.set(name, line);
@@ -99,7 +111,6 @@ class EnvFileParser {
     const start = this.text[this.#at];
     if (start === "'") return this.#single();
     if (start === '"') return this.#double();
-    if (start === "`") throw this.#fault("backticks quote nothing here: use single quotes");
     return this.#bare();
   }
 
@@ -123,7 +134,9 @@ class EnvFileParser {
     const line = this.#line;
     const body = this.#take(DOUBLE)?.[1];
     if (body === undefined) throw new EnvFileError(line, "its double quote is not closed");
-    refuseExpansion(body.replace(/\\[^]/g, "\\\\"), line);
+    const unescaped = body.replace(/\\[^]/g, "");
+    if (/[$`]/.test(unescaped))
+      throw new EnvFileError(line, "some programs expand $ and backticks: use single quotes");
     const value = body.replace(/\\([^])/g, (_, escaped: string) => {
       const meant = ESCAPES[escaped];
       if (meant !== undefined) return meant;
@@ -136,12 +149,10 @@ class EnvFileParser {
 
   #bare(): string {
     const line = this.#line;
-    const whole = this.#take(BARE)?.[0] ?? "";
+    const value = this.#take(BARE)?.[0] ?? "";
     this.#take(/\n/y);
-    const value = ` ${whole}`.replace(COMMENT, "").replace(/^[ \t]+|[ \t]+$/g, "");
-    refuseExpansion(value, line);
-    if (value.includes("#"))
-      throw new EnvFileError(line, "some programs read # as a comment: use single quotes");
+    for (const [pattern, what] of AMBIGUOUS)
+      if (pattern.test(value)) throw new EnvFileError(line, `${what}: use single quotes`);
     return value;
   }
 
@@ -163,9 +174,4 @@ class EnvFileParser {
   #fault(what: string): EnvFileError {
     return new EnvFileError(this.#line, what);
   }
-}
-
-function refuseExpansion(value: string, line: number): void {
-  if (/\$[{(]/.test(value))
-    throw new EnvFileError(line, "some programs expand ${…} and $(…): use single quotes");
 }
