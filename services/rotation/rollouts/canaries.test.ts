@@ -8,7 +8,7 @@ import {
   RolloutKind,
   RolloutState,
 } from "../../../gen/murmur/rotation/v1/rollouts";
-import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
+import { spawnRequest, type ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
 import { startRotation } from "../../../test/harness/rotation";
@@ -129,6 +129,25 @@ describe("a rollout with canaries", () => {
     expect(asked).toEqual([1n, 1n]);
     const { rollout: ended } = await fleet.settled(rollout.rolloutId);
     expect(ended.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
+  });
+
+  it("takes the canaries back though somebody used request ids like its own before", async () => {
+    const rollout = await rekey();
+    await desired("a", 2n);
+    const other = fleet.developer("github/mallory");
+    const { agent } = await other.agents.spawnAgent(
+      spawnRequest({ workspace: "backend", slug: "theirs", vm: "vm-1" }),
+    );
+    await eventually(() => {
+      expect(vm.desired.get(agent!.agentId)?.generation).toBe(1n);
+    });
+    const requestId = `canary:${rollout.rolloutId}`;
+    const request = { workspace: "backend", path: "theirs", requestId, reason: "" };
+    await other.rollouts.rekeyAgent(request);
+    vm.ack(idOf("a"));
+    feels("a", rollout.rolloutId, "health: exit 3");
+    await reaches(rollout, ROLLED_BACK);
+    await desired("a", 3n);
   });
 
   it("takes the canaries back when they have not acked, or not told of their health, in time", async () => {

@@ -11,6 +11,7 @@ import { nextCanaryStep, type CanaryStep, type OverCanaryStage } from "./domain/
 import { planRekey } from "./domain/plan-rekey";
 import { comingGenerations, joinAbove } from "./open-rollout";
 import { takeRolloutBack, type RollbackDeps } from "./rollback";
+import { ownRolloutIdOf } from "./rollout-request";
 import type { RolloutSignals } from "./rollout-signals";
 import { snapshotAgents, withRemovals } from "./snapshot-agents";
 import type { CanaryStore, HeldCanary } from "./store/canary-store";
@@ -126,15 +127,14 @@ async function end(
   });
 }
 
-/** A repeated attempt finds the first one's rollback by its request id. */
+/** A repeated attempt finds the first one's rollback by its id. */
 async function rollBack(deps: CanariesDeps, canary: HeldCanary): Promise<void> {
-  const { rolloutId, reason } = canary;
-  const request = {
-    rolloutId,
-    requestId: `canary:${rolloutId}`,
+  const { tenantId, rolloutId, reason } = canary;
+  await takeRolloutBack(deps, callerWithin(canary), {
+    ...{ id: ownRolloutIdOf(tenantId, "canary", rolloutId), rolloutId, requestId: "" },
     reason: `canary: ${reason}`.slice(0, 500),
-  };
-  await takeRolloutBack(deps, callerWithin(canary), request, () => undefined);
+    assertMay: () => undefined,
+  });
   await end(deps, canary, "rolled-back", reason);
 }
 

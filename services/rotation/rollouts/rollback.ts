@@ -35,6 +35,14 @@ export interface RollbackRequest extends RolloutRequest {
   rolloutId: string;
 }
 
+/** What is to be taken back, and as which rollout. */
+export interface TakeBack extends RollbackRequest {
+  /** Of the new one; one that is there already stands. */
+  id: string;
+  /** Throws for agents that the caller may not change. */
+  assertMay: (agent: Agent) => void;
+}
+
 const NOTHING = "it has no earlier generation that is kept";
 
 /**
@@ -48,22 +56,24 @@ export async function rollbackRollout(
   request: RollbackRequest,
 ): Promise<string> {
   checkRequest(request);
-  return takeRolloutBack(deps, caller, request, (agent) => {
-    assertManages(principal, agent);
+  return takeRolloutBack(deps, caller, {
+    ...request,
+    id: rolloutIdOf(caller.tenantId, request.requestId),
+    assertMay: (agent) => {
+      assertManages(principal, agent);
+    },
   });
 }
 
-/** The same for whom `assertMay` lets; it throws for agents that the caller may not change. */
+/** The same for whom `assertMay` lets, as a rollout of that id. */
 export async function takeRolloutBack(
   deps: RollbackDeps,
   caller: Caller,
-  request: RollbackRequest,
-  assertMay: (agent: Agent) => void,
+  request: TakeBack,
 ): Promise<string> {
   const { tenantId } = caller;
-  const { requestId, reason } = request;
+  const { id, requestId, reason, assertMay } = request;
   const rollsBack = request.rolloutId.toLowerCase();
-  const id = rolloutIdOf(tenantId, requestId);
   const requestHash = digestOf("rollback", rollsBack, reason, caller.id);
   const earlier = await deps.rollouts.requestHash(tenantId, id);
   if (earlier) {

@@ -21,10 +21,22 @@ export function checkRequest({ requestId, reason }: RolloutRequest): void {
   if (reason.includes("\0")) throw invalid("reason", "reason must not contain a NUL byte");
 }
 
-/** The same for the same request, so that its snapshot and its row are found again. */
+/** The same for the same request of a caller, so that its snapshot and its row are found again. */
 export function rolloutIdOf(tenantId: string, requestId: string): string {
   if (requestId === "") return randomUUID();
-  const hash = createHash("sha256").update(`murmur-rollout\0${tenantId}\0${requestId}`).digest();
+  return derivedId("murmur-rollout", tenantId, requestId);
+}
+
+/**
+ * The same for what the service does by itself with a rollout, whatever it is called. No caller's
+ * request id leads to it: whoever took it first could keep the service from doing it.
+ */
+export function ownRolloutIdOf(tenantId: string, purpose: "canary", rolloutId: string): string {
+  return derivedId("murmur-own-rollout", tenantId, `${purpose}:${rolloutId}`);
+}
+
+function derivedId(namespace: string, tenantId: string, name: string): string {
+  const hash = createHash("sha256").update(`${namespace}\0${tenantId}\0${name}`).digest();
   hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80;
   hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
   const hex = hash.toString("hex");
