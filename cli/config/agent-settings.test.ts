@@ -73,6 +73,12 @@ test.each([
   ["live: { java: off }", "live must name layers"],
   ["live: { node: maybe }", "live.node must be on or off"],
   ["git: { github.com: {} }", "git.github.com.password_secret must be a text"],
+  ["live: off", "live must hold keys and values"],
+  ["workspace: backend\nlive: no\n", "live must hold keys and values"],
+  ["reload: SIGHUP", "reload must hold keys and values"],
+  ["git: github.com", "git must hold keys and values"],
+  ["docker: docker.io", "docker must hold keys and values"],
+  ["agents: fix-auth", "agents must hold keys and values"],
   ["agents: { fix-auth: 1 }", "agents.fix-auth must hold keys and values"],
   ["reload: {", "is not YAML"],
 ])("%s is refused by file and key", async (text, message) => {

@@ -28,7 +28,8 @@ export async function readAgentSettings(
   const path = findNearest(SHARED_CONFIG, cwd);
   if (path === undefined) return undefined;
   const source = readFileSync(path, "utf8");
-  if (parseFlatTexts(source)) return undefined;
+  const texts = parseFlatTexts(source);
+  if (texts && ![...SECTIONS, "agents"].some((key) => texts.has(key))) return undefined;
   // What it names is run on the VM, and logs in to hosts.
   refuseForeign(path);
   const { parse } = await import("yaml");
