@@ -33,6 +33,7 @@ beforeEach(async () => {
     checkOf: () => wished,
     generationOf: () => generation,
     valuesOf: () => [sensitive(Buffer.from("tok-secret"))],
+    onSwap: () => () => undefined,
     environmentOf: ({ envDir, user }) =>
       Promise.resolve(
         agentEnvironment({ inherited: process.env, socketPath: vm.socketPath, envDir, user }),
@@ -126,4 +127,17 @@ test("a process of a check that runs is known as its agent's, and a stop ends it
   await checks.stop();
   expect(checks.resultOf(agentId)).toBeUndefined();
   expect(checks.agentOf({ pid, startTime })).toBeUndefined();
+});
+
+test("a check that the end of its agent cuts short has no result", async () => {
+  const told: string[] = [];
+  checks.onResult((id) => told.push(id));
+  wish("echo x >>runs; exec sleep 1000");
+  await eventually(() => expect(runs()).toEqual(["x"]));
+  process.kill(supervisor.get(agentId)!.main!.pid, "SIGKILL");
+  await eventually(() => {
+    expect(lines.join("")).toContain("health check was cut short: its agent ended");
+  });
+  expect(checks.resultOf(agentId)).toBeUndefined();
+  expect(told).toEqual([]);
 });

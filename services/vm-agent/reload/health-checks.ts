@@ -90,9 +90,14 @@ export class HealthChecks {
     { checkId, argv, timeoutMs }: HealthCheck,
     check: Check,
   ): Promise<void> {
-    const { agentId } = state;
+    const { agentId, main } = state;
     const reason = await this.#reasonOf(state, { argv, timeoutMs }, check);
     if (this.#stopping.signal.aborted) return;
+    // What an agent leaves behind is ended before it is over, and its check with it.
+    if (main && !isAlive(main)) {
+      this.deps.log.info("health check was cut short: its agent ended", { agentId, checkId });
+      return;
+    }
     const outcome =
       reason === undefined
         ? HealthOutcome.HEALTH_OUTCOME_PASSED

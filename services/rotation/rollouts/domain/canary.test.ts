@@ -57,6 +57,24 @@ describe("a canary's next step", () => {
     });
   });
 
+  it.each([
+    ["completed", { phase: "completed", targetReason: "completed" }],
+    ["was killed", { phase: "cancelled", targetReason: "cancelled" }],
+    ["is being killed", { phase: "running", target: "skipped", targetReason: "cancelled" }],
+  ] as const)("passes over a health check that failed because its agent %s", (_, change) => {
+    const health = { id: "r", outcome: "failed", reason: "health: exit 143" } as const;
+    const over = agent({ path: "b", target: "applied", health, ...change });
+    expect(nextCanaryStep(state({ agents: [over, agent()] }))).toMatchObject({ stage: "waiting" });
+    expect(nextCanaryStep(state({ agents: [over] }))).toMatchObject({
+      ...{ kind: "end", stage: "stopped", reason: "its canaries are over" },
+    });
+  });
+
+  it("is to take all back when one failed, whatever its health check said", () => {
+    const failed = agent({ path: "b", phase: "failed" });
+    expect(nextCanaryStep(state({ agents: [agent(), failed] }))).toEqual(back('agent "b" failed'));
+  });
+
   it("says what its VM said of an agent that has not acked in time", () => {
     const failing = agent({ target: "failed", targetReason: "write: no space", health: undefined });
     expect(nextCanaryStep(state({ agents: [failing] }))).toEqual({ kind: "nothing" });

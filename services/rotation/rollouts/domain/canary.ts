@@ -77,10 +77,8 @@ export function nextCanaryStep(state: CanaryState): CanaryStep {
 
 function canaryStep(state: CanaryState): CanaryStep {
   const { rolloutId, hasHealth, isLate } = state;
-  // Skipped are those who are being ended: those left out for a fault have been seen before this.
-  const living = state.agents.filter(
-    ({ phase, target }) => target !== "skipped" && !isTerminal(phase),
-  );
+  // Nobody else was left out: that is a fault, and has been seen before this.
+  const living = state.agents.filter((agent) => !isOver(agent));
   if (living.length === 0)
     return { kind: "end", stage: "stopped", reason: "its canaries are over" };
   if (hasHealth && living.some(({ checkId }) => checkId !== rolloutId))
@@ -97,14 +95,21 @@ function canaryStep(state: CanaryState): CanaryStep {
 
 /** Why the canaries are to be taken back. */
 function faultOf({ rolloutId, agents }: CanaryState): string | undefined {
-  for (const { path, phase, target, targetReason, health } of agents) {
+  for (const agent of agents) {
+    const { path, phase, target, targetReason, health } = agent;
     if (phase === "failed") return `agent ${quoted(path)} failed`;
+    // Its end ends its health check, too.
+    if (isOver(agent)) continue;
     if (health?.id === rolloutId && health.outcome === "failed")
       return `health check failed on ${quoted(path)}: ${health.reason.replace(/^health: /, "")}`;
-    if (target === "skipped" && !isTerminal(phase) && targetReason !== "cancelled")
-      return `agent ${quoted(path)} was left out: ${targetReason}`;
+    if (target === "skipped") return `agent ${quoted(path)} was left out: ${targetReason}`;
   }
   return undefined;
+}
+
+/** Whether it has ended or is being ended. */
+function isOver({ phase, target, targetReason }: CanaryAgent): boolean {
+  return isTerminal(phase) || (target === "skipped" && targetReason === "cancelled");
 }
 
 function detail(reason: string): string {
