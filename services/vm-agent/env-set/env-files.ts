@@ -14,6 +14,7 @@ import { type RenderedSet } from "./render";
 import { putInForce, stage, type StagedSet, unstage } from "./stage";
 import { prune, remove, sweep, type SweepResult } from "./sweep";
 import { swap, type SwapResult } from "./swap";
+import { createSwapListeners } from "./swap-listeners";
 import { type Owner, type SyncFs } from "./sync-fs";
 
 export interface EnvFilesDeps {
@@ -43,6 +44,11 @@ export interface EnvFiles {
   putInForce(staged: StagedSet): SwapResult | undefined;
   /** Removes a staged set that nobody wants. Never fails. */
   unstage(staged: StagedSet): void;
+  /**
+   * Calls `listener` after each swap of the agent, while its set is in force, until what it returns
+   * is called. It must not throw.
+   */
+  onSwap(agentId: string, listener: () => void): () => void;
   /** What stands, with its damage; undefined for nothing. For the VM's hello after a start. */
   inspect(agentId: string, owner: Owner): Inspection | undefined;
   /** Whether what stands is `expected`, whole. `damaged` and `absent` ask for another swap. */
@@ -84,14 +90,24 @@ export function createEnvFiles(deps: EnvFilesDeps): EnvFiles {
     ...{ agentsDirectory, agents, uid, suffix, space },
     ...{ prepared, staged },
   };
+  const listeners = createSwapListeners();
   return {
     directoryOf: (agentId) => `${agentsDirectory}/${agentId}`,
-    swap: (rendered, owner) => swap(context, rendered, owner),
+    swap: (rendered, owner) => {
+      const result = swap(context, rendered, owner);
+      listeners.tell(rendered.agentId);
+      return result;
+    },
     stage: (rendered, owner) => stage(context, rendered, owner),
-    putInForce: (ready) => putInForce(context, ready),
+    putInForce: (ready) => {
+      const result = putInForce(context, ready);
+      if (result) listeners.tell(ready.agentId);
+      return result;
+    },
     unstage: (ready) => {
       unstage(context, ready);
     },
+    onSwap: (agentId, listener) => listeners.add(agentId, listener),
     inspect: (agentId, owner) => inspect(context, agentId, owner),
     verify: (agentId, owner, expected) => verify(inspect(context, agentId, owner), expected),
     readCurrent: (agentId) => readCurrent(context, agentId),

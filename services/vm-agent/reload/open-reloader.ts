@@ -9,6 +9,7 @@ import { agentEnvironment } from "../processes/agent-environment";
 import { HealthChecks, type HealthChecksDeps } from "./health-checks";
 import { ReloadLedger } from "./reload-ledger";
 import { Reloader, type ReloaderDeps } from "./reloader";
+import type { RunForAgentDeps } from "./run-for-agent";
 
 export interface OpenReloaderDeps {
   stateDir: string;
@@ -17,7 +18,7 @@ export interface OpenReloaderDeps {
   inheritedEnv: Readonly<Record<string, string | undefined>>;
   layers?: Promise<InstalledLayers>;
   supervisor: Pick<AgentProcesses, "get" | "processes">;
-  envFiles: Pick<EnvFiles, "readCurrent" | "readValues">;
+  envFiles: Pick<EnvFiles, "readCurrent" | "readValues" | "onSwap">;
   clock: Clock;
   log: Log;
 }
@@ -41,12 +42,13 @@ export function openHealthChecks(
 
 function known(
   deps: OpenReloaderDeps,
-): Pick<ReloaderDeps, "stateOf" | "processesOf" | "valuesOf" | "environmentOf" | "clock" | "log"> {
+): Pick<ReloaderDeps, "stateOf" | "processesOf" | "log"> & Omit<RunForAgentDeps, "launchOf"> {
   const { supervisor, envFiles, clock, log } = deps;
   return {
     stateOf: (agentId) => supervisor.get(agentId),
     processesOf: (agentId) => supervisor.processes(agentId),
     valuesOf: (agentId) => valuesOf(envFiles, agentId),
+    onSwap: (agentId, listener) => envFiles.onSwap(agentId, listener),
     async environmentOf({ envDir, user }, layersOff) {
       const { inheritedEnv: inherited, socketPath } = deps;
       const layers = await deps.layers;

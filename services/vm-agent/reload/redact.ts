@@ -1,6 +1,7 @@
 import { type Sensitive } from "../../../lib/sensitive";
 
-const MASK = Buffer.from("[redacted]");
+/** What stands in the place of a value. */
+export const MASK = Buffer.from("[redacted]");
 /** Lines of a value that is several are looked for, too, from this length on. */
 const MIN_LINE_BYTES = 8;
 /** Shorter ones would be found in encodings of anything; longer ones are in no header or URL. */
@@ -23,6 +24,14 @@ export function redact(
     .sort((a, b) => b.length - a.length);
   const ended = isCut ? withoutBeginning(output, needles) : output;
   return mask(ended, needles).toString("utf8");
+}
+
+/** Adds the values that are not among the known ones yet. */
+export function addUnknown(known: Sensitive<Buffer>[], values: readonly Sensitive<Buffer>[]): void {
+  for (const value of values) {
+    const bytes = value.expose();
+    if (!known.some((each) => each.expose().equals(bytes))) known.push(value);
+  }
 }
 
 function formsOf(value: Buffer): Buffer[] {

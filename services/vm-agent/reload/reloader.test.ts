@@ -49,6 +49,7 @@ function daemon(): Reloader {
     launchOf: (agentId) => ({ workingDirectory: vm.directory, settings: settings.get(agentId) }),
     generationOf: (agentId) => generations.get(agentId),
     valuesOf: () => [sensitive(Buffer.from("tok-secret"))],
+    onSwap: () => () => undefined,
     environmentOf: ({ envDir, user }) =>
       Promise.resolve(
         agentEnvironment({ inherited: process.env, socketPath: vm.socketPath, envDir, user }),

@@ -3,13 +3,15 @@ import type { Clock } from "../../../lib/clock";
 import type { Sensitive } from "../../../lib/sensitive";
 import type { AgentState } from "../processes/agent";
 import { type HookDeps, type HookEnd, type HookRequest, runHook } from "../processes/run-hook";
-import { redact } from "./redact";
+import { addUnknown, MASK, redact } from "./redact";
 
 export interface RunForAgentDeps {
   /** What its spawner wished; undefined until the rotation service has told of the agent. */
   launchOf(agentId: string): LaunchSettings | undefined;
   /** Every value that is in force now. */
   valuesOf(agentId: string): readonly Sensitive<Buffer>[];
+  /** Calls the listener after each swap of the agent until what it returns is called. */
+  onSwap(agentId: string, listener: () => void): () => void;
   /** What an agent's process starts with. */
   environmentOf(state: AgentState, layersOff: readonly string[]): Promise<Record<string, string>>;
   clock: Clock;
@@ -43,22 +45,47 @@ export async function runForAgent(
 ): Promise<AgentCommandResult> {
   const { agentId, envDir, user } = state;
   const launch = deps.launchOf(agentId);
-  const before = deps.valuesOf(agentId);
-  const { end, output, isCut } = await runHook(
-    {
-      ...{ argv, timeoutMs, user, envFile: `${envDir}/..data/env.sh` },
-      cwd: launch?.workingDirectory === "" ? undefined : launch?.workingDirectory,
-      environment: await deps.environmentOf(state, launch?.settings?.layersOff ?? []),
-    },
-    { clock: deps.clock, signal, onStart },
-  );
-  // A swap may have come while it ran, and it may have read either set.
-  const values = [...before, ...deps.valuesOf(agentId)];
-  const why = reasonOf(end, timeoutMs);
+  const values = collectValues(deps, agentId);
+  try {
+    const { end, output, isCut } = await runHook(
+      {
+        ...{ argv, timeoutMs, user, envFile: `${envDir}/..data/env.sh` },
+        cwd: launch?.workingDirectory === "" ? undefined : launch?.workingDirectory,
+        environment: await deps.environmentOf(state, launch?.settings?.layersOff ?? []),
+      },
+      { clock: deps.clock, signal, onStart },
+    );
+    const why = reasonOf(end, timeoutMs);
+    return {
+      reason: why === undefined ? undefined : `${name}: ${why}`,
+      output: values.mask(output, isCut),
+      isCut,
+    };
+  } finally {
+    values.close();
+  }
+}
+
+/**
+ * Every value that is in force between now and `close`: any number of swaps may come while a
+ * command runs, it may read each of the sets, and their files are soon gone.
+ */
+function collectValues(deps: RunForAgentDeps, agentId: string) {
+  const values: Sensitive<Buffer>[] = [];
+  addUnknown(values, deps.valuesOf(agentId));
+  let isWhole = true;
+  const close = deps.onSwap(agentId, () => {
+    try {
+      addUnknown(values, deps.valuesOf(agentId));
+    } catch {
+      isWhole = false;
+    }
+  });
   return {
-    reason: why === undefined ? undefined : `${name}: ${why}`,
-    output: redact(output, values, isCut),
-    isCut,
+    /** Nothing of the output where a set could not be read. */
+    mask: (output: Buffer, isCut: boolean) =>
+      isWhole ? redact(output, values, isCut) : MASK.toString(),
+    close,
   };
 }
 
