@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -250,6 +251,29 @@ describe("the names of agents", () => {
     expect(spawnSync("find", [join(root, "names")], { encoding: "utf8" }).stdout).toBe(
       `${join(root, "names")}\n`,
     );
+  });
+
+  it("can be read by everyone who knows one, whatever the daemon's umask, now or earlier", () => {
+    const modes = () => {
+      const found = ["", "/backend", "/backend/web", "/backend/web/child", "/backend/web/.agent"];
+      return found.map((each) => (statSync(`${root}/names${each}`).mode & 0o7777).toString(8));
+    };
+    const expected = ["755", "711", "711", "711", "644"];
+    const before = process.umask(0o077);
+    try {
+      rmSync(join(root, "names"), { recursive: true });
+      const daemon = createAgentNames(root, () => true);
+      daemon.put({ workspace: "backend", path: "web", envDir });
+      daemon.put({ workspace: "backend", path: "web/child", envDir: "/x/child" });
+      expect(modes()).toEqual(expected);
+    } finally {
+      process.umask(before);
+    }
+    for (const each of ["", "/backend", "/backend/web/child"])
+      chmodSync(`${root}/names${each}`, 0o700);
+    chmodSync(`${root}/names/backend/web/.agent`, 0o600);
+    createAgentNames(root, () => true);
+    expect(modes()).toEqual(expected);
   });
 
   it("stay with the later of two agents", () => {

@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { InstalledLayers } from "../live-env/launch";
 import { errnoOf } from "../linux/errno";
@@ -27,6 +35,8 @@ export interface AgentNames {
 }
 
 const FILE = ".agent";
+const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o711;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,62})$/;
 
 /** Opens `<runDir>/names`, and forgets the names that an earlier daemon left and `isKnown` denies. */
@@ -35,7 +45,8 @@ export function createAgentNames(
   isKnown: (agentId: string) => boolean,
 ): AgentNames {
   const root = join(runDir, "names");
-  mkdirSync(root, { recursive: true, mode: 0o755 });
+  mkdirSync(root, { recursive: true });
+  chmodSync(root, 0o755);
   /** MURMUR_DIR → file and its text. */
   const names = new Map<string, { file: string; text: string }>();
   const remove = (envDir: string) => {
@@ -49,6 +60,8 @@ export function createAgentNames(
   for (const found of readdirSync(root, { recursive: true, encoding: "utf8" })) {
     if (basename(found) !== FILE) continue;
     const file = join(root, found);
+    open(dirname(found), root);
+    chmodSync(file, FILE_MODE);
     const text = readOr(file);
     names.set(envDirOf(text), { file, text });
   }
@@ -60,14 +73,22 @@ export function createAgentNames(
       const file = join(root, ...labels, FILE);
       const text = textOf(agent);
       if (names.get(agent.envDir)?.text === text) return;
-      mkdirSync(join(root, ...labels), { recursive: true, mode: 0o711 });
+      mkdirSync(dirname(file), { recursive: true });
+      open(join(...labels), root);
       const fresh = `${file}.tmp`;
-      writeFileSync(fresh, text, { mode: 0o644 });
+      writeFileSync(fresh, text);
+      chmodSync(fresh, FILE_MODE);
       renameSync(fresh, file);
       names.set(agent.envDir, { file, text });
     },
     remove,
   };
+}
+
+/** Lets everyone through the directories on this way below the root, whatever the umask was. */
+function open(way: string, root: string): void {
+  for (let each = way; each !== "."; each = dirname(each))
+    chmodSync(join(root, each), DIRECTORY_MODE);
 }
 
 function textOf({ envDir, layers, layersOff = [] }: NamedAgent): string {
