@@ -1,3 +1,4 @@
+import { HeldScope } from "../gen/murmur/rotation/v1/agents";
 import { issueDeveloperToken } from "../lib/identity/claims";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
 import { startCatalog, type TestCatalog } from "../test/harness/catalog";
@@ -48,6 +49,15 @@ const holders = (...agentIds: string[]) => ({
   which: { $case: "holders", value: { secretName: "KEY", agentIds: agentIds.sort() } },
 });
 
+/** What VMs say of an agent whose newest set is free of the secret. */
+function stillOnVm(scope = HeldScope.HELD_SCOPE_TENANT): string {
+  const agent = fakeAgent({});
+  const files = { generation: 1n, version: 1n, scope };
+  rotation.agents.push(agent);
+  rotation.holders.push({ agent, files, coming: [], processes: [] });
+  return agent.agentId;
+}
+
 describe("murmur secret revoke", () => {
   it("deletes the secret and rekeys those who hold it, as one rollout that says why", async () => {
     const ids = [await holder("one"), await holder("two")];
@@ -79,6 +89,32 @@ describe("murmur secret revoke", () => {
     rotation.isPrompt = true;
     expect(await murmur("secret revoke KEY --now")).toEqual(ok('Revoked secret "KEY"\n'));
     expect(selections()).toEqual([holders(id), holders(id)]);
+  });
+
+  it("is not done while a VM has files with it that the catalog counts no more", async () => {
+    const id = stillOnVm();
+    rotation.isPrompt = false;
+    const late = await murmur("secret revoke --timeout 3s KEY --now");
+    expect({ code: late.code, stdout: late.stdout }).toEqual({ code: 1, stdout: "" });
+    expect(late.stderr).toContain("1 of 1 agents has not acked within 3s\n");
+    expect(selections()).toEqual([holders(id)]);
+    expect(rotation.requests.holders[0]).toMatchObject({ secretName: "KEY", version: 0n });
+  });
+
+  it("leaves those alone who hold another scope's secret of that name", async () => {
+    stillOnVm(HeldScope.HELD_SCOPE_DEVELOPER);
+    expect(await murmur("secret revoke KEY --now")).toEqual(ok('Revoked secret "KEY"\n'));
+    expect(selections()).toEqual([]);
+  });
+
+  it("says that it is done when nobody can tell who holds it still", async () => {
+    await rotation.stop();
+    const { code, stderr } = await murmur("secret revoke KEY --now");
+    await rotation.start();
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "That is done, but whether an agent still holds it is not known: give the command again to see.\n",
+    );
   });
 
   it("says what is done and what is not when rotation refuses", async () => {
@@ -142,6 +178,23 @@ describe("murmur secret destroy", () => {
       reason: "version 1 of secret KEY was destroyed",
     });
     expect(await murmur("secret ls")).toEqual(ok(""));
+  });
+
+  it("is not done, however often it is given, while a VM has files with that version", async () => {
+    await acme.set("KEY", "2");
+    const id = stillOnVm();
+    rotation.isPrompt = false;
+    for (let time = 1; time <= 2; time++) {
+      const { code, stderr } = await murmur("secret destroy --force --timeout 3s KEY@1");
+      expect(code).toBe(1);
+      expect(stderr).toContain("1 of 1 agents has not acked within 3s\n");
+    }
+    expect(selections()).toEqual([holders(id), holders(id)]);
+    expect(rotation.requests.holders[0]).toMatchObject({ secretName: "KEY", version: 1n });
+    rotation.holders.length = 0;
+    expect(await murmur("secret destroy --force KEY@1")).toEqual(
+      ok('Destroyed version 1 of secret "KEY"\n'),
+    );
   });
 
   it.each(["KEY", "KEY@", "KEY@0", "KEY@x", "@1", "KEY@1@2"])(

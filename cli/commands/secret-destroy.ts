@@ -11,7 +11,8 @@ export const run: Run = async (context, call) => {
   const { secrets } = await context.catalog();
   const { holders } = await patient(() => secrets.destroySecretVersion({ name, version, force }));
   await rekeyHolders(context, call, {
-    ...{ name, holders, waiting, reason: `version ${version} of secret ${name} was destroyed` },
+    ...{ name, version, holders, waiting },
+    reason: `version ${version} of secret ${name} was destroyed`,
     ...{ done: `Destroyed version ${version} of secret "${name}"`, started: "Destroy started" },
     doing: "Destroying",
   });

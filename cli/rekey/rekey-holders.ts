@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { type SecretHolder } from "../../gen/murmur/catalog/v1/secrets";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
+import { type Holder, HeldScope, type HeldVersion } from "../../gen/murmur/rotation/v1/agents";
 import { isAppError } from "../../lib/errors";
+import { allPages } from "../all-pages";
 import { type CommandContext, type Invocation } from "../command";
 import { HintedError } from "../errors";
 import { type readWaiting, runRollout } from "./run-rollout";
@@ -9,7 +11,9 @@ import { type readWaiting, runRollout } from "./run-rollout";
 /** A secret, or a version of one, that has ended while agents hold it. */
 export interface EndedSecret {
   name: string;
-  /** As the catalog named them. */
+  /** Absent: all of them. */
+  version?: bigint;
+  /** As the catalog named them: those whose newest set has it. */
   holders: readonly SecretHolder[];
   /** Kept with the rollout unless the caller says why. */
   reason: string;
@@ -22,7 +26,7 @@ export interface EndedSecret {
 }
 
 /**
- * Gives all holders a generation without it, waits and tells how it went, as a rekey of them does.
+ * Gives all holders, also those whose VM only has yet to take the set without it, a generation without it, waits and tells how it went, as a rekey of them does.
  * When it throws, the secret has ended all the same.
  */
 export async function rekeyHolders(
@@ -30,12 +34,12 @@ export async function rekeyHolders(
   call: Invocation,
   ended: EndedSecret & { waiting: ReturnType<typeof readWaiting> },
 ): Promise<void> {
-  const { name, holders, waiting, done, started, doing } = ended;
-  if (holders.length === 0) {
+  const { name, waiting, done, started, doing } = ended;
+  const agentIds = await findHolders(context, ended);
+  if (agentIds.length === 0) {
     tellDone(context, call, ended);
     return;
   }
-  const agentIds = holders.map(({ agentId }) => agentId);
   const selection = {
     workspace: "",
     which: { $case: "holders" as const, value: { secretName: name, agentIds } },
@@ -55,9 +59,43 @@ export async function rekeyHolders(
     if (!isAppError(error)) throw error;
     // All of them have ended meanwhile.
     if (error.reason === ErrorReason.ERROR_REASON_AGENT_NOT_FOUND) tellDone(context, call, ended);
-    else throw new HintedError(error, stillHeldHint(holders.length));
+    else throw new HintedError(error, stillHeldHint(agentIds.length));
   }
 }
+
+/**
+ * Who holds it by the catalog, and by what VMs have acked: while one has yet to take the set without
+ * it, a command that is given again must not say that it is done.
+ */
+async function findHolders(
+  context: CommandContext,
+  { name, version = 0n, holders }: EndedSecret,
+): Promise<string[]> {
+  const ids = new Set(holders.map(({ agentId }) => agentId));
+  try {
+    const { agents } = await context.rotation();
+    const wish = { secretName: name, version, workspace: "" };
+    const known = await allPages(
+      (page) => agents.listHolders({ ...wish, ...page }),
+      (page) => page.holders,
+    );
+    for (const holder of known) if (holder.agent && hasFiles(holder)) ids.add(holder.agent.agentId);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    throw new HintedError(error, ids.size > 0 ? stillHeldHint(ids.size) : UNKNOWN_HINT);
+  }
+  return [...ids].sort();
+}
+
+/** Of the tenant's secret, or of one that cannot be told; not of another scope's of that name. */
+function hasFiles({ files, coming }: Holder): boolean {
+  const isEnded = ({ scope }: HeldVersion) =>
+    scope === HeldScope.HELD_SCOPE_TENANT || scope === HeldScope.HELD_SCOPE_UNSPECIFIED;
+  return [...(files ? [files] : []), ...coming].some(isEnded);
+}
+
+const UNKNOWN_HINT =
+  "That is done, but whether an agent still holds it is not known: give the command again to see.";
 
 function tellDone(
   { output }: CommandContext,
