@@ -237,6 +237,22 @@ describe("murmur rekey", () => {
       expect(JSON.parse(json)).toMatchObject({ canary: { stage: "rolled back", reason } });
     });
 
+    it("is no success when they could not be taken back, and says so", async () => {
+      const run = cli.run(["rekey", "--canary", "1", "--health", "false", "fix-auth"], { cwd });
+      await watched();
+      const reason = "it failed; the canaries were NOT taken back: generation 1 is not kept";
+      canary({ stage: CanaryStage.CANARY_STAGE_STOPPED, reason });
+      rotation.settle("fix-auth", APPLIED);
+      rotation.settle("fix-auth/tests", APPLIED);
+      expect(await run).toEqual({
+        code: 1,
+        stdout: "",
+        stderr:
+          `murmur: rekey fix-auth: canary stopped: ${reason}\n` +
+          "Nobody else was changed. Use murmur rollouts rollout-1 to see it.\n",
+      });
+    });
+
     it("says how far it is when the time is over, and that it goes on", async () => {
       const run = murmur("rekey --canary 1 --timeout 2s fix-auth");
       await watched();

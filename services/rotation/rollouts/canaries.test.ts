@@ -7,7 +7,9 @@ import {
   type Rollout,
   RolloutKind,
   RolloutState,
+  TargetState,
 } from "../../../gen/murmur/rotation/v1/rollouts";
+import { failedPrecondition } from "../../../lib/errors";
 import { spawnRequest, type ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -148,6 +150,79 @@ describe("a rollout with canaries", () => {
     feels("a", rollout.rolloutId, "health: exit 3");
     await reaches(rollout, ROLLED_BACK);
     await desired("a", 3n);
+  });
+
+  /** As when a version that the agent had was destroyed. */
+  const forgetFirstOf = (slug: string) => {
+    fleet.catalog.beforeSnapshot = ({ agents }) => {
+      const gone = agents.find(
+        (it) => it.agentId === idOf(slug) && it.rollbackToGeneration !== undefined,
+      );
+      const reason = ErrorReason.ERROR_REASON_GENERATION_NOT_AVAILABLE;
+      const why = `generation 1 of agent "${slug}" is not kept any more`;
+      if (gone) throw failedPrecondition(reason, why, { agent_id: gone.agentId });
+    };
+  };
+
+  it("says that the canaries were not taken back, and why, when it could not", async () => {
+    forgetFirstOf("a");
+    const rollout = await rekey();
+    await desired("a", 2n);
+    vm.ack(idOf("a"));
+    feels("a", rollout.rolloutId, "health: exit 3");
+    expect((await reaches(rollout, STOPPED)).canary?.reason).toBe(
+      'health check failed on "a": exit 3; the canaries were NOT taken back: ' +
+        `rollout "${rollout.rolloutId}" has nothing to go back to: agent "a": ` +
+        'generation 1 of agent "a" is not kept any more',
+    );
+  });
+
+  it("names the canaries that were not taken back with the others", async () => {
+    forgetFirstOf("a");
+    const rollout = await rekey(wish({ size: { $case: "agents", value: 2 } }));
+    for (const slug of ["a", "b"]) await desired(slug, 2n);
+    feels("b", rollout.rolloutId, "health: exit 3");
+    expect((await reaches(rollout, ROLLED_BACK)).canary?.reason).toBe(
+      'health check failed on "b": exit 3; agent "a" was NOT taken back: ' +
+        'generation 1 of agent "a" is not kept any more',
+    );
+    await desired("b", 3n);
+  });
+
+  it("does not take back by itself what was rekeyed since", async () => {
+    const rollout = await rekey(wish({ size: { $case: "agents", value: 2 } }));
+    for (const slug of ["a", "b"]) await desired(slug, 2n);
+    await fleet.rekey("a");
+    await desired("a", 3n);
+    feels("b", rollout.rolloutId, "health: exit 3");
+    const back = await reaches(rollout, ROLLED_BACK);
+    expect(back.canary?.reason).toBe(
+      'health check failed on "b": exit 3; agent "a" was NOT taken back: it was rekeyed since',
+    );
+    await desired("b", 3n);
+    const { targets } = await fleet.owner.rollouts.getRollout({ rolloutId: back.rolledBackBy });
+    expect(targets).toMatchObject([
+      { path: "a", state: TargetState.TARGET_STATE_SKIPPED, reason: "it was rekeyed since" },
+      { path: "b", generation: 3n },
+    ]);
+    const { agent } = await fleet.owner.agents.getAgent({ workspace: "backend", path: "a" });
+    expect(agent?.desiredGeneration).toBe(3n);
+  });
+
+  it("does not take back what is rekeyed while the rollback's snapshot is taken", async () => {
+    const rollout = await rekey();
+    await desired("a", 2n);
+    fleet.catalog.beforeSnapshot = async ({ agents }) => {
+      if (agents.every((it) => it.rollbackToGeneration === undefined)) return;
+      fleet.catalog.beforeSnapshot = () => undefined;
+      await fleet.rekey("a");
+    };
+    feels("a", rollout.rolloutId, "health: exit 3");
+    expect((await reaches(rollout, ROLLED_BACK)).canary?.reason).toBe(
+      'health check failed on "a": exit 3; agent "a" was NOT taken back: it was rekeyed since',
+    );
+    const { agent } = await fleet.owner.agents.getAgent({ workspace: "backend", path: "a" });
+    expect(agent?.desiredGeneration).toBe(3n);
   });
 
   it("takes the canaries back when they have not acked, or not told of their health, in time", async () => {

@@ -1,4 +1,3 @@
-import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { type Clock, systemClock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
@@ -7,7 +6,13 @@ import { leftOutEntry } from "../agents/changed-records";
 import type { AgentWriter } from "../agents/store/agent-store";
 import { announce } from "../announce/announcement";
 import { writeAudit, type Caller } from "../audit";
-import { nextCanaryStep, type CanaryStep, type OverCanaryStage } from "./domain/canary";
+import {
+  nextCanaryStep,
+  OWN_NAME,
+  rolledBackReason,
+  type CanaryStep,
+  type OverCanaryStage,
+} from "./domain/canary";
 import { planRekey } from "./domain/plan-rekey";
 import { comingGenerations, joinAbove } from "./open-rollout";
 import { takeRolloutBack, type RollbackDeps } from "./rollback";
@@ -15,10 +20,12 @@ import { ownRolloutIdOf } from "./rollout-request";
 import type { RolloutSignals } from "./rollout-signals";
 import { snapshotAgents, withRemovals } from "./snapshot-agents";
 import type { CanaryStore, HeldCanary } from "./store/canary-store";
+import type { RolloutStore } from "./store/rollout-store";
 
 export interface CanariesDeps extends RollbackDeps {
   writer: RollbackDeps["writer"] & Pick<AgentWriter, "lockSubtrees">;
   canaries: RollbackDeps["canaries"] & CanaryStore;
+  rollouts: RollbackDeps["rollouts"] & Pick<RolloutStore, "findTargets">;
   signals: Pick<RolloutSignals, "changed">;
   clock?: Clock;
 }
@@ -107,7 +114,7 @@ async function take(deps: CanariesDeps, canary: HeldCanary, step: CanaryStep): P
 
 /** Nobody asks: the service does it by itself. */
 function callerWithin({ tenantId }: HeldCanary): Caller {
-  return { tenantId, kind: "service", id: "rotation", peer: "" };
+  return { tenantId, kind: "service", id: OWN_NAME, peer: "" };
 }
 
 async function end(
@@ -130,19 +137,20 @@ async function end(
 /** A repeated attempt finds the first one's rollback by its id. */
 async function rollBack(deps: CanariesDeps, canary: HeldCanary): Promise<void> {
   const { tenantId, rolloutId, reason } = canary;
-  await takeRolloutBack(deps, callerWithin(canary), {
+  const id = await takeRolloutBack(deps, callerWithin(canary), {
     ...{ id: ownRolloutIdOf(tenantId, "canary", rolloutId), rolloutId, requestId: "" },
     reason: `canary: ${reason}`.slice(0, 500),
     assertMay: () => undefined,
+    keepsLater: true,
   });
-  await end(deps, canary, "rolled-back", reason);
+  const targets = await deps.rollouts.findTargets(tenantId, id);
+  await end(deps, canary, "rolled-back", rolledBackReason(canary, targets));
 }
 
 function stopReason({ stage, reason }: HeldCanary, error: unknown): string {
-  if (!isAppError(error)) return reason === "" ? "an internal error" : reason;
-  const isNothing = error.reason === ErrorReason.ERROR_REASON_NOTHING_TO_ROLL_BACK;
-  if (stage !== "rolling-back" || isNothing) return reason === "" ? error.message : reason;
-  return `${reason}; it could not be taken back: ${error.message}`;
+  const why = isAppError(error) ? error.message : "an internal error";
+  if (stage === "rolling-back") return `${reason}; the canaries were NOT taken back: ${why}`;
+  return reason === "" ? why : reason;
 }
 
 async function follow(deps: CanariesDeps, canary: HeldCanary): Promise<void> {

@@ -32,6 +32,8 @@ export interface Opening extends Snapshots {
   agents: readonly Agent[];
   /** Locks trees, then agents, and returns those that the rollout is for, as they are now. */
   lock: (tx: Tx) => Promise<LaunchableAgent[]>;
+  /** Why one is left out as it is now, snapshot or not; undefined: it is not. */
+  leaveOut?: ((agent: LaunchableAgent) => string | undefined) | undefined;
   /** What the VMs of canaries are to run when they are on their generation. */
   checkOf?: ((agent: LaunchableAgent) => AgentHealthCheck) | undefined;
 }
@@ -72,9 +74,11 @@ export function comingGenerations({
 async function open(
   { rollouts, canaries, writer }: OpenRolloutDeps,
   tx: Tx,
-  { caller, rollout, snapshots, leftOut, lock, checkOf }: Opening,
+  opening: Opening,
 ): Promise<readonly LocalAnnouncement[] | undefined> {
+  const { caller, rollout, lock, checkOf } = opening;
   const locked = await lock(tx);
+  const { snapshots, leftOut } = withoutLate(opening, locked);
   const planned = planRekey(locked, new Map(snapshots.map((it) => [it.agentId, it])), leftOut);
   const plan = checkOf
     ? { ...planned, raised: planned.raised.map((it) => ({ ...it, healthCheck: checkOf(it) })) }
@@ -89,6 +93,20 @@ async function open(
   }
   await joinAbove(rollouts, tx, plan, snapshots);
   return announcements;
+}
+
+/** Something may have become of an agent since its snapshot was taken. */
+function withoutLate(
+  { snapshots, leftOut, leaveOut }: Opening,
+  locked: readonly LaunchableAgent[],
+): Snapshots {
+  if (!leaveOut) return { snapshots, leftOut };
+  const all = new Map(leftOut);
+  for (const agent of locked) {
+    const why = leaveOut(agent);
+    if (why !== undefined) all.set(agent.id, why);
+  }
+  return { snapshots: snapshots.filter(({ agentId }) => !all.has(agentId)), leftOut: all };
 }
 
 function auditEntry(

@@ -41,8 +41,11 @@ export interface TakeBack extends RollbackRequest {
   id: string;
   /** Throws for agents that the caller may not change. */
   assertMay: (agent: Agent) => void;
+  /** Leaves out agents that got a later generation than that of the rollout. */
+  keepsLater: boolean;
 }
 
+const REKEYED = "it was rekeyed since";
 const NOTHING = "it has no earlier generation that is kept";
 
 /**
@@ -62,6 +65,7 @@ export async function rollbackRollout(
     assertMay: (agent) => {
       assertManages(principal, agent);
     },
+    keepsLater: false,
   });
 }
 
@@ -84,7 +88,11 @@ export async function takeRolloutBack(
   if (!from) throw rolloutNotFound(request.rolloutId);
   const agents = await deps.agents.findAll(tenantId, [...from.sources.keys()]);
   agents.forEach(assertMay);
-  const taken = await takeBack(deps, caller, id, { agents, from });
+  const leaveOut = (agent: Agent) =>
+    request.keepsLater && agent.desired > (from.generations.get(agent.id) ?? 0n)
+      ? REKEYED
+      : undefined;
+  const taken = await takeBack(deps, caller, id, { agents, from, leaveOut });
   if (taken.snapshots.length === 0) throw nothingToRollBack(rollsBack, agents, taken.leftOut);
   const rollout: NewRollout = {
     ...{ tenantId, id, requestHash, reason, kind: "rollback", rollsBack, subject: from.subject },
@@ -97,7 +105,7 @@ export async function takeRolloutBack(
   const ids = agents.map((agent) => agent.id);
   const lock = (tx: Parameters<AgentWriter["lockAgents"]>[0]) =>
     deps.writer.lockAgents(tx, tenantId, ids);
-  await openRollout(deps, { ...taken, caller, rollout, requestId, agents, lock });
+  await openRollout(deps, { ...taken, caller, rollout, requestId, agents, lock, leaveOut });
   return id;
 }
 
@@ -109,17 +117,23 @@ export function rolloutNotFound(rolloutId: string): AppError {
   });
 }
 
+interface TakingBack {
+  agents: readonly Agent[];
+  from: RolloutSources;
+  leaveOut: (agent: Agent) => string | undefined;
+}
+
 /** Those without an earlier generation are left out: there is nothing to ask the catalog for. */
 async function takeBack(
   deps: RollbackDeps,
   caller: Caller,
   rolloutId: string,
-  { agents, from }: { agents: readonly Agent[]; from: RolloutSources },
+  { agents, from, leaveOut }: TakingBack,
 ): Promise<Snapshots> {
   const rollbackTo = new Map(
     [...from.sources].flatMap(([id, source]) => (source === undefined ? [] : [[id, source]])),
   );
-  const bound = agents.filter((agent) => rollbackTo.has(agent.id));
+  const bound = agents.filter((agent) => rollbackTo.has(agent.id) && !leaveOut(agent));
   const taken = await withRemovals(deps, async (isAgain) => {
     const { tenantId } = caller;
     const ids = bound.map(({ id }) => id);
@@ -127,8 +141,10 @@ async function takeBack(
     return snapshotAgents(deps, caller, { rolloutId, agents: living, rollbackTo });
   });
   const leftOut = new Map(taken.leftOut);
-  for (const agent of agents)
-    if (!rollbackTo.has(agent.id) && !isEnding(agent)) leftOut.set(agent.id, NOTHING);
+  for (const agent of agents.filter((it) => !isEnding(it))) {
+    const why = leaveOut(agent) ?? (rollbackTo.has(agent.id) ? undefined : NOTHING);
+    if (why !== undefined) leftOut.set(agent.id, why);
+  }
   return { ...taken, leftOut };
 }
 

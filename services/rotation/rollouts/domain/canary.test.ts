@@ -1,4 +1,10 @@
-import { canaryCount, nextCanaryStep, type CanaryAgent, type CanaryState } from "./canary";
+import {
+  canaryCount,
+  nextCanaryStep,
+  rolledBackReason,
+  type CanaryAgent,
+  type CanaryState,
+} from "./canary";
 
 const agent = (change: Partial<CanaryAgent> = {}): CanaryAgent => ({
   ...{ path: "a", phase: "running", target: "applied", targetReason: "" },
@@ -82,4 +88,30 @@ describe("a canary's next step", () => {
       back('agent "a" has not acked in time: write: no space'),
     );
   });
+});
+
+it("does not take back by itself what somebody took back by hand meanwhile", () => {
+  const failing = { stage: "rolling-back", reason: 'agent "a" failed' } as const;
+  expect(nextCanaryStep(state({ ...failing, rolledBackBy: "github/alice" }))).toEqual({
+    ...{ kind: "end", stage: "rolled-back" },
+    reason: 'agent "a" failed; taken back by github/alice',
+  });
+  expect(nextCanaryStep(state({ ...failing, rolledBackBy: "rotation" }))).toEqual({
+    kind: "roll-back",
+  });
+});
+
+it("names a few of those who were not taken back, and none who ended or never changed", () => {
+  const kept = (path: string, reason = "it was rekeyed since") =>
+    ({ path, state: "skipped", reason }) as const;
+  const targets = [
+    ...[kept("a"), kept("b"), kept("c"), kept("d"), kept("e", "completed"), kept("f", "no record")],
+    { path: "g", state: "pending", reason: "" } as const,
+  ];
+  const without = agent({ path: "f", target: "skipped", targetReason: "no record" });
+  expect(rolledBackReason({ reason: "bad", agents: [without] }, targets)).toBe(
+    'bad; agent "a" was NOT taken back: it was rekeyed since; ' +
+      'agent "b" was NOT taken back: it was rekeyed since; ' +
+      'agent "c" was NOT taken back: it was rekeyed since; 1 more was NOT taken back',
+  );
 });

@@ -52,6 +52,9 @@ export type CanaryStep =
   | { kind: "follow" }
   | { kind: "roll-back" };
 
+/** Whom rollouts that nobody asked for are requested by. */
+export const OWN_NAME = "rotation";
+
 /** How many of a selection come first; all of them when there are no more. */
 export function canaryCount(size: { agents: number } | { percent: number }, total: number): number {
   const count = "agents" in size ? size.agents : Math.ceil((size.percent * total) / 100);
@@ -63,9 +66,11 @@ export function canaryCount(size: { agents: number } | { percent: number }, tota
  * health check, and not to fail while the rest waits.
  */
 export function nextCanaryStep(state: CanaryState): CanaryStep {
-  const { stage, reason } = state;
-  if (state.rolledBackBy !== undefined && stage !== "rolling-back")
-    return { kind: "end", stage: "rolled-back", reason: `taken back by ${state.rolledBackBy}` };
+  const { stage, reason, rolledBackBy: by } = state;
+  if (by !== undefined && (stage !== "rolling-back" || by !== OWN_NAME)) {
+    const why = stage === "rolling-back" ? `${reason}; ` : "";
+    return { kind: "end", stage: "rolled-back", reason: `${why}taken back by ${by}` };
+  }
   if (stage === "rolling-back") return { kind: "roll-back" };
   if (stage === "following") return { kind: "follow" };
   const fault = faultOf(state);
@@ -105,6 +110,35 @@ function faultOf({ rolloutId, agents }: CanaryState): string | undefined {
     if (target === "skipped") return `agent ${quoted(path)} was left out: ${targetReason}`;
   }
   return undefined;
+}
+
+/** At most so many are named in a reason; the rollback shows all. */
+const MAX_NAMED = 3;
+
+/** Why the canaries were taken back, and which living ones were not, by the rollback's targets. */
+export function rolledBackReason(
+  { reason, agents }: Pick<CanaryState, "reason" | "agents">,
+  targets: readonly { path: string; state: TargetState; reason: string }[],
+): string {
+  // Nothing was done to those who were left out of the rollout itself.
+  const untouched = new Set(agents.flatMap((it) => (it.target === "skipped" ? [it.path] : [])));
+  const kept = targets.filter(
+    (it) => it.state === "skipped" && !isEndReason(it.reason) && !untouched.has(it.path),
+  );
+  const named = kept
+    .slice(0, MAX_NAMED)
+    .map((it) => `agent ${quoted(it.path)} was NOT taken back: ${it.reason}`);
+  const more = kept.length - named.length;
+  return [
+    reason,
+    ...named,
+    ...(more > 0 ? [`${more} more ${more === 1 ? "was" : "were"} NOT taken back`] : []),
+  ].join("; ");
+}
+
+/** Whether a target was skipped because its agent had ended. */
+function isEndReason(reason: string): boolean {
+  return reason === "completed" || reason === "failed" || reason === "cancelled";
 }
 
 /** Whether it has ended or is being ended. */

@@ -149,9 +149,11 @@ async function findSources(
     path: string;
     secret_name: string;
     agent_id: string;
+    generation: bigint;
     source: bigint | null;
   }>(
-    `select r.agent_id as named_id, r.workspace, r.path, r.secret_name, t.agent_id, g.generation as source
+    `select r.agent_id as named_id, r.workspace, r.path, r.secret_name, t.agent_id, t.generation,
+       g.generation as source
      from rotation.rollouts r
      join rotation.targets t using (tenant_id, rollout_id)
      left join rotation.generations g on g.tenant_id = t.tenant_id and g.agent_id = t.agent_id
@@ -169,6 +171,7 @@ async function findSources(
         secretName: first.secret_name,
       },
       sources: new Map(rows.map((row) => [row.agent_id, row.source ?? undefined])),
+      generations: new Map(rows.map((row) => [row.agent_id, row.generation])),
     }
   );
 }

@@ -80,6 +80,8 @@ export interface RolloutSources {
   subject: RolloutSubject;
   /** By agent: the generation that it had before; undefined when none is kept. */
   sources: ReadonlyMap<string, bigint | undefined>;
+  /** By agent: the generation that the rollout gave it. */
+  generations: ReadonlyMap<string, bigint>;
 }
 
 export interface GivenGeneration {
