@@ -176,6 +176,11 @@ describe("verification", () => {
     ["a page that lags", ["page:"], () => fs.writeFileSync(`${directory}/page`, Buffer.alloc(8))],
     ["a link for the page", ["page:"], () => replace(`${directory}/page`, "/etc/hostname")],
     ["a directory for the page", ["page:"], () => makeDirectory(`${directory}/page`)],
+    ["no receipts", ["receipts:"], () => fs.unlinkSync(`${directory}/receipts`)],
+    ["receipts cut off", ["receipts:"], () => fs.truncateSync(`${directory}/receipts`, 0)],
+    ["receipts too long", ["receipts:"], () => fs.appendFileSync(`${directory}/receipts`, "x")],
+    ["receipts not to be written", ["receipts:"], () => fs.chmodSync(`${directory}/receipts`, 0)],
+    ["a directory for receipts", ["receipts:"], () => makeDirectory(`${directory}/receipts`)],
   ])("finds %s, and swapping the same set again repairs it", (_, damage, doDamage) => {
     doDamage(fs.realpathSync(join(directory, "..data")));
     const found = verdict(EXPECTED);
@@ -187,6 +192,21 @@ describe("verification", () => {
     files.swap(setOf(5n, { file: true }), agentOwner);
     expect(verdict(EXPECTED)).toEqual({ state: "whole" });
     expect(seenSet(directory)).toEqual(expectedSet(setOf(5n, { file: true })));
+    const receipts = fs.lstatSync(join(directory, "receipts"));
+    expect({ size: receipts.size, ...modeOf(join(directory, "receipts")) }).toEqual({
+      ...{ size: 4096 * 64, mode: 0o600 },
+      ...agentOwner,
+    });
+  });
+
+  test("receipts that are whole stay the same file, with what processes wrote", () => {
+    const fd = fs.openSync(join(directory, "receipts"), "r+");
+    fs.writeSync(fd, "said", 640);
+    fs.closeSync(fd);
+    const { ino } = fs.lstatSync(join(directory, "receipts"));
+    runDir.start().swap(setOf(6n), agentOwner);
+    expect(fs.lstatSync(join(directory, "receipts")).ino).toBe(ino);
+    expect(files.readReceipts(AGENT)?.toString("latin1", 640, 644)).toBe("said");
   });
 
   test.each<[string, (data: string) => void]>([

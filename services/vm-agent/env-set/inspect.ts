@@ -15,6 +15,7 @@ import {
 import { tryDecodeManifest, type FileRecord, type Manifest, sha256 } from "./manifest";
 import { readPage } from "./page";
 import { type PinnedDirectory } from "./pinned-directory";
+import { canTakeReceipts } from "./receipts-file";
 import { type Owner } from "./sync-fs";
 
 /** What stands on the VM for an agent. */
@@ -74,7 +75,7 @@ function look(
       ...directoryDamage(generation.stat(), current, ownership),
       ...filesDamage(generation, manifest, ownership),
       ...pageDamage(directory, manifest),
-      ...(directory.kindOf(RECEIPTS_FILE) === "file" ? [] : [`${RECEIPTS_FILE}: missing`]),
+      ...receiptsDamage(directory, ownership),
     ];
     const { fingerprint, omitted } = manifest;
     return { generation: manifest.generation, fingerprint, omitted, damage };
@@ -143,6 +144,11 @@ function fileDamage(
 
 function pageDamage(directory: PinnedDirectory, { generation }: Manifest): string[] {
   return readPage(directory) === generation ? [] : [`${PAGE_FILE}: not at this generation`];
+}
+
+function receiptsDamage(directory: PinnedDirectory, ownership: Ownership): string[] {
+  if (canTakeReceipts(directory, ownership)) return [];
+  return [`${RECEIPTS_FILE}: missing, or with a wrong size, owner or mode`];
 }
 
 function directoryDamage(stat: Stats, label: string, { directory }: Ownership): string[] {

@@ -79,11 +79,16 @@ export class PinnedDirectory {
 
   /** What stands under `name`, itself and not where it leads; undefined for nothing. */
   kindOf(name: string): "file" | "directory" | "link" | "other" | undefined {
-    const stat = this.#fs.lstatSync(this.#at(name), { throwIfNoEntry: false });
+    const stat = this.statOf(name);
     if (!stat) return undefined;
     if (stat.isSymbolicLink()) return "link";
     if (stat.isDirectory()) return "directory";
     return stat.isFile() ? "file" : "other";
+  }
+
+  /** Of `name` itself and not where it leads; undefined for nothing. */
+  statOf(name: string): Stats | undefined {
+    return this.#fs.lstatSync(this.#at(name), { throwIfNoEntry: false });
   }
 
   /** Gives this directory its owner, then its mode; created narrow, it only ever gets wider. */

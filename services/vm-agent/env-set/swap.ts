@@ -8,17 +8,10 @@ import {
   tryWritePage,
   writeGeneration,
 } from "./generation-directory";
-import {
-  DATA_LINK,
-  generationDirectory,
-  RECEIPTS_BYTES,
-  RECEIPTS_FILE,
-  RECEIPTS_MODE,
-  temporaryName,
-  VISIBLE_NAMES,
-} from "./layout";
+import { DATA_LINK, generationDirectory, temporaryName, VISIBLE_NAMES } from "./layout";
 import { createPage, readPage } from "./page";
 import { type PinnedDirectory } from "./pinned-directory";
+import { canTakeReceipts, createReceipts } from "./receipts-file";
 import { type RenderedSet } from "./render";
 import { type Owner } from "./sync-fs";
 
@@ -99,20 +92,13 @@ function writeOrDiscard(directory: PinnedDirectory, job: Job, beforeTurn?: () =>
 /** The page, the receipts and the links. Before the rename, so that a first set appears everywhere at once. */
 function prepareNames(directory: PinnedDirectory, job: Job, names: readonly string[]): void {
   if (readPage(directory) === undefined) createPage(directory, job.suffix, job.ownership.directory);
-  if (directory.kindOf(RECEIPTS_FILE) !== "file") createReceipts(directory, job);
+  if (!canTakeReceipts(directory, job.ownership))
+    createReceipts(directory, job.suffix, job.ownership);
   for (const name of job.rendered.visible) {
     const target = `${DATA_LINK}/${name}`;
     if (!names.includes(name)) directory.makeLink(name, target);
     else if (directory.readLink(name) !== target) turn(directory, job, { name, target });
   }
-}
-
-/** Whole under another name first: one of a wrong owner would stay for good. */
-function createReceipts(directory: PinnedDirectory, { suffix, ownership }: Job): void {
-  const temporary = temporaryName(suffix);
-  const file = { bytes: RECEIPTS_BYTES, mode: RECEIPTS_MODE, owner: ownership.file };
-  directory.createSparse(temporary, file);
-  directory.rename(temporary, RECEIPTS_FILE);
 }
 
 /** Names that the new generation has not: what they lead to is gone with the rename. */

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
 import { AckOutcome, AgentWish, type DesiredAgent } from "../../../gen/murmur/rotation/v1/vm_sync";
 import { systemClock } from "../../../lib/clock";
-import { silentLog } from "../../../lib/log";
+import { createLog, silentLog } from "../../../lib/log";
 import { sensitive } from "../../../lib/sensitive";
 import { createEnvFiles, type EnvFiles } from "../env-set/env-files";
 import { prepareRunDir } from "../env-set/run-dir";
@@ -111,6 +111,25 @@ describe("EnvWriter", () => {
     rmSync(join(envFiles.directoryOf("a"), "..data", "env"));
     next.inspect(["a"]);
     expect(next.isDamaged("a")).toBe(true);
+  });
+
+  it("says damage once, until it is repaired, and repairs receipts that the agent cut off", () => {
+    const lines: string[] = [];
+    const log = createLog("test", "info", { write: (line) => lines.push(line) });
+    writer = new EnvWriter({ envFiles, user, clock: systemClock, log });
+    for (const times of [1, 2]) {
+      writer.apply(desired(3n), fetched(3n));
+      truncateSync(join(envFiles.directoryOf("a"), "receipts"));
+      expect(envFiles.readReceipts("a")).toHaveLength(0);
+      writer.inspect(["a"]);
+      writer.inspect(["a"]);
+      expect(lines.filter((line) => line.includes("receipts: "))).toHaveLength(times);
+      expect(writer.isDamaged("a")).toBe(true);
+    }
+    writer.apply(desired(3n), fetched(3n));
+    writer.inspect(["a"]);
+    expect(writer.isDamaged("a")).toBe(false);
+    expect(envFiles.readReceipts("a")).toHaveLength(4096 * 64);
   });
 
   describe("with a set that was staged", () => {

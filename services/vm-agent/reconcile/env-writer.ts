@@ -41,7 +41,8 @@ interface Ready {
  */
 export class EnvWriter {
   readonly #applied = new Map<string, Applied>();
-  readonly #damaged = new Set<string>();
+  /** What was found and is not repaired yet, by agent. */
+  readonly #damaged = new Map<string, string>();
   /** What was ever delivered to whom; holds no value. */
   readonly #histories = new Map<string, LiveFile>();
   readonly #ready = new Map<string, Ready>();
@@ -61,6 +62,7 @@ export class EnvWriter {
     for (const agentId of agentIds) {
       try {
         const found = this.deps.envFiles.inspect(agentId, this.deps.user);
+        const before = this.#damaged.get(agentId);
         this.#damaged.delete(agentId);
         if (!found) {
           this.#applied.delete(agentId);
@@ -69,13 +71,16 @@ export class EnvWriter {
         const fingerprint = Buffer.from(found.fingerprint, "hex");
         this.#applied.set(agentId, { generation: found.generation, fingerprint });
         if (found.damage.length === 0) continue;
-        this.#damaged.add(agentId);
+        const damage = found.damage.join();
+        this.#damaged.set(agentId, damage);
+        // Once, also where it takes long until it can be repaired.
+        if (damage === before) continue;
         this.deps.log.warn("env set is damaged and will be repaired", {
           agentId,
           damage: found.damage,
         });
       } catch (error) {
-        this.#damaged.add(agentId);
+        this.#damaged.set(agentId, "unreadable");
         this.deps.log.error("env set cannot be read", { agentId, error });
       }
     }
