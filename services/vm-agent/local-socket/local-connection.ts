@@ -41,8 +41,14 @@ export class LocalConnection {
     this.deps.socket.destroy();
   }
 
-  /** Says why, and ends. */
-  refuse(error: unknown): void {
+  /** Says why, and ends; never rejects. */
+  async refuse(error: unknown): Promise<void> {
+    this.#end(formatError(null, error));
+    await this.#letGo();
+  }
+
+  /** The same for one too many to wait for: the caller may hear of the closed connection only. */
+  refuseAtOnce(error: unknown): void {
     const { socket } = this.deps;
     socket.end(formatError(null, error), () => socket.destroy());
   }
@@ -59,16 +65,33 @@ export class LocalConnection {
         if (line.done) break;
         await this.#within(limits.answerMs, (signal) => this.#serve(line.value, signal));
       }
-      socket.end(() => socket.destroy());
+      this.#end("");
     } catch (error) {
       if (socket.destroyed) return;
       if (!isAppError(error)) log.warn("local connection failed", { error });
-      this.refuse(error);
+      this.#end(formatError(null, error));
     } finally {
-      // A caller that does not take what was written for it keeps the connection no longer.
-      await this.deps.clock.sleep(limits.requestMs, this.#gone.signal);
-      socket.destroy();
+      await this.#letGo();
     }
+  }
+
+  /**
+   * Writes the last words, and reads what still comes for nobody: closing over bytes that were not
+   * read fails the caller's next call, and it would never see those words.
+   */
+  #end(words: string): void {
+    const { socket } = this.deps;
+    socket.end(words);
+    // Of a read that was given up; while it listens, nothing flows.
+    socket.removeAllListeners("readable");
+    socket.resume();
+  }
+
+  /** Waits for the caller to go; one that does not take what was written for it has to, in time. */
+  async #letGo(): Promise<void> {
+    const { socket, clock, limits } = this.deps;
+    await clock.sleep(limits.requestMs, this.#gone.signal);
+    socket.destroy();
   }
 
   async #serve(line: string, signal: AbortSignal): Promise<void> {

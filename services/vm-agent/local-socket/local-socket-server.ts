@@ -27,12 +27,16 @@ export interface SocketLimits extends ConnectionLimits {
   connections: number;
   /** Open connections of one agent, and of all operators. */
   connectionsPerCaller: number;
+  /** Refused callers that are waited for, until they have read why. */
+  refusals: number;
 }
 
 const LIMITS: SocketLimits = {
-  ...{ connections: 1024, connectionsPerCaller: 16, requests: 100 },
+  ...{ connections: 1024, connectionsPerCaller: 16, refusals: 64, requests: 100 },
   ...{ lineBytes: 1024 * 1024, requestMs: 10_000, answerMs: 60_000 },
 };
+/** In place of a caller's name: that of no agent. */
+const REFUSED = "refused";
 /** The room for a path in a unix socket's address, less its end. */
 const MAX_PATH_BYTES = 107;
 
@@ -104,17 +108,31 @@ export class LocalSocketServer {
     }
     const caller = identifyCaller(peer, this.#deps);
     const name = caller?.kind === "agent" ? caller.agentId : "operator";
-    const same = [...this.#connections.values()].filter((each) => each === name).length;
+    const refusal = caller ? this.#tooMany(name) : notOfAnAgent();
     const connection = new LocalConnection({ ...this.#deps, socket, peer });
-    this.#connections.set(connection, name);
+    const isCrowded = this.#count(REFUSED) >= this.#deps.limits.refusals;
+    this.#connections.set(connection, refusal ? REFUSED : name);
     socket.once("close", () => {
       this.#connections.delete(connection);
       peer.release();
     });
-    if (!caller) connection.refuse(permissionDenied("the caller is not a process of an agent"));
-    else if (same >= this.#deps.limits.connectionsPerCaller) connection.refuse(tooMany());
-    else void connection.serve();
+    if (!refusal) void connection.serve();
+    // Anybody may connect, and must not keep agents out by being refused.
+    else if (isCrowded) connection.refuseAtOnce(refusal);
+    else void connection.refuse(refusal);
   }
+
+  #tooMany(name: string): Error | undefined {
+    return this.#count(name) >= this.#deps.limits.connectionsPerCaller ? tooMany() : undefined;
+  }
+
+  #count(name: string): number {
+    return [...this.#connections.values()].filter((each) => each === name).length;
+  }
+}
+
+function notOfAnAgent(): Error {
+  return permissionDenied("the caller is not a process of an agent");
 }
 
 function tooMany(): Error {
