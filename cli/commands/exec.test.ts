@@ -217,6 +217,30 @@ describe("murmur exec --agent", () => {
     expect(readFileSync(mark, "utf8")).toBe("65534\n");
   });
 
+  asRoot("gives the agent's user nothing of root's environment but what is harmless", () => {
+    put("backend", "web", ["python"]);
+    swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
+    const harmless = { TERM: "vt100", LANG: "C.UTF-8", LC_TIME: "C", TZ: "Etc/UTC" };
+    const found = environmentBy(
+      ["--agent", "web"],
+      outside({
+        ...harmless,
+        ...{ ROOTONLY_TOKEN: "roots", PYTHONPATH: "/roots", HOME: "/root", LS_COLORS: "a=b\nc=d" },
+      }),
+    );
+    const { HOME, SHELL, USER, LOGNAME, PWD, OLDPWD, SHLVL, _, ...rest } = found;
+    expect({ HOME, SHELL }).toEqual({
+      HOME: expect.stringMatching(/^\/(?!root)/) as string,
+      SHELL: expect.stringMatching(/^\//) as string,
+    });
+    expect({ USER, LOGNAME }).toEqual({ USER: "nobody", LOGNAME: "nobody" });
+    expect(rest).toEqual({
+      ...{ PATH, MURMUR_RUN_DIR: root, ...harmless, TOKEN: "theirs", MURMUR_DIR: envDir },
+      ...{ MURMUR_LIVE_DIR: "/live", MURMUR_LIVE: "python", PYTHONPATH: "/live/python" },
+    });
+    expect([PWD, OLDPWD, SHLVL, _].join()).not.toContain("roots");
+  });
+
   asRoot("runs for the agent's user, and for no other user", () => {
     put("backend", "web");
     swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
