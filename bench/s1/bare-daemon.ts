@@ -58,6 +58,11 @@ function swap(directory: string, round: number, secrets: readonly [string, strin
   write("env.sh", lines("export ").join(""));
   write("env.json", JSON.stringify(Object.fromEntries(variables)));
   write("generation", `${round}\n`);
+  // What running programs follow: names and values again; here without what was delivered before.
+  write("live", lines("").join(""));
   fs.symlinkSync(generation, `${directory}/..tmp`);
   fs.renameSync(`${directory}/..tmp`, `${directory}/..data`);
+  const page = Buffer.alloc(8);
+  page.writeBigUInt64LE(BigInt(round));
+  fs.writeFileSync(`${directory}/page`, page, { mode: 0o640 });
 }

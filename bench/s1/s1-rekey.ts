@@ -8,7 +8,8 @@ import { type Observer, startObserver } from "./observer";
 import type { Passage, Path, Tree } from "./path";
 import { startProductPath } from "./product-path";
 
-const WARM_UP = 60;
+/** Until both paths are compiled, as those of a service are. */
+const WARM_UP = 200;
 /** A VM takes at most 20 swaps a second of one agent. */
 const PACE_MS = 55;
 /** What a path still does when its readers have read must not fall on the other one. */
