@@ -21,7 +21,8 @@ import { createAgentNames, type AgentNames } from "../../services/vm-agent/proce
 import { eventually } from "../../test/harness/eventually";
 
 const NOBODY = 65_534;
-const asRoot = process.getuid?.() === 0 ? it : it.skip;
+/** Only root can become another user: without it there is nothing that these could be about. */
+const IS_ROOT = process.getuid?.() === 0;
 
 let root: string;
 let program: string;
@@ -206,61 +207,69 @@ describe("murmur exec --agent", () => {
     expect(refused("--agent", "web", "--workspace", "frontend").code).toBe(125);
   });
 
-  asRoot("lets root become the agent's user, and never reads that user's file as root", () => {
-    put("backend", "web");
-    const mark = join(root, "mark");
-    swapIn(envDir, `export TOKEN='theirs'\nid -u >'${mark}'\n`, NOBODY);
-    chmodSync(root, 0o777);
-    const script = 'id -u; id -G; echo "$TOKEN $HOME $USER"';
-    const { stdout } = murmur(["exec", "--agent", "web", "--", "sh", "-c", script], outside());
-    expect(stdout).toMatch(/^65534\n65534\ntheirs \S+ nobody\n$/);
-    expect(readFileSync(mark, "utf8")).toBe("65534\n");
-  });
-
-  asRoot("gives the agent's user nothing of root's environment but what is harmless", () => {
-    put("backend", "web", ["python"]);
-    swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
-    const harmless = { TERM: "vt100", LANG: "C.UTF-8", LC_TIME: "C", TZ: "Etc/UTC" };
-    const found = environmentBy(
-      ["--agent", "web"],
-      outside({
-        ...harmless,
-        ...{ ROOTONLY_TOKEN: "roots", PYTHONPATH: "/roots", HOME: "/root", LS_COLORS: "a=b\nc=d" },
-      }),
-    );
-    const { HOME, SHELL, USER, LOGNAME, PWD, OLDPWD, SHLVL, _, ...rest } = found;
-    expect({ HOME, SHELL }).toEqual({
-      HOME: expect.stringMatching(/^\/(?!root)/) as string,
-      SHELL: expect.stringMatching(/^\//) as string,
+  if (IS_ROOT)
+    it("lets root become the agent's user, and never reads that user's file as root", () => {
+      put("backend", "web");
+      const mark = join(root, "mark");
+      swapIn(envDir, `export TOKEN='theirs'\nid -u >'${mark}'\n`, NOBODY);
+      chmodSync(root, 0o777);
+      const script = 'id -u; id -G; echo "$TOKEN $HOME $USER"';
+      const { stdout } = murmur(["exec", "--agent", "web", "--", "sh", "-c", script], outside());
+      expect(stdout).toMatch(/^65534\n65534\ntheirs \S+ nobody\n$/);
+      expect(readFileSync(mark, "utf8")).toBe("65534\n");
     });
-    expect({ USER, LOGNAME }).toEqual({ USER: "nobody", LOGNAME: "nobody" });
-    expect(rest).toEqual({
-      ...{ PATH, MURMUR_RUN_DIR: root, ...harmless, TOKEN: "theirs", MURMUR_DIR: envDir },
-      ...{ MURMUR_LIVE_DIR: "/live", MURMUR_LIVE: "python", PYTHONPATH: "/live/python" },
-    });
-    expect([PWD, OLDPWD, SHLVL, _].join()).not.toContain("roots");
-  });
 
-  asRoot("runs for the agent's user, and for no other user", () => {
-    put("backend", "web");
-    swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
-    chownSync(envDir, 0, NOBODY);
-    chmodSync(envDir, 0o750);
-    const as = (uid: number) =>
-      spawnSync(
-        "setpriv",
-        [
-          ...["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--", program],
-          ...["exec", "--agent", "web", "--", "sh", "-c", 'echo "$TOKEN"'],
-        ],
-        { env: outside(), encoding: "utf8" },
+  if (IS_ROOT)
+    it("gives the agent's user nothing of root's environment but what is harmless", () => {
+      put("backend", "web", ["python"]);
+      swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
+      const harmless = { TERM: "vt100", LANG: "C.UTF-8", LC_TIME: "C", TZ: "Etc/UTC" };
+      const found = environmentBy(
+        ["--agent", "web"],
+        outside({
+          ...harmless,
+          ...{
+            ROOTONLY_TOKEN: "roots",
+            PYTHONPATH: "/roots",
+            HOME: "/root",
+            LS_COLORS: "a=b\nc=d",
+          },
+        }),
       );
-    expect(as(NOBODY).stdout).toBe("theirs\n");
-    expect(as(12_345)).toMatchObject({
-      ...{ status: 125, stdout: "" },
-      stderr: "murmur: exec: only root and the agent's user may run programs in it\n",
+      const { HOME, SHELL, USER, LOGNAME, PWD, OLDPWD, SHLVL, _, ...rest } = found;
+      expect({ HOME, SHELL }).toEqual({
+        HOME: expect.stringMatching(/^\/(?!root)/) as string,
+        SHELL: expect.stringMatching(/^\//) as string,
+      });
+      expect({ USER, LOGNAME }).toEqual({ USER: "nobody", LOGNAME: "nobody" });
+      expect(rest).toEqual({
+        ...{ PATH, MURMUR_RUN_DIR: root, ...harmless, TOKEN: "theirs", MURMUR_DIR: envDir },
+        ...{ MURMUR_LIVE_DIR: "/live", MURMUR_LIVE: "python", PYTHONPATH: "/live/python" },
+      });
+      expect([PWD, OLDPWD, SHLVL, _].join()).not.toContain("roots");
     });
-  });
+
+  if (IS_ROOT)
+    it("runs for the agent's user, and for no other user", () => {
+      put("backend", "web");
+      swapIn(envDir, "export TOKEN='theirs'\n", NOBODY);
+      chownSync(envDir, 0, NOBODY);
+      chmodSync(envDir, 0o750);
+      const as = (uid: number) =>
+        spawnSync(
+          "setpriv",
+          [
+            ...["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--", program],
+            ...["exec", "--agent", "web", "--", "sh", "-c", 'echo "$TOKEN"'],
+          ],
+          { env: outside(), encoding: "utf8" },
+        );
+      expect(as(NOBODY).stdout).toBe("theirs\n");
+      expect(as(12_345)).toMatchObject({
+        ...{ status: 125, stdout: "" },
+        stderr: "murmur: exec: only root and the agent's user may run programs in it\n",
+      });
+    });
 });
 
 describe("the names of agents", () => {

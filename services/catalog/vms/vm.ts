@@ -17,7 +17,7 @@ export interface IdentityKey {
 
 const VM_ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
-/** Whether a text is an id as the register makes them: one that cannot be is asked for nowhere. */
+/** Whether a text is an id as the register makes them: one that cannot be is never asked for. */
 export function isVmId(text: string): boolean {
   return VM_ID.test(text);
 }

@@ -170,7 +170,7 @@ describe("a fetch", () => {
     await Promise.all([first.stop(), second.stop()]);
   });
 
-  it("loses its session to a clone of the VM by saying so, and gives up for now", async () => {
+  it("loses its session to a clone of the VM by saying so, and gives up until the next pass", async () => {
     const vm = await createVm("session-2");
     const ref = vm.add({ variables: [variable("A", "1")] });
     const lines: string[] = [];

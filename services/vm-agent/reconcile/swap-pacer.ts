@@ -14,7 +14,7 @@ export class SwapPacer {
     private readonly maxPerSecond: number,
   ) {}
 
-  /** Milliseconds until this agent may be swapped; 0 for now. */
+  /** Milliseconds until this agent may be swapped; 0: at once. */
   delayMs(agentId: string): number {
     const recent = this.#within(agentId);
     const oldest = recent[0];
