@@ -83,6 +83,10 @@ async function start(): Promise<void> {
       });
     return found;
   });
+  // Each speaks once unasked. Taken for an answer, that leaves the answer to the next question.
+  await eventually(() => expect(programs.filter(({ lines }) => lines.length === 0)).toEqual([]), {
+    timeoutMs: 30_000,
+  });
 }
 
 /** What each has said since it was asked, once all have. */
