@@ -171,7 +171,7 @@ export default tseslint.config(
   },
   { files: MAY_EXPOSE, rules: { "no-restricted-syntax": ["error", NO_ENV] } },
   {
-    files: ["**/main.ts", "**/migrate-main.ts", "cli/**"],
+    files: ["**/main.ts", "cli/**"],
     rules: { "no-restricted-syntax": ["error", NO_EXPOSE] },
   },
   { files: ["cli/**"], rules: { "no-restricted-syntax": "off" } },

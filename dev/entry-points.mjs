@@ -5,7 +5,7 @@ export const ENTRY_POINTS = {
   rotation: "services/rotation/main.ts",
   "vm-agent": "services/vm-agent/main.ts",
   "issue-token": "services/rotation/identity/issue-token-main.ts",
-  migrate: "lib/postgres/migrate-main.ts",
+  migrate: "lib/postgres/migrate-command/main.ts",
   init: "dev/init.ts",
   start: "dev/start.ts",
   demo: "dev/demo.ts",
