@@ -1,11 +1,14 @@
 import { bearerCredentials } from "../../lib/identity/credentials";
 import { sensitive } from "../../lib/sensitive";
+import { FakeClock } from "../../test/fakes/fake-clock";
 import { startCatalog, type TestCatalog } from "../../test/harness/catalog";
 import { eventually } from "../../test/harness/eventually";
 
+/** Stands still while calls are refused: no row is written in the middle of them. */
+const clock = new FakeClock(new Date());
 let catalog: TestCatalog;
 beforeAll(async () => {
-  catalog = await startCatalog();
+  catalog = await startCatalog({ clock });
 });
 afterAll(() => catalog.stop());
 
@@ -16,6 +19,7 @@ it("refused credentials and rights are audited: who, what, from where, how often
     await expect(forged.secrets.getSecret({ name: "A" })).rejects.toThrow();
   await expect(member.secrets.deleteSecret({ name: "A" })).rejects.toThrow("permission denied");
   const rows = await eventually(async () => {
+    await clock.advance(5_000);
     const found = await catalog.database.pool.query(
       `select tenant_id, actor_kind, actor_id, object_id, peer, detail from catalog.audit
        where outcome = 'refused' order by tenant_id`,

@@ -60,7 +60,7 @@ function start(config: CatalogConfig) {
       return () => undefined;
     },
   };
-  const exit = run("catalog", { log, graceMs: 5_000, signals }, (scope) =>
+  const exit = run("catalog", { log, graceMs: 20_000, signals }, (scope) =>
     startCatalog(config, scope, log),
   );
   return { exit, errors, stop: () => stop(), port: () => port };

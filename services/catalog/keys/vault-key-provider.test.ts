@@ -9,6 +9,9 @@ import { describeKeyProvider } from "../../../test/contract/key-provider";
 import { testOpenBao } from "../../../test/harness/openbao";
 import { createVaultKeyProvider } from "./vault-key-provider";
 
+/** For calls that are to be answered: a busy machine may take longer than the product waits. */
+const PATIENT = { timeoutMs: 20_000 };
+
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "murmur-vault-"));
@@ -27,7 +30,7 @@ describeKeyProvider("Vault transit", async () => {
   const bao = await testOpenBao();
   const file = tokenFile(bao.token.expose());
   const open = (transitKey: string) =>
-    createVaultKeyProvider({ address: bao.address, tokenFile: file, transitKey });
+    createVaultKeyProvider({ address: bao.address, tokenFile: file, transitKey, ...PATIENT });
   const transitKey = `test-${randomUUID()}`;
   const rotate = async () => {
     const answer = await fetch(`${bao.address}/v1/transit/keys/${transitKey}/rotate`, {
@@ -66,11 +69,17 @@ describe("the Vault key provider", () => {
     createVaultKeyProvider({ address, tokenFile: tokenFile("t"), transitKey: "k", timeoutMs });
 
   it("answers UNAVAILABLE within its own time when Vault accepts and never answers", async () => {
-    const provider = open(await serve(() => undefined));
-    const startMs = performance.now();
-    await expect(provider.wrap(key)).rejects.toMatchObject(away);
-    expect(performance.now() - startMs).toBeLessThan(2_000);
+    const address = await serve(() => undefined);
+    let isOver = false;
+    const patient = open(address, PATIENT.timeoutMs)
+      .wrap(key)
+      .catch((error: unknown) => error)
+      .finally(() => (isOver = true));
+    await expect(open(address).wrap(key)).rejects.toMatchObject(away);
     expect(connections).toBeGreaterThan(0);
+    expect(isOver).toBe(false);
+    server?.closeAllConnections();
+    expect(await patient).toMatchObject(away);
   });
 
   it("answers UNAVAILABLE when nothing listens", async () => {
@@ -116,7 +125,8 @@ describe("the Vault key provider", () => {
   it("takes a renewed token from its file without a restart", async () => {
     const { address, token } = await testOpenBao();
     const file = tokenFile("old");
-    const provider = createVaultKeyProvider({ address, tokenFile: file, transitKey: "renewed" });
+    const options = { address, tokenFile: file, transitKey: "renewed", ...PATIENT };
+    const provider = createVaultKeyProvider(options);
     await expect(provider.wrap(key)).rejects.toMatchObject(away);
     writeFileSync(file, token.expose());
     await expect(provider.wrap(key)).resolves.toBeInstanceOf(Buffer);
