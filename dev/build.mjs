@@ -26,7 +26,7 @@ const entryPoints = Object.entries(ENTRY_POINTS).filter(([, source]) => {
 });
 mkdirSync(dist, { recursive: true });
 copyMigrations();
-copyLayers();
+await copyLayers();
 // One that is broken does not keep the others from being built.
 const outcomes = await Promise.allSettled(entryPoints.map(bundle));
 process.exitCode = outcomes.every(({ status }) => status === "fulfilled") ? 0 : 1;
@@ -67,12 +67,26 @@ function copyMigrations() {
   }
 }
 
-/** What runs inside agents' programs, as it is; whoever installs it picks what to ship. */
-function copyLayers() {
+/**
+ * What runs inside agents' programs, as it is; whoever installs it picks what to ship. Node's in one
+ * file: each that it would have to find and compile costs every start of a program.
+ */
+async function copyLayers() {
   const into = join(dist, "live-env");
   rmSync(into, { recursive: true, force: true });
-  for (const path of layerFiles())
+  for (const path of layerFiles().filter((path) => !path.endsWith(".cjs")))
     cpSync(join(root, path), join(dist, basename(LAYERS), path.slice(LAYERS.length)));
+  await build({
+    absWorkingDir: root,
+    entryPoints: [join(LAYERS, "node/preload.cjs")],
+    outfile: join(into, "node/preload.cjs"),
+    bundle: true,
+    platform: "node",
+    target: "node14",
+    // Comments are lost otherwise; what it does is told in the sources.
+    banner: { js: '"use strict";\n/* node:coverage disable */' },
+    logLevel: "warning",
+  });
 }
 
 function layerFiles() {

@@ -44,7 +44,7 @@ export async function createBenchAgent(root: string): Promise<BenchAgent> {
   }).trim();
   const shared = { searchPath: `${dirname(python)}:/usr/bin:/bin`, log: silentLog };
   const layers = prepareLayers({
-    ...{ from: join(root, "services/vm-agent/live-env"), runDir: base, user: OWNER, ...shared },
+    ...{ from: join(root, "dist/live-env"), runDir: base, user: OWNER, ...shared },
     searchPath: `${dirname(python)}:${dirname(process.execPath)}:/usr/bin:/bin`,
   });
   await quickenLayers(layers, shared, new AbortController().signal);

@@ -24,7 +24,7 @@ struct given {
   char name[];
 };
 
-static char directory[PATH_BYTES];
+static char *directory;
 static const volatile uint64_t *page;
 static uint64_t page_seen;
 static struct old_value *old_values;
@@ -301,9 +301,9 @@ static void start(void) {
   const char *where = value_of("MURMUR_DIR");
   size_t size = length_of(where);
   SHELL_VAR *marker;
-  if (size == 0 || size >= sizeof directory || !is_listed(value_of("MURMUR_LIVE"), "bash")) return;
+  if (size == 0 || size >= PATH_BYTES || !is_listed(value_of("MURMUR_LIVE"), "bash")) return;
   if (generation_of_block(&marker) == 0) return;
-  append(directory, where, size);
+  directory = copy(where, size);
   if (!map_page()) return;
   look(1);
   if (old_values) forget_old_values();

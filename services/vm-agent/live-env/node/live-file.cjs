@@ -6,6 +6,8 @@
 /* node:coverage disable */
 
 const { openSync, readSync, closeSync } = require("fs");
+// Plain arrays, cut by the language: a Buffer's own functions are compiled at their first use.
+const { latin1Slice, utf8Slice } = Buffer.prototype;
 
 const HEADER_BYTES = 40;
 /** Far more than a set may have: a garbled size must not become an allocation. */
@@ -26,13 +28,12 @@ function readLive(path) {
     bytes = readStart(path, size);
     view = viewOf(bytes);
   }
-  const isLive =
-    bytes.latin1Slice(0, 8) === "MURMURL1" && view.getUint32(36, true) === bytes.length;
+  const isLive = textOf(bytes, 0, 8) === "MURMURL1" && view.getUint32(36, true) === bytes.length;
   return isLive ? { bytes, view, generation: number(view, 8) } : undefined;
 }
 
 function readStart(path, size) {
-  const bytes = Buffer.allocUnsafeSlow(size);
+  const bytes = new Uint8Array(size);
   const fd = openSync(path, 0);
   try {
     return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
@@ -42,6 +43,7 @@ function readStart(path, size) {
 }
 
 const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+const textOf = (bytes, from, to) => latin1Slice.call(bytes, from, to);
 const number = (view, at) => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 
 /** Where each entry stands; throws before anything was applied when one makes no sense. */
@@ -54,8 +56,8 @@ function entriesOf({ bytes, view }) {
     const deliveredAt = valueAt + view.getUint32(at + 8, true) + 1;
     const end = deliveredAt + bytes[at + 5] * 12;
     if (end !== at + view.getUint32(at, true) || end > bytes.length) throw new Error("garbled");
-    const name = bytes.utf8Slice(nameAt, valueAt - 1);
-    const value = bytes[at + 4] === 1 ? bytes.utf8Slice(valueAt, deliveredAt - 1) : undefined;
+    const name = utf8Slice.call(bytes, nameAt, valueAt - 1);
+    const value = bytes[at + 4] === 1 ? utf8Slice.call(bytes, valueAt, deliveredAt - 1) : undefined;
     // `process.env` cannot carry bytes that are not UTF-8.
     const isText =
       value === undefined ||
@@ -130,4 +132,4 @@ function sipSwap(v, at) {
   v[at + 1] = low;
 }
 
-module.exports = { entriesOf, number, readLive, readStart, viewOf, wasDelivered };
+module.exports = { entriesOf, number, readLive, readStart, textOf, viewOf, wasDelivered };

@@ -5,7 +5,7 @@
 /* node:coverage disable */
 
 const { constants, openSync, readSync, writeSync, closeSync } = require("fs");
-const { number, readStart, viewOf } = require("./live-file.cjs");
+const { number, readStart, textOf, viewOf } = require("./live-file.cjs");
 
 const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
 const now = Date.now;
@@ -23,7 +23,7 @@ function writeReceipt(directory, facts) {
     if (!isMainThread) return;
     const own = identityOf(process.pid);
     fd = openSync(directory + "/receipts", O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-    const slot = Buffer.alloc(SLOT_BYTES);
+    const slot = new Uint8Array(SLOT_BYTES);
     const at = findSlot(fd, slot, own);
     if (at === undefined) return;
     fillSlot(viewOf(slot), own, facts);
@@ -81,7 +81,7 @@ function setNumber(view, at, value) {
  */
 function identityOf(pid) {
   const stat = readStart("/proc/" + String(pid) + "/stat", 1024);
-  const text = stat.latin1Slice(0, stat.length);
+  const text = textOf(stat, 0, stat.length);
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { ticks: Number(fields[19]), stack: Number(fields[25]) };
 }
