@@ -12,9 +12,9 @@ const { latin1Slice, utf8Slice } = Buffer.prototype;
 const HEADER_BYTES = 40;
 /** Far more than a set may have: a garbled size must not become an allocation. */
 const MAX_BYTES = 2 ** 24;
-const SIP_START = new Uint32Array([
+const SIP_START = [
   0x70736575, 0x736f6d65, 0x6e646f6d, 0x646f7261, 0x6e657261, 0x6c796765, 0x79746573, 0x74656462,
-]);
+];
 
 /** The whole file from one open; undefined when it is no live file. */
 function readLive(path) {

@@ -42,12 +42,17 @@ function start(env) {
 
 function isWanted(env) {
   const layers = env.MURMUR_LIVE;
+  const directory = env.MURMUR_DIR;
+  const generation = env[GENERATION];
   return (
     typeof layers === "string" &&
-    layers.split(",").includes("node") &&
-    typeof env.MURMUR_DIR === "string" &&
-    env.MURMUR_DIR.startsWith("/") &&
-    /^[0-9]{1,15}$/.test(env[GENERATION] || "")
+    ("," + layers + ",").includes(",node,") &&
+    typeof directory === "string" &&
+    directory[0] === "/" &&
+    // Plain digits, and few enough to count with. (A pattern would have to be compiled.)
+    String(Number(generation)) === generation &&
+    Number.isSafeInteger(Number(generation)) &&
+    Number(generation) >= 0
   );
 }
 

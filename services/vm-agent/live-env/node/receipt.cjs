@@ -15,6 +15,7 @@ const isMainThread =
 const SLOTS = 4096;
 const SLOT_BYTES = 64;
 const LAYER = 3;
+const NS_PER_MS = 1e6;
 
 /** Writes what the main thread has; other threads of the process have the same or less. */
 function writeReceipt(directory, facts) {
@@ -55,11 +56,10 @@ function findSlot(fd, slot, { ticks, stack }) {
 }
 
 function fillSlot(view, { ticks, stack }, { generation, flags, before, readMs }) {
-  const nanoseconds = (ms) => BigInt(ms) * BigInt(1000000);
   // What an earlier layer knows of this generation (when it came, what was before) stays true.
   if (number(view, 16) !== generation) {
-    view.setBigUint64(32, nanoseconds(now()), true);
-    view.setBigUint64(40, nanoseconds(readMs), true);
+    setNumber(view, 32, now() * NS_PER_MS);
+    setNumber(view, 40, readMs * NS_PER_MS);
     setNumber(view, 48, before);
   }
   view.setUint32(0, process.pid, true);
