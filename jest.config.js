@@ -14,6 +14,7 @@ module.exports = {
   globalSetup: "<rootDir>/test/harness/global-setup.ts",
   globalTeardown: "<rootDir>/test/harness/global-teardown.ts",
   reporters: ["default", "<rootDir>/test/harness/closing-line-reporter.js"],
-  testTimeout: 30_000,
+  // For the hooks that start the parts, on a machine with much else to do.
+  testTimeout: 120_000,
   maxWorkers: 2,
 };

@@ -3,10 +3,10 @@ import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { SecretDelivery, SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
-import { systemClock } from "../clock";
 import { AppError, invalidFields, notFound, unavailable } from "../errors";
 import type { Principal } from "../identity/principal";
 import { silentLog } from "../log";
+import { eventually } from "../../test/harness/eventually";
 import type { AccessTable } from "./access";
 import { createClient, openChannel, type Channel } from "./client";
 import type { CallContext } from "./context";
@@ -23,6 +23,9 @@ const ALICE: Principal = {
   firstIssuedAt: 0,
   expiresAt: new Date(),
 };
+
+/** What a machine with much else to do may take longer. */
+const SLACK_MS = 10_000;
 
 const paths: string[] = [
   ...Object.values(SecretServiceService).map(({ path }) => path),
@@ -62,7 +65,7 @@ describe("the gRPC wrapper", () => {
       authenticate: () => Promise.resolve(principal),
       access: OPEN,
       log: silentLog,
-      maxTimeoutMs: 5_000,
+      maxTimeoutMs: 20_000,
       descriptorSet: DESCRIPTOR_SET,
     });
     server.add(SecretServiceService, {
@@ -88,7 +91,7 @@ describe("the gRPC wrapper", () => {
       listVmStatuses: refuse,
     });
     address = `127.0.0.1:${await server.listen("127.0.0.1:0")}`;
-    channel = openChannel({ address, timeoutMs: 5_000 });
+    channel = openChannel({ address, timeoutMs: 20_000 });
   });
 
   afterEach(async () => {
@@ -164,21 +167,20 @@ describe("the gRPC wrapper", () => {
   it("honours the caller's deadline and tells the handler to stop", async () => {
     handlers.getSecret = () => new Promise(() => undefined);
     const startMs = performance.now();
-    const error = await failure(secrets().getSecret({ name: "X" }, { timeoutMs: 150 }));
+    const error = await failure(secrets().getSecret({ name: "X" }, { timeoutMs: 1_000 }));
     expect(error.code).toBe("DEADLINE_EXCEEDED");
-    expect(performance.now() - startMs).toBeLessThan(2_000);
-    for (let turn = 0; turn < 100 && !seen?.signal.aborted; turn++) await systemClock.sleep(10);
-    expect(seen?.signal.aborted).toBe(true);
+    expect(performance.now() - startMs).toBeLessThan(1_000 + SLACK_MS);
+    await eventually(() => expect(seen?.signal.aborted).toBe(true));
   });
 
   it("tells the handler when the caller goes away", async () => {
     handlers.getSecret = () => new Promise(() => undefined);
     const controller = new AbortController();
     const call = failure(secrets().getSecret({ name: "X" }, { signal: controller.signal }));
-    while (!seen) await systemClock.sleep(5);
+    await eventually(() => expect(seen).toBeDefined());
     controller.abort();
     expect((await call).code).toBe("CANCELLED");
-    while (!seen.signal.aborted) await systemClock.sleep(5);
+    await eventually(() => expect(seen?.signal.aborted).toBe(true));
   });
 
   it("answers INVALID_ARGUMENT, not INTERNAL, to bytes that are no message and to bad UTF-8", async () => {
@@ -228,12 +230,12 @@ describe("the gRPC wrapper", () => {
     const reading = (async () => {
       for await (const _ of conversation.responses);
     })().catch((error: unknown) => error);
-    while (!seen) await systemClock.sleep(5);
+    await eventually(() => expect(seen).toBeDefined());
     const startMs = performance.now();
     await server.stop(200);
-    expect(performance.now() - startMs).toBeLessThan(1_500);
+    expect(performance.now() - startMs).toBeLessThan(200 + SLACK_MS);
     await reading;
-    expect(seen.signal.aborted).toBe(true);
+    expect(seen?.signal.aborted).toBe(true);
   });
 
   it("notices a frozen peer within the keepalive times", async () => {
@@ -258,7 +260,7 @@ describe("the gRPC wrapper", () => {
       const startMs = performance.now();
       const error = await failure(iterator.next());
       expect(error.code).toBe("UNAVAILABLE");
-      expect(performance.now() - startMs).toBeLessThan(4_000);
+      expect(performance.now() - startMs).toBeLessThan(2_000 + SLACK_MS);
     } finally {
       slow.close();
       for (const socket of sockets) socket.destroy();
@@ -270,7 +272,7 @@ describe("the gRPC wrapper", () => {
     const names = ["http_proxy", "https_proxy", "grpc_proxy"];
     const before = names.map((name) => [name, process.env[name]] as const);
     for (const name of names) process.env[name] = "http://127.0.0.1:1";
-    const direct = openChannel({ address, timeoutMs: 5_000 });
+    const direct = openChannel({ address, timeoutMs: 20_000 });
     try {
       const error = await failure(
         createClient(SecretServiceService, direct).getSecret({ name: "X" }),

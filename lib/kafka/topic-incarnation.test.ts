@@ -32,13 +32,14 @@ function brokenKafka() {
   return { broker, listeners, kafka };
 }
 
-function start({ broker, kafka }: ReturnType<typeof brokenKafka>) {
+/** Given up after 50 ms unless a test is about something else, which must come first. */
+function start({ broker, kafka }: ReturnType<typeof brokenKafka>, stallMs = 50) {
   return startIncarnation({
     brokers: [],
     clientId: "test",
     topic: "topic",
     checkMs: 5,
-    stallMs: 50,
+    stallMs,
     onMessage: () => broker.calls.push("message"),
     onReady: () => {
       broker.calls.push("ready");
@@ -64,7 +65,7 @@ test("a consumer that delivers nothing of what was written is given up", async (
 
 test("a consumer that crashes is given up at once, with the cause", async () => {
   const broken = brokenKafka();
-  const incarnation = start(broken);
+  const incarnation = start(broken, 60_000);
   await new Promise((next) => setImmediate(next));
   broken.listeners.get("consumer.crash")?.({ payload: { error: new Error("no memory") } });
   expect(await incarnation.ended).toBe("consumer crashed: no memory");
@@ -72,7 +73,7 @@ test("a consumer that crashes is given up at once, with the cause", async () => 
 
 test("a topic that was cut short behind the reader's back is read anew", async () => {
   const broken = brokenKafka();
-  const incarnation = start(broken);
+  const incarnation = start(broken, 60_000);
   await new Promise((next) => setImmediate(next));
   broken.broker.end = 3;
   expect(await incarnation.ended).toBe("the topic was cut");

@@ -57,6 +57,15 @@ async function writeManyAtOnce(): Promise<string[]> {
   return (await Promise.all(writers)).flat();
 }
 
+/** Whether no transaction is open that began before the last row, be it another test's. */
+async function isAllReadable(): Promise<boolean> {
+  const { rows } = await pool.query<{ all: boolean }>(
+    `select coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) as all
+       from shop.outbox`,
+  );
+  return rows[0]!.all;
+}
+
 /** Runs `readNext` in a loop beside the writers, and until it has found nothing new after them. */
 async function readBeside(readNext: () => Promise<string[]>): Promise<[string[], string[]]> {
   const seen: string[] = [];
@@ -70,6 +79,7 @@ async function readBeside(readNext: () => Promise<string[]>): Promise<[string[],
     }
   })();
   const written = await writeManyAtOnce();
+  await eventually(async () => expect(await isAllReadable()).toBe(true));
   writers.isOver = true;
   await reading;
   return [written.sort(), seen.sort()];
@@ -112,7 +122,7 @@ describe("reading an outbox", () => {
     expect(await readOutbox(pool, outbox, OUTBOX_START, 10)).toEqual([]);
     await older.query("commit");
     older.release();
-    const notes = (await readOutbox(pool, outbox, OUTBOX_START, 10)).map(({ row }) => row.note);
+    const notes = (await readAll(2)).map(({ row }) => row.note);
     expect(notes).toEqual(["first", "second"]);
   });
 
@@ -160,6 +170,7 @@ describe("a tail", () => {
 
   test("starts at the present end and hands over what comes after, in order", async () => {
     await write(pool, "before");
+    await eventually(async () => expect(await isAllReadable()).toBe(true));
     const { tail, events, end } = follow();
     await eventually(() => expect(events).toEqual(["started"]));
     await write(pool, "a", "b");

@@ -11,7 +11,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   assertion: () => T | Promise<T>,
-  { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
+  { timeoutMs = 30_000, everyMs = 10 }: EventuallyOptions = {},
 ): Promise<T> {
   const endMs = performance.now() + timeoutMs;
   for (;;) {
