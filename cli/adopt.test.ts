@@ -34,11 +34,14 @@ const murmur = (words: string, call: CliCall = {}): Promise<CliRun> =>
   cli.run(words.split(" "), { cwd, ...call });
 /** What the VM makes of the agent once it was asked for. */
 const becomes = (change: object) =>
-  eventually(() => {
-    const agent = rotation.agents.find(({ path }) => path === "fix-auth");
-    if (!agent) throw new Error("nothing was asked for");
-    Object.assign(agent, change);
-  });
+  eventually(
+    () => {
+      const agent = rotation.agents.find(({ path }) => path === "fix-auth");
+      if (!agent) throw new Error("nothing was asked for");
+      Object.assign(agent, change);
+    },
+    { timeoutMs: 20_000 },
+  );
 
 it("asks for the process, waits for its VM, and says what can be used and what cannot", async () => {
   writeFileSync(join(cwd, "murmur.yaml"), "reload: { signal: SIGHUP }\n");
@@ -96,10 +99,10 @@ it("fails in the VM's words when the process cannot be adopted", async () => {
 });
 
 it("says so when the VM does not answer in time, and when another agent got the slug", async () => {
-  expect(await murmur("adopt --pid 4711 --timeout 200ms fix-auth")).toMatchObject({
+  expect(await murmur("adopt --pid 4711 --timeout 1s fix-auth")).toMatchObject({
     code: 1,
     stdout: "",
-    stderr: expect.stringContaining('VM "build-1" has not answered within 200ms\n') as string,
+    stderr: expect.stringContaining('VM "build-1" has not answered within 1s\n') as string,
   });
   rotation.agents.splice(0);
   const run = murmur("adopt --pid 4711 fix-auth");

@@ -218,9 +218,9 @@ describe("agents of a real catalog and rotation", () => {
     expect(lines(await murmur("ls"))[1]).toBe("fix-auth  starting  build-1  0 of 1");
     expect(lines(await murmur("vm ls"))[1]).toMatch(/^build-1 .* 1 {7}1 \(1 agent\)$/);
     expect((await murmur("explain fix-auth")).code).toBe(0);
-    const rekey = await murmur("rekey --timeout 2s fix-auth");
+    const rekey = await murmur("rekey --timeout 6s fix-auth");
     expect(rekey).toMatchObject({ code: 1, stdout: "" });
-    expect(rekey.stderr).toContain("1 of 1 agents has not acked within 2s\n");
+    expect(rekey.stderr).toContain("1 of 1 agents has not acked within 6s\n");
     expect(await murmur("kill fix-auth")).toMatchObject({
       code: 0,
       stdout: 'Killed agent "fix-auth"\n',
@@ -235,11 +235,18 @@ describe("agents of a real catalog and rotation", () => {
     );
     const client = rotation.clients(vm.credentials).vmSync;
     const connected = await connectVm({ client });
-    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}connected /));
+    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}connected /), {
+      timeoutMs: 20_000,
+    });
     expect(JSON.parse((await murmur("vm ls --json")).stdout)).toMatchObject([{ connected: true }]);
     connected.close();
-    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}just now /));
-  });
+    await eventually(
+      async () => expect(await seen()).toMatch(/^build-1 {2}(just now|\d+ sec\S+ ago) /),
+      {
+        timeoutMs: 20_000,
+      },
+    );
+  }, 180_000);
 
   it("are left out of the list of VMs while rotation is away", async () => {
     const token = (await murmur("auth token")).stdout.trim();

@@ -47,9 +47,12 @@ afterEach(() => rotation.stop());
 const murmur = (words: string, call: CliCall = {}): Promise<CliRun> =>
   cli.run(words.split(" "), { cwd, ...call });
 const watched = () =>
-  eventually(() => {
-    expect(rotation.watchers()).toBe(1);
-  });
+  eventually(
+    () => {
+      expect(rotation.watchers()).toBe(1);
+    },
+    { timeoutMs: 20_000 },
+  );
 
 describe("murmur rekey", () => {
   it("prints Rekeyed, alone, once every agent has acked", async () => {
@@ -72,7 +75,7 @@ describe("murmur rekey", () => {
   });
 
   it("names who has not acked in time, and why, and exits 1", async () => {
-    const run = murmur("rekey --timeout 2s fix-auth");
+    const run = murmur("rekey --timeout 6s fix-auth");
     await watched();
     rotation.settle("fix-auth", APPLIED);
     rotation.settle("fix-auth/tests", { reason: 'VM "build-1" is offline' });
@@ -81,7 +84,7 @@ describe("murmur rekey", () => {
     expect(stderr.split("\n")).toEqual([
       "AGENT           VM       GENERATION  STATE    REASON",
       'fix-auth/tests  build-1  2           pending  VM "build-1" is offline',
-      "murmur: rekey fix-auth: 1 of 2 agents has not acked within 2s",
+      "murmur: rekey fix-auth: 1 of 2 agents has not acked within 6s",
       "The rollout goes on. Use murmur rollouts rollout-1 to follow it, murmur explain to see why.",
       "",
     ]);
@@ -254,14 +257,14 @@ describe("murmur rekey", () => {
     });
 
     it("says how far it is when the time is over, and that it goes on", async () => {
-      const run = murmur("rekey --canary 1 --timeout 2s fix-auth");
+      const run = murmur("rekey --canary 1 --timeout 6s fix-auth");
       await watched();
       canary({ stage: CanaryStage.CANARY_STAGE_WAITING });
       rotation.settle("fix-auth", APPLIED);
       expect(await run).toMatchObject({
         code: 1,
         stderr: expect.stringContaining(
-          "murmur: rekey fix-auth: canary: 1 agent, waiting; 1 still to follow after 2s\n" +
+          "murmur: rekey fix-auth: canary: 1 agent, waiting; 1 still to follow after 6s\n" +
             "The rollout goes on.",
         ) as string,
       });
@@ -334,10 +337,13 @@ describe("murmur rekey", () => {
   });
 
   it("shows its progress on a terminal and takes it away at the end", async () => {
-    const run = cli.runOnTerminal(["rekey", "fix-auth"], { cwd });
-    await watched();
+    let shown = "";
+    const onOutput = (text: string) => void (shown = text);
+    const run = cli.runOnTerminal(["rekey", "fix-auth"], { cwd, onOutput });
+    // What is settled before it is drawn would never be seen.
+    await eventually(() => expect(shown).toContain("Rekeying fix-auth: 0 of 2 agents"));
     rotation.settle("fix-auth/tests", { reason: "not seen for 3 minutes" });
-    await watched();
+    await eventually(() => expect(shown).toContain("pending: not seen for 3 minutes"));
     rotation.settle("fix-auth", APPLIED);
     rotation.settle("fix-auth/tests", APPLIED);
     const { code, stdout } = await run;
@@ -374,7 +380,7 @@ describe("murmur rekey", () => {
 
     describe("of agents with a reload", () => {
       beforeEach(() => {
-        rotation.processes = Array.from({ length: 200 }, () => [on(10, 2n)]);
+        rotation.processes = Array.from({ length: 2_000 }, () => [on(10, 2n)]);
       });
 
       it("waits until it is over", async () => {
@@ -400,9 +406,9 @@ describe("murmur rekey", () => {
       });
 
       it("says that it is still under way when the time is over", async () => {
-        rotation.reloads = Array.from({ length: 200 }, () => RUNNING);
+        rotation.reloads = Array.from({ length: 2_000 }, () => RUNNING);
         const { code, stdout, stderr } = await murmur(
-          "rekey --wait processes --timeout 2s fix-auth",
+          "rekey --wait processes --timeout 6s fix-auth",
         );
         expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
         expect(stderr).toContain(
@@ -424,7 +430,7 @@ describe("murmur rekey", () => {
 
     it("names who cannot be told, and is no success then", async () => {
       const java = processMessage({ pid: 4711, name: "java" });
-      rotation.processes = Array.from({ length: 100 }, (_, at) =>
+      rotation.processes = Array.from({ length: 2_000 }, (_, at) =>
         at % 2 === 0 ? [on(10, 2n), java] : [on(20, 2n)],
       );
       const { code, stdout, stderr } = await murmur("rekey --wait processes fix-auth");
@@ -469,9 +475,9 @@ describe("murmur rollback", () => {
 
   it("names who has not acked in time, and exits 1", async () => {
     rotation.isPrompt = false;
-    const { code, stdout, stderr } = await murmur("rollback --timeout 1s rollout-1");
+    const { code, stdout, stderr } = await murmur("rollback --timeout 6s rollout-1");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toContain("rollback rollout-1: 2 of 2 agents have not acked within 1s\n");
+    expect(stderr).toContain("rollback rollout-1: 2 of 2 agents have not acked within 6s\n");
   });
 
   it("says that there is no such rollout, and how to find one", async () => {

@@ -83,9 +83,9 @@ describe("murmur secret revoke", () => {
   it("names who has not acked, and goes on with them when it is given again", async () => {
     const id = await holder();
     rotation.isPrompt = false;
-    const { code, stdout, stderr } = await murmur("secret revoke --timeout 3s KEY --now");
+    const { code, stdout, stderr } = await murmur("secret revoke --timeout 6s KEY --now");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toContain("murmur: secret revoke KEY: 1 of 1 agents has not acked within 3s\n");
+    expect(stderr).toContain("murmur: secret revoke KEY: 1 of 1 agents has not acked within 6s\n");
     rotation.isPrompt = true;
     expect(await murmur("secret revoke KEY --now")).toEqual(ok('Revoked secret "KEY"\n'));
     expect(selections()).toEqual([holders(id), holders(id)]);
@@ -94,9 +94,9 @@ describe("murmur secret revoke", () => {
   it("is not done while a VM has files with it that the catalog counts no more", async () => {
     const id = stillOnVm();
     rotation.isPrompt = false;
-    const late = await murmur("secret revoke --timeout 3s KEY --now");
+    const late = await murmur("secret revoke --timeout 6s KEY --now");
     expect({ code: late.code, stdout: late.stdout }).toEqual({ code: 1, stdout: "" });
-    expect(late.stderr).toContain("1 of 1 agents has not acked within 3s\n");
+    expect(late.stderr).toContain("1 of 1 agents has not acked within 6s\n");
     expect(selections()).toEqual([holders(id)]);
     expect(rotation.requests.holders[0]).toMatchObject({ secretName: "KEY", version: 0n });
   });
@@ -185,9 +185,9 @@ describe("murmur secret destroy", () => {
     const id = stillOnVm();
     rotation.isPrompt = false;
     for (let time = 1; time <= 2; time++) {
-      const { code, stderr } = await murmur("secret destroy --force --timeout 3s KEY@1");
+      const { code, stderr } = await murmur("secret destroy --force --timeout 6s KEY@1");
       expect(code).toBe(1);
-      expect(stderr).toContain("1 of 1 agents has not acked within 3s\n");
+      expect(stderr).toContain("1 of 1 agents has not acked within 6s\n");
     }
     expect(selections()).toEqual([holders(id), holders(id)]);
     expect(rotation.requests.holders[0]).toMatchObject({ secretName: "KEY", version: 1n });

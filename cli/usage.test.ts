@@ -2,6 +2,7 @@ import { execFile, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
+import { eventually } from "../test/harness/eventually";
 import { buildTestCli, type TestCli } from "../test/harness/murmur-cli";
 import { COMMAND_GROUPS } from "./syntax";
 
@@ -34,7 +35,7 @@ describe("help", () => {
       for (const { flags } of options) expect(stdout).toContain(flags);
       for (const example of examples) expect(stdout).toContain(example);
     }
-  }, 60_000);
+  }, 180_000);
 
   it("goes to standard error, with exit status 2, when no command was given", async () => {
     expect(await murmur("")).toMatchObject({ code: 2, stdout: "" });
@@ -117,7 +118,10 @@ describe("completion in a real bash", () => {
       });
     };
     expect(await complete("murmur se")).toEqual(["secret", "set"]);
-    expect(await complete("murmur rekey fix-auth/")).toEqual(["fix-auth/tests"]);
+    // Who types waits for no service for long: on a machine with much to do, nothing is offered.
+    await eventually(async () =>
+      expect(await complete("murmur rekey fix-auth/")).toEqual(["fix-auth/tests"]),
+    );
     expect(await complete("murmur rekey nothing")).toEqual([""]);
   });
 });

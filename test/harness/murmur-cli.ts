@@ -19,6 +19,8 @@ export interface CliCall {
   program?: string;
   /** Called as soon as it runs, with what Ctrl-C does. */
   onStart?: (interrupt: () => void) => void;
+  /** Called with all of standard output so far, whenever there is more. */
+  onOutput?: (stdout: string) => void;
   /** Typed as soon as standard output shows `after`; the input ends with it. */
   typed?: { after: string; keys: string };
 }
@@ -91,6 +93,7 @@ function runProcess(command: string, args: string[], call: CliCall): Promise<Cli
     let { typed } = call;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
+      call.onOutput?.(stdout);
       if (!typed || !stdout.includes(typed.after)) return;
       child.stdin.end(typed.keys);
       typed = undefined;
