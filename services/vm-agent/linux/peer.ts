@@ -1,5 +1,5 @@
 import { closeSync, readFileSync } from "node:fs";
-import { type ProcessIdentity, readProcess } from "./proc";
+import { isAlive, type ProcessIdentity, readProcess } from "./proc";
 import { type SystemCalls } from "./system-calls";
 
 /** The process at the other end of a unix socket: the one that connected. */
@@ -7,8 +7,9 @@ export interface Peer extends ProcessIdentity {
   uid: number;
   gid: number;
   /**
-   * Whether the process that connected still exists under this pid. Ask it again after reading
-   * anything about the pid: only what was read before a `true` was about the peer.
+   * Whether the process that connected still runs under this pid; one that has ended is gone, also
+   * before its parent has taken note. Ask it again after reading anything about the pid: only what
+   * was read before a `true` was about the peer.
    */
   isStillThere(): boolean;
   /** Closes what holds the process in mind. Call it when the connection ends. */
@@ -51,7 +52,7 @@ function watchPeer(
   return {
     ...who,
     isStillThere() {
-      if (readProcess(who.pid)?.startTime !== who.startTime) return false;
+      if (!isAlive(who)) return false;
       return pidFd === undefined || (isOpen && readPidOf(pidFd) === who.pid);
     },
     release() {

@@ -1,22 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buildSync } from "esbuild";
+import { eventually } from "../../../test/harness/eventually";
 import { DirectoryInUse, lockDirectory } from "./directory-lock";
 import { readPeer } from "./peer";
-import { readProcess } from "./proc";
+import { readProcess, readProcessTable } from "./proc";
 import { loadSystemCalls, type SystemCalls } from "./system-calls";
 
 let systemCalls: SystemCalls;
@@ -35,14 +28,23 @@ describe("the peer of a unix socket", () => {
     server = createServer().listen(path);
     await once(server, "listening");
   });
-  afterEach(() => server.close());
+  // A test that failed leaves none of them behind: each would keep Jest from ending.
+  const leftovers: (() => unknown)[] = [];
+  afterEach(() => {
+    for (const end of leftovers.splice(0)) end();
+    server.close();
+  });
 
   const accept = async (script: string): Promise<{ client: ChildProcess; socket: Socket }> => {
     const accepted = once(server, "connection") as Promise<[Socket]>;
     const client = spawn(process.execPath, ["-e", script, path]);
+    leftovers.push(() => client.kill("SIGKILL"));
     const [socket] = await accepted;
+    leftovers.push(() => socket.destroy());
     return { client, socket };
   };
+  const readChildren = (pid: number): number[] =>
+    [...readProcessTable().values()].filter((it) => it.parentPid === pid).map((it) => it.pid);
   const fdOf = (socket: Socket): number =>
     (socket as unknown as { _handle: { fd: number } })._handle.fd;
 
@@ -62,7 +64,6 @@ describe("the peer of a unix socket", () => {
     expect(peer.isStillThere()).toBe(false);
     peer.release();
     peer.release();
-    socket.destroy();
   });
 
   test("is nobody once the process has ended, though another holds the connection", async () => {
@@ -73,25 +74,52 @@ describe("the peer of a unix socket", () => {
       process.stdin.on("end", () => process.exit()).resume()`;
     const { client, socket } = await accept(script);
     await once(client.stdout!, "data");
-    const holder = readFileSync(`/proc/${client.pid}/task/${client.pid}/children`, "utf8");
+    const [holder] = readChildren(client.pid!);
+    leftovers.push(() => process.kill(holder!, "SIGKILL"));
     client.stdin!.end();
     await once(client, "exit");
     expect(readPeer(systemCalls, fdOf(socket))).toBeUndefined();
     expect(socket.readableEnded).toBe(false);
-    process.kill(Number(holder), "SIGKILL");
-    socket.destroy();
+  });
+
+  test("is nobody once the process has ended, although its parent takes note of no child", async () => {
+    // The client hands its connection on, and ends when the test says so: its parent never waits.
+    const script = `const s = require("net").connect(process.argv[1], () => {
+      require("child_process").spawn("sleep", ["1000"], { stdio: [s._handle, "ignore", "ignore"], detached: true }).unref();
+      process.stdin.on("end", () => process.exit()).resume(); });`;
+    const accepted = once(server, "connection") as Promise<[Socket]>;
+    const shell = '"$@" <&3 & exec sleep 1000';
+    const words = ["sh", process.execPath, "-e", script, path];
+    const parent = spawn("sh", ["-c", shell, ...words], {
+      stdio: ["ignore", "ignore", "inherit", "pipe"],
+    });
+    leftovers.push(() => parent.kill("SIGKILL"));
+    const [socket] = await accepted;
+    leftovers.push(() => socket.destroy());
+    const peer = readPeer(systemCalls, fdOf(socket))!;
+    expect(peer.isStillThere()).toBe(true);
+    const holder = await eventually(() => {
+      const [child] = readChildren(peer.pid);
+      if (child === undefined) throw new Error("the connection has no heir yet");
+      return child;
+    });
+    leftovers.push(() => process.kill(holder, "SIGKILL"));
+    (parent.stdio[3] as Socket).end();
+    await eventually(() => expect(readProcess(peer.pid)).toMatchObject({ state: "Z", threads: 1 }));
+    expect(peer.isStillThere()).toBe(false);
+    expect(readPeer(systemCalls, fdOf(socket))).toBeUndefined();
+    expect(socket.readableEnded).toBe(false);
+    peer.release();
   });
 
   test("keeps no descriptor after it was released", async () => {
-    const { client, socket } = await accept(`require("net").connect(process.argv[1])`);
+    const { socket } = await accept(`require("net").connect(process.argv[1])`);
     const before = openSync("/dev/null", "r");
     closeSync(before);
     for (let round = 0; round < 50; round++) readPeer(systemCalls, fdOf(socket))?.release();
     const after = openSync("/dev/null", "r");
     closeSync(after);
     expect(after).toBe(before);
-    client.kill("SIGKILL");
-    socket.destroy();
   });
 });
 

@@ -29,12 +29,20 @@ const PROGRAMS = {
         .spawn(process.execPath, [heir, String(process.pid), process.argv[3]], { stdio })
         .on("spawn", () => process.exit());
     });`,
-  /** Sends the request on the connection it was left, when nobody else has it any more. */
+  /** Sends the request on the connection it was left, when the one that left it has ended. */
   heir: `
     const s = new (require("net").Socket)({ fd: 3, allowHalfOpen: true });
     s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code));
+    const hasEnded = () => {
+      try {
+        const status = require("fs").readFileSync("/proc/" + process.argv[2] + "/status", "utf8");
+        return /^State:\\s+Z/m.test(status) && /^Threads:\\s+1$/m.test(status);
+      } catch {
+        return true;
+      }
+    };
     const timer = setInterval(() => {
-      if (String(process.ppid) === process.argv[2]) return;
+      if (!hasEnded()) return;
       clearInterval(timer);
       s.end(process.argv[3] + "\\n");
     }, 5);`,
@@ -162,7 +170,12 @@ describe("who is asking", () => {
   test("a process with an agent's environment that is not of its tree is not the agent", async () => {
     await listen();
     const { agentId } = await supervisor.spawn(vm.request({ argv: ["sleep", "1000"] }));
-    const environ = readFileSync(`/proc/${supervisor.get(agentId)!.main!.pid}/environ`, "utf8");
+    // None of it shows while the process is about to become its command.
+    const environ = await eventually(() => {
+      const block = readFileSync(`/proc/${supervisor.get(agentId)!.main!.pid}/environ`, "utf8");
+      expect(block).toContain("MURMUR_DIR=");
+      return block;
+    });
     const env = Object.fromEntries(
       environ.split("\0").map((entry) => entry.split("=")) as [string, string][],
     );
@@ -225,7 +238,8 @@ describe("who is asking", () => {
   test("a connection left to others by an agent's process that ended serves them no more", async () => {
     await listen();
     const testator = `${process.execPath} ${vm.directory}/testator.js`;
-    const [, answer] = await askAsAgent(`${testator} $MURMUR_SOCKET "$REQUEST"; sleep 1000`);
+    // Its parent takes no note of its end.
+    const [, answer] = await askAsAgent(`${testator} $MURMUR_SOCKET "$REQUEST" & exec sleep 1000`);
     expect(answer).toMatch(/"code":"PERMISSION_DENIED"/);
     expect(calls).toHaveLength(1);
   });
@@ -405,10 +419,15 @@ describe("what a hostile caller costs", () => {
   });
 
   test("a caller that takes no answers does not keep its connection", async () => {
-    const onDaemonStatus = (): Promise<object> => Promise.resolve({ text: "x".repeat(4_000_000) });
-    await listen({ onDaemonStatus }, { answerMs: 100, requestMs: 100 });
+    let asked = 0;
+    const onDaemonStatus = (): Promise<object> => {
+      asked++;
+      return Promise.resolve({ text: "x".repeat(4_000_000) });
+    };
+    await listen({ onDaemonStatus }, { answerMs: 100, requestMs: 2_000 });
     const socket = connect(vm.socketPath, () => socket.write('{"method":"daemon-status"}\n'));
     socket.pause();
+    await eventually(() => expect(asked).toBe(1));
     await eventually(() => expect(server.openConnections).toBe(0));
     socket.destroy();
   });
@@ -479,6 +498,8 @@ describe("what a hostile caller costs", () => {
       socket.on("error", () => undefined);
       await once(socket, "close");
     }
+    // Those before it in the queue were accepted, too.
+    expect(await ask('{"method":"ping"}')).toMatch(/"result":{}/);
     await eventually(() => expect(server.openConnections).toBe(0));
   });
 });
