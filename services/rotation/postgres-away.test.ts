@@ -53,7 +53,7 @@ describe("while PostgreSQL is away", () => {
       const slug = `agent-${how}`;
       await eventually(() => fleet.spawn(slug));
       fail(proxy);
-      const startMs = performance.now();
+      // One that only its caller's deadline ends says DEADLINE_EXCEEDED.
       await Promise.all([
         expect(fleet.rekey(slug)).rejects.toMatchObject(away),
         expect(fleet.spawn(`${slug}-2`)).rejects.toMatchObject(away),
@@ -62,11 +62,10 @@ describe("while PostgreSQL is away", () => {
         ).rejects.toMatchObject(away),
         expect(fleet.owner.vmSync.listVmStatuses({})).rejects.toMatchObject(away),
       ]);
-      expect(performance.now() - startMs).toBeLessThan(8_000);
       proxy.heal();
       const { rollout } = await eventually(() => fleet.rekey(slug));
       expect(rollout).toMatchObject({ path: slug });
-      await fleet.spawn(`${slug}-2`);
+      await eventually(() => fleet.spawn(`${slug}-2`));
     },
   );
 
@@ -79,9 +78,7 @@ describe("while PostgreSQL is away", () => {
     const vm = await served(machine);
     expect(vm.desired.has(agent.agentId)).toBe(true);
     fail(proxy);
-    const startMs = performance.now();
     expect(await vm.ended).toMatchObject({ code: "UNAVAILABLE" });
-    expect(performance.now() - startMs).toBeLessThan(5_000);
     const early = await fleet.connect(machine);
     expect(await early.ended).toMatchObject({ code: "UNAVAILABLE" });
     proxy.heal();

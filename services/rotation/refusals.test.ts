@@ -1,12 +1,15 @@
 import { sensitive } from "../../lib/sensitive";
 import { bearerCredentials } from "../../lib/identity/credentials";
+import { FakeClock } from "../../test/fakes/fake-clock";
 import { eventually } from "../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../test/harness/fleet";
 
 describe("refused calls are audited", () => {
+  /** Stands still while calls are refused: no row is written in the middle of them. */
+  const clock = new FakeClock(new Date());
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await startFleet();
+    fleet = await startFleet({ clock });
     fleet.machine("vm-1");
     await fleet.spawn("guarded");
   });
@@ -14,6 +17,7 @@ describe("refused calls are audited", () => {
 
   const audited = async (actor: string) =>
     eventually(async () => {
+      await clock.advance(5_000);
       const { rows } = await fleet.rotation.database.pool.query<{ peer: string; detail: unknown }>(
         `select tenant_id, actor_id, action, object_id, outcome, peer, detail
          from rotation.audit where actor_kind = $1 and outcome = 'refused'`,

@@ -67,10 +67,23 @@ describe("two replicas on one database", () => {
     await eventually(() => {
       expect(after.received.length).toBeGreaterThan(0);
     });
+    const status = async (vmId: string) => {
+      const { vms } = await fleet.owner.vmSync.listVmStatuses({});
+      return vms.find((vm) => vm.vmId === vmId)?.connected;
+    };
+    // The end of a stream that began and ended after it tells when this one's has been noted.
+    const later = fleet.machine("vm-4-later");
+    const another = await fleet.connect(later);
+    await eventually(async () => {
+      expect(await status(later.id)).toBe(true);
+    });
     before.close();
     await before.ended;
-    const { vms } = await fleet.owner.vmSync.listVmStatuses({});
-    expect(vms.find(({ vmId }) => vmId === machine.id)?.connected).toBe(true);
+    another.close();
+    await eventually(async () => {
+      expect(await status(later.id)).toBe(false);
+    });
+    expect(await status(machine.id)).toBe(true);
   });
 
   it("lose nothing when the one that accepted a rollout is gone before any VM heard of it", async () => {

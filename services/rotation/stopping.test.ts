@@ -15,14 +15,13 @@ it("a replica that stops tells VMs and watchers to come back, and waits for nobo
   await eventually(() => {
     expect(isWatched && vm.received.length > 0).toBe(true);
   });
-  const startMs = performance.now();
   fleet.rotation.interrupt();
-  const stopped = fleet.rotation.rotation.server.stop(20_000);
+  // Whoever waits for somebody ends by this, later than the test does.
+  const stopped = fleet.rotation.rotation.server.stop(300_000);
   try {
     expect(await vm.ended).toMatchObject({ code: "UNAVAILABLE" });
     await expect(watching).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await stopped;
-    expect(performance.now() - startMs).toBeLessThan(5_000);
   } finally {
     await fleet.stop();
   }

@@ -116,6 +116,9 @@ describe("another tenant", () => {
 
   it("cannot speak for a VM of the same id: its stream, hello, acks and reports", async () => {
     const client = fleet.rotation.clients(strangeMachine.credentials).vmSync;
+    await eventually(() => {
+      expect(vm.desired.get(agentId)?.generation).toBe(2n);
+    });
     const fingerprint = vm.desired.get(agentId)?.fingerprint ?? Buffer.alloc(0);
     const applied = new Map([[agentId, { generation: 2n, fingerprint }]]);
     const hello = toHello({ client }, applied);

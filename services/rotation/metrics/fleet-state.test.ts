@@ -1,3 +1,4 @@
+import { withTransaction } from "../../../lib/postgres/transaction";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
@@ -29,13 +30,16 @@ describe("the state of the fleet", () => {
     const waiting = await read();
     expect(waiting).toMatchObject({ agentsBehind: 1, rolloutsOpen: 1, oldestEventSeconds: 0 });
     expect(waiting.oldestRolloutSeconds).toBeGreaterThan(0);
-    await fleet.rotation.pool.query(
-      "update rotation.vms set last_seen_at = last_seen_at - interval '1 hour'",
-    );
-    await fleet.rotation.pool.query(
-      "update rotation.replicas set beat_at = beat_at - interval '1 hour'",
-    );
-    expect(await read()).toMatchObject({ vms: 1, vmsAway: 1 });
+    // In one transaction: the replica beats each second, and waits for its row meanwhile.
+    const later = await withTransaction(fleet.rotation.pool, async (tx) => {
+      for (const [table, column] of [
+        ["vms", "last_seen_at"],
+        ["replicas", "beat_at"],
+      ])
+        await tx.query(`update rotation.${table} set ${column} = ${column} - interval '1 hour'`);
+      return readFleetState(tx);
+    });
+    expect(later).toMatchObject({ vms: 1, vmsAway: 1 });
     await eventually(() => expect(vm.desired.get(agentId)?.generation).toBe(2n));
     vm.ack(agentId);
     await eventually(async () =>

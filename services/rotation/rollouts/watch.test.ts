@@ -40,11 +40,14 @@ describe("watching and listing rollouts", () => {
       expect(vm.desired.get(child.agentId)?.generation).toBe(2n);
     });
     vm.ack(child.agentId);
+    // The rollout's count may come in a message after that of its target.
+    const changed = () => seen.slice(1).flatMap(({ targets }) => targets.map(({ path }) => path));
     await eventually(() => {
-      expect(seen.at(-1)?.targets.map(({ path }) => path)).toEqual(["parent/child"]);
+      expect(changed()).toEqual(["parent/child"]);
     });
     vm.ack(parent.agentId);
     await done;
+    expect(changed()).toEqual(["parent/child", "parent"]);
     expect(seen.at(-1)).toMatchObject({
       rollout: { state: RolloutState.ROLLOUT_STATE_COMPLETED, targetsApplied: 2 },
     });
@@ -114,7 +117,7 @@ describe("watching and listing rollouts", () => {
     const controller = new AbortController();
     const { seen, done } = collect(rollout?.rolloutId ?? "", controller.signal);
     await eventually(() => {
-      expect(seen).toHaveLength(1);
+      expect(seen).not.toEqual([]);
     });
     controller.abort();
     await expect(done).rejects.toMatchObject({ code: "CANCELLED" });

@@ -570,7 +570,7 @@ describe("what VMs say", () => {
     await eventually(() => {
       const beats = vm.received.filter(({ message }) => message?.$case === "heartbeat");
       expect(beats.length).toBeGreaterThanOrEqual(2);
-      const [beat] = beats;
+      const beat = beats.at(-1);
       if (beat?.message?.$case !== "heartbeat") throw new Error("not a heartbeat");
       expect(Number(beat.message.value.watermarkAgeMs)).toBeLessThan(1_000);
     });
