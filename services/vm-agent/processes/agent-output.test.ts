@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { eventually } from "../../../test/harness/eventually";
 import { createTestVm, type TestVm } from "./test-vm";
 
@@ -20,17 +21,21 @@ test("a flood of output is cut, the newest stays, and the agent goes on writing"
   const maxLogBytes = 1024 * 1024;
   const supervisor = vm.supervisor({ maxLogBytes, sweepEveryMs: 3_600_000 });
   // 8 MB, some of it at a time, then slowly on.
-  const script = `i=0; while [ $i -lt 200 ]; do head -c 40000 /dev/zero | tr '\\0' x; echo " $i"; i=$((i+1)); sleep 0.005; done; echo last; sleep 1000`;
-  const { agentId } = await supervisor.spawn(vm.request({ argv: ["sh", "-c", script] }));
-  await eventually(() => {
-    const tail = [`${vm.output(agentId)}.1`, vm.output(agentId)].map((path) =>
-      existsSync(path) ? readFileSync(path, "latin1").slice(-10) : "",
-    );
-    expect(tail.join("")).toContain("last\n");
+  const script = `i=0; while [ $i -lt 200 ]; do head -c 40000 /dev/zero | tr '\\0' x; i=$((i+1)); sleep 0.005; done
+    echo flooded; : >flooded; until [ -e go ]; do sleep 0.02; done; echo last; sleep 1000`;
+  const request = vm.request({ argv: ["sh", "-c", script], cwd: vm.directory });
+  const { agentId } = await supervisor.spawn(request);
+  const sizeOf = (path: string) => statSync(path).size;
+  await eventually(() => expect(existsSync(join(vm.directory, "flooded"))).toBe(true), {
+    timeoutMs: 40_000,
   });
+  // Nobody writes now, so no cut is under way, or to come, once the output is below its limit.
+  await eventually(() => expect(sizeOf(vm.output(agentId))).toBeLessThanOrEqual(maxLogBytes));
+  expect(sizeOf(`${vm.output(agentId)}.1`)).toBe(maxLogBytes);
+  writeFileSync(join(vm.directory, "go"), "");
   await eventually(() =>
-    expect(statSync(vm.output(agentId)).size).toBeLessThanOrEqual(maxLogBytes),
+    expect(readFileSync(vm.output(agentId), "latin1").slice(-5)).toBe("last\n"),
   );
-  expect(statSync(`${vm.output(agentId)}.1`).size).toBeLessThanOrEqual(maxLogBytes);
+  expect(sizeOf(vm.output(agentId))).toBeLessThanOrEqual(maxLogBytes + "last\n".length);
   expect(supervisor.get(agentId)?.phase).toBe("running");
-});
+}, 60_000);

@@ -6,7 +6,7 @@ import { readProcess, readProcessTable } from "../linux/proc";
 import { type Supervisor } from "./supervisor";
 import { createTestVm, type TestVm } from "./test-vm";
 
-const QUICK = { graceMs: 300, killMs: 5_000 };
+const QUICK = { graceMs: 300, killMs: 15_000 };
 const cgroupParent = findCgroupParent();
 
 let vm: TestVm;

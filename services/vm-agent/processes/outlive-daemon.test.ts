@@ -50,8 +50,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
-  // Whoever the daemon was, this process clears up after it.
-  if (isRoot) execFileSync("chown", ["-R", "0:0", vm.directory]);
+  // Whoever the daemon was, this process clears up after it. A shim may rename a file meanwhile.
+  if (isRoot) await eventually(() => execFileSync("chown", ["-R", "0:0", vm.directory]));
   await vm.close();
 });
 
@@ -136,10 +136,13 @@ describe.each(DAEMONS)("a daemon that is %s", (_, daemonUser, agentUser) => {
     );
 
     const second = await startDaemon(daemonUser);
-    const states = new Map((await second.states()).map((state) => [state.agentId, state]));
-    expect(states.get(noisy.agentId)).toMatchObject({ phase: "running", main: noisy.main });
-    expect(states.get(ending.agentId)?.exit).toEqual({ kind: "code", code: 7 });
-    expect(states.get(killed.agentId)?.exit).toEqual({ kind: "signal", signal: "SIGKILL" });
+    // An agent's shim takes a moment more than the agent, to write the status.
+    await eventually(async () => {
+      const states = new Map((await second.states()).map((state) => [state.agentId, state]));
+      expect(states.get(noisy.agentId)).toMatchObject({ phase: "running", main: noisy.main });
+      expect(states.get(ending.agentId)?.exit).toEqual({ kind: "code", code: 7 });
+      expect(states.get(killed.agentId)?.exit).toEqual({ kind: "signal", signal: "SIGKILL" });
+    });
 
     await second.call({ method: "kill", agentId: noisy.agentId });
     expect(isAlive(noisy.main!)).toBe(false);
@@ -202,6 +205,9 @@ describe.each(DAEMONS)("a daemon that is %s", (_, daemonUser, agentUser) => {
     expect(state).toMatchObject({ phase: "cancelled", exit: { kind: "lost", why: "rebooted" } });
     expect(isAlive(agent.main!)).toBe(true);
     process.kill(agent.main!.pid, "SIGKILL");
+    // Its shim still writes the status.
+    const status = join(vm.stateDir, "events", `${agent.agentId}.exit`);
+    await eventually(() => expect(existsSync(status)).toBe(true));
   });
 
   test("is killed at any instant of a spawn, and every agent is either whole or unknown", async () => {

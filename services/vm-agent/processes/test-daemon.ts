@@ -61,7 +61,7 @@ async function obey(supervisor: Supervisor, command: DaemonCommand): Promise<unk
     case "spawn":
       return supervisor.spawn(command.request);
     case "kill":
-      return supervisor.kill(command.agentId, { graceMs: 300, killMs: 5_000 });
+      return supervisor.kill(command.agentId, { graceMs: 300, killMs: 15_000 });
     case "processes":
       return supervisor.processes(command.agentId);
     case "list":

@@ -2,6 +2,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { isAlive, type ProcessIdentity, readProcess } from "../linux/proc";
 
+/** Nothing of the environment that the tests are run in, which may be an agent's. */
+const options = { encoding: "utf8", env: { PATH: "/usr/local/bin:/usr/bin:/bin" } } as const;
+
 /** Processes that nobody here is above of, as those that are adopted. */
 export interface Strangers {
   /** Starts a program in the background and lets go of it; the session stays the caller's. */
@@ -27,7 +30,7 @@ export function createStrangers(): Strangers {
         execFileSync(
           "/bin/sh",
           ["-c", '"$@" </dev/null >/dev/null 2>&1 & echo $!', "sh", ...argv],
-          { encoding: "utf8", ...(uid !== undefined && { uid }), ...(cwd && { cwd }) },
+          { ...options, ...(uid !== undefined && { uid }), ...(cwd && { cwd }) },
         ),
       ),
     from: (pidFile) => take(readFileSync(pidFile, "utf8")),

@@ -51,10 +51,11 @@ export function createTestVm(): TestVm {
       for (const each of supervisors) await each.stop();
       const last = supervisor();
       for (const state of last.list().filter((each) => !hasEnded(each))) {
-        await last.kill(state.agentId, { graceMs: 0, killMs: 5_000 });
+        await last.kill(state.agentId, { graceMs: 0, killMs: 15_000 });
       }
       await last.stop();
-      rmSync(directory, { recursive: true, force: true });
+      // A shim whose agent is nobody's any more may still leave its status there.
+      rmSync(directory, { recursive: true, force: true, maxRetries: 20 });
     },
   };
 }
