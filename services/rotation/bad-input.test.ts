@@ -79,7 +79,7 @@ describe("whatever is sent", () => {
       }),
       { numRuns: 40 },
     );
-  });
+  }, 180_000);
 
   it("a VM's stream and call take anything, and the next VM is served as before", async () => {
     const machine = fleet.machine("vm-2");
@@ -132,5 +132,5 @@ describe("whatever is sent", () => {
       expect(vm.received.length).toBeGreaterThan(0);
     });
     vm.close();
-  });
+  }, 180_000);
 });

@@ -61,6 +61,7 @@ function connect(url: string): Pool {
     applicationName: "test-harness",
     max: 1,
     timeoutMs: 60_000,
+    connectTimeoutMs: 20_000,
   });
 }
 

@@ -17,7 +17,11 @@ export interface TestDatabase {
  */
 export async function createTestDatabase(...services: string[]): Promise<TestDatabase> {
   const { url } = await askForPart<{ url: string }>("database", ...services);
-  const pool = createPool({ url: sensitive(url), applicationName: "test" });
+  const pool = createPool({
+    url: sensitive(url),
+    applicationName: "test",
+    connectTimeoutMs: 20_000,
+  });
   const name = new URL(url).pathname.slice(1);
   const drop = async () => {
     await pool.close();
@@ -29,7 +33,14 @@ export async function createTestDatabase(...services: string[]): Promise<TestDat
 async function dropDatabase(url: string, name: string): Promise<void> {
   const server = new URL(url);
   server.pathname = "/postgres";
-  const admin = createPool({ url: sensitive(server.href), applicationName: "test", max: 1 });
+  const admin = createPool({
+    url: sensitive(server.href),
+    applicationName: "test",
+    max: 1,
+    // It waits for a checkpoint, on a disk that others write to.
+    timeoutMs: 60_000,
+    connectTimeoutMs: 20_000,
+  });
   try {
     await admin.query(`drop database if exists ${name} with (force)`);
   } finally {

@@ -236,5 +236,5 @@ describe("DestroySecretVersion", () => {
         expect(destroyed).toMatchObject({ reason: ErrorReason.ERROR_REASON_SECRET_VERSION_IN_USE });
       expect(await acme.values(agent, 1n)).toMatchObject({ A: expect.any(String) as string });
     }
-  });
+  }, 120_000);
 });

@@ -71,7 +71,7 @@ describe("watching and listing rollouts", () => {
       await done;
       expect(seen.at(-1)?.rollout?.state).toBe(RolloutState.ROLLOUT_STATE_COMPLETED);
     }
-  });
+  }, 180_000);
 
   it("tells how the programs of an agent were told of its set, while others are late", async () => {
     const { agentId } = await fleet.spawn("told");

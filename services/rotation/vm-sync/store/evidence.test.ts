@@ -109,7 +109,7 @@ describe("evidence in the database", () => {
       ),
       { numRuns: 60 },
     );
-  });
+  }, 180_000);
 
   it("closes a target that was written while the ack waited for the agent's row", async () => {
     const { id } = await insertAgent(0n, []);
