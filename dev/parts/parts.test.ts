@@ -49,7 +49,7 @@ describe("a part of the development stack", () => {
     await first.kill();
     const again = keep(await startKafka({ directory, port: first.port }));
     expect(again.brokers).toBe(first.brokers);
-  }, 60_000);
+  }, 180_000);
 
   test("a throw-away directory is gone after the stop", async () => {
     const part = await startPostgres({ durable: false });

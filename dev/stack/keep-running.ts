@@ -32,6 +32,8 @@ export async function keepRunning<P extends Part>(options: KeepOptions<P>): Prom
       const next = await startAgain(options, stopping.signal);
       if (!next) return;
       part = next;
+      // Stopped while it was being started: `stop` waits for this loop, and then ends the part.
+      if (isAborted(stopping.signal)) return;
       options.onStarted(part);
     }
   })();

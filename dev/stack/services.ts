@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Part, spawnPart } from "../parts/part";
@@ -92,7 +92,8 @@ export function startVmAgent(place: Place, vm: VmPlace): Promise<Part> {
       ...(place.kafkaBrokers && { MURMUR_KAFKA_BROKERS: place.kafkaBrokers }),
       ...place.settings,
     },
-    isReady: () => existsSync(socket),
+    // The file alone says nothing: a daemon that was killed has left it.
+    isReady: () => isListening(socket),
   });
 }
 
@@ -109,6 +110,16 @@ function startService(
     logFile: join(place.logDir, `${name}.log`),
     env: { ...baseEnv(), ...env, ...place.settings },
     isReady: () => isServing(address),
+  });
+}
+
+function isListening(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
   });
 }
 

@@ -26,6 +26,8 @@ export interface Stack {
   identities: Identities;
   murmur: Murmur;
   vms: Vm[];
+  /** A part that ends is not started again until the returned function is called. */
+  hold(part: string): () => void;
   /** Stops everything and removes what must not stay behind. Calling twice is the same. */
   stop(): Promise<void>;
 }
@@ -61,6 +63,8 @@ class Starting {
   readonly #pids: Record<string, number> = {};
   readonly #parts: Parts = {};
   readonly #vms: Vm[] = [];
+  /** What a start of a part waits for, and how to end the wait. */
+  readonly #holds = new Map<string, { over: Promise<void>; end: () => void }>();
   #place: Place | undefined;
   #staleRunDirs: string[] = [];
   #isReady = false;
@@ -103,7 +107,22 @@ class Starting {
     this.#closers.push(() => endAgents(place.rotation, token));
     this.#isReady = true;
     this.#writeFile();
-    return { place, identities, murmur, vms: this.#vms, stop: () => this.stop() };
+    return {
+      ...{ place, identities, murmur, vms: this.#vms },
+      hold: (part) => this.#hold(part),
+      stop: () => this.stop(),
+    };
+  }
+
+  #hold(part: string): () => void {
+    let end: () => void = () => undefined;
+    const over = new Promise<void>((resolve) => (end = resolve));
+    const hold = { over, end };
+    this.#holds.set(part, hold);
+    return () => {
+      if (this.#holds.get(part) === hold) this.#holds.delete(part);
+      end();
+    };
   }
 
   stop(): Promise<void> {
@@ -112,6 +131,8 @@ class Starting {
   }
 
   async #closeAll(): Promise<void> {
+    for (const { end } of this.#holds.values()) end();
+    this.#holds.clear();
     for (const close of this.#closers.reverse()) {
       try {
         await close();
@@ -215,7 +236,10 @@ class Starting {
     let last: P | undefined;
     const kept = await keepRunning<P>({
       name,
-      start: () => start(last),
+      start: async () => {
+        await this.#holds.get(name)?.over;
+        return start(last);
+      },
       onStarted: (part) => {
         last = part;
         this.#pids[name] = part.pid;

@@ -41,7 +41,7 @@ describe("npm start", () => {
   let first: Run;
 
   beforeAll(async () => {
-    port = await freePort();
+    port = await freePort(2);
     first = start("--data", dataDir, "--ports", String(port));
     await eventually(
       () => {
@@ -49,7 +49,7 @@ describe("npm start", () => {
       },
       { timeoutMs: 90_000 },
     );
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     first.child.kill("SIGKILL");
     await first.exited;
@@ -80,7 +80,7 @@ describe("npm start", () => {
     }
     expect(stackFile()).toEqual(before);
     expect(existsSync(before.vms[0]?.socket ?? "")).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   it("names a port that somebody else has", async () => {
     const other = mkdtempSync(join(tmpdir(), "murmur-start-"));
@@ -91,7 +91,7 @@ describe("npm start", () => {
     } finally {
       rmSync(other, { recursive: true, force: true });
     }
-  }, 60_000);
+  }, 180_000);
 
   it("leaves no process, socket, env file or stack.json behind after Ctrl-C", async () => {
     const { vms } = stackFile();
@@ -105,7 +105,7 @@ describe("npm start", () => {
       (pid) => /^\d+$/.test(pid) && mentions(pid, [dataDir, runDir]),
     );
     expect(left).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 function mentions(pid: string, texts: string[]): boolean {
