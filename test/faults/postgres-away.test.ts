@@ -8,7 +8,7 @@ import { spawnWatchedTree, type WatchedTree } from "../harness/watched-tree";
 
 /** What a caller allows, and the command line too. */
 const DEADLINE_MS = 10_000;
-const SERVICE_AGAIN_MS = 5_000;
+const SERVICE_AGAIN_MS = 30_000;
 const SERVICES = ["catalog", "rotation", "vm-agent-1"];
 
 let stack: TestStack;
@@ -19,12 +19,12 @@ beforeAll(async () => {
   stack = await startTestStack();
   await stack.setTwins(random);
   tree = await spawnWatchedTree(stack, "fix-auth", random);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   tree.remove();
-}, 60_000);
+}, 180_000);
 
 const page = { pageSize: 0, pageToken: "" };
 
@@ -147,11 +147,12 @@ test("while PostgreSQL is frozen every call is UNAVAILABLE in time, and then all
   expect(outcomes).toEqual(outcomes.map(([name]) => [name, "UNAVAILABLE, retry", "in time"]));
   await expectRecovery(requestId);
   expect([...SERVICES.map((part) => stack.pidOf(part)), ...tree.identities()]).toEqual(before);
-}, 60_000);
+}, 180_000);
 
 test("PostgreSQL killed again and again under rekeys leaves nothing half done and nothing restarted", async () => {
   const before = [...SERVICES.map((part) => stack.pidOf(part)), ...tree.identities()];
   const accepted: string[] = [];
+  const surprises: string[] = [];
   const working = { isOver: false };
   /** As patient clients: each request again until it is answered, then the next. */
   const client = async () => {
@@ -163,7 +164,7 @@ test("PostgreSQL killed again and again under rekeys leaves nothing half done an
           for (const call of [SetSecret!, RekeyAgent!]) {
             const { answer } = await outcomeOf(call);
             // Anything but these two would be a bug.
-            expect(["OK", "UNAVAILABLE, retry"]).toContain(answer);
+            if (!["OK", "UNAVAILABLE, retry"].includes(answer)) surprises.push(answer);
             expect(answer).toBe("OK");
           }
         },
@@ -177,18 +178,19 @@ test("PostgreSQL killed again and again under rekeys leaves nothing half done an
   const clients = [client(), client(), client()];
   for (let kill = 0; kill < 4; kill++) {
     const enough = accepted.length + 5;
-    await eventually(() => expect(accepted.length).toBeGreaterThan(enough), { timeoutMs: 20_000 });
+    await eventually(() => expect(accepted.length).toBeGreaterThan(enough), { timeoutMs: 60_000 });
     await delay(Math.random() * 100);
     await stack.kill("postgres");
   }
   working.isOver = true;
   await Promise.all(clients);
+  expect(surprises).toEqual([]);
   // Each once, however often it was asked for.
   expect(await countOf("rotation.rollouts")).toBe(rolloutsBefore + accepted.length);
   expect(await countOf("catalog.secret_versions")).toBe(versionsBefore + accepted.length);
   await expectRecovery(randomUUID());
   expect([...SERVICES.map((part) => stack.pidOf(part)), ...tree.identities()]).toEqual(before);
-}, 120_000);
+}, 360_000);
 
 async function countOf(table: string): Promise<number> {
   const [row] = await stack.query<{ count: string }>(`select count(*) from ${table}`);

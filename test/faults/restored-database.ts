@@ -52,7 +52,8 @@ export async function restore(stack: TestStack, rows: Dump): Promise<void> {
     renameSync(data, `${data}.before`);
     renameSync(join(directory, "data"), data);
     await stack.kill("postgres");
-    rmSync(`${data}.before`, { recursive: true });
+    // What is left of the old server's processes may still be at its files.
+    rmSync(`${data}.before`, { recursive: true, maxRetries: 20 });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

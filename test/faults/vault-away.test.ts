@@ -9,7 +9,8 @@ import { healthOf } from "../harness/health";
 import { freshRandom, setSecret, startTestStack, type TestStack } from "../harness/stack";
 import { spawnWatchedTree, type WatchedTree } from "../harness/watched-tree";
 
-const IN_TIME_MS = 8_000;
+/** The caller's own deadline: an answer that comes behind it would be DEADLINE_EXCEEDED. */
+const IN_TIME_MS = 10_000;
 
 let stack: TestStack;
 let tree: WatchedTree;
@@ -19,12 +20,12 @@ beforeAll(async () => {
   stack = await startTestStack({ withVault: true });
   await stack.setTwins(random);
   tree = await spawnWatchedTree(stack, "fix-auth", random);
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await stack.stop();
   tree.remove();
-}, 60_000);
+}, 180_000);
 
 /** A tenant whose data key the catalog has never had open. */
 async function newTenant(name: string) {
@@ -81,11 +82,11 @@ test.each(absences)(
       random = freshRandom();
       await stack.setTwins(random);
       for (const [path, generation] of await stack.rekey("fix-auth"))
-        await stack.applied(path, generation, 5_000);
+        await stack.applied(path, generation);
       await tree.uses(random);
 
       const startMs = performance.now();
-      const write = setSecret(tenant, "FIRST", "value", 10_000);
+      const write = setSecret(tenant, "FIRST", "value", IN_TIME_MS);
       const error: unknown = await write.catch((thrown: unknown) => thrown);
       expect(isAppError(error) && error.code).toBe("UNAVAILABLE");
       expect(isAppError(error) && error.retryAfterMs).toBeGreaterThan(0);
@@ -97,10 +98,10 @@ test.each(absences)(
     } finally {
       await bringBack();
     }
-    await eventually(() => setSecret(tenant, "FIRST", "value"), { timeoutMs: 10_000 });
+    await eventually(() => setSecret(tenant, "FIRST", "value"), { timeoutMs: 60_000 });
     expect([stack.pidOf("catalog"), stack.pidOf("rotation")]).toEqual(services);
   },
-  60_000,
+  180_000,
 );
 
 test("a Vault that was killed serves a new tenant as soon as it is back", async () => {
@@ -109,8 +110,8 @@ test("a Vault that was killed serves a new tenant as soon as it is back", async 
   random = freshRandom();
   await stack.setTwins(random);
   for (const [path, generation] of await stack.rekey("fix-auth"))
-    await stack.applied(path, generation, 5_000);
+    await stack.applied(path, generation);
   await tree.uses(random);
   await back;
-  await eventually(() => setSecret(tenant, "FIRST", "value"), { timeoutMs: 10_000 });
-}, 60_000);
+  await eventually(() => setSecret(tenant, "FIRST", "value"), { timeoutMs: 60_000 });
+}, 240_000);

@@ -12,7 +12,7 @@ export async function healthOf(
   const request = Buffer.concat([Buffer.from(name.length ? [0x0a, name.length] : []), name]);
   try {
     return await new Promise((resolve) => {
-      const options = { deadline: Date.now() + 1_000 };
+      const options = { deadline: Date.now() + 10_000 };
       const path = "/grpc.health.v1.Health/Check";
       client.makeUnaryRequest(path, same, same, request, options, (error, response) => {
         if (error || !response) resolve("away");

@@ -48,8 +48,8 @@ export async function spawnWatchedTree(
       look(observations)
         .map(({ pid, startTicks }) => `${pid} started at ${startTicks}`)
         .sort(),
-    async uses(value, timeoutMs = 15_000) {
-      const isRight = (seen: Sighting[]) => isOn(seen, value);
+    async uses(value, timeoutMs = 30_000) {
+      const isRight = (seen: Sighting[]) => isComplete(seen) && isOn(seen, value);
       await lookUntil(observations, isRight, { what: "the newest value", timeoutMs });
     },
     torn: () => look(observations).reduce((sum, { torn }) => sum + torn, 0),
