@@ -18,7 +18,7 @@ echo $$ >NAME.pid
 trap '[ -e file ] && . "$(cat file)" && echo "$TOKEN" >>NAME.told' HUP
 sleep 100000 & echo $! >NAME.child
 while :; do
-  if [ -e NAME.job ]; then sh NAME.job >NAME.out 2>&1; echo $? >NAME.status; rm NAME.job; fi
+  if [ -e NAME.job ]; then mv NAME.job NAME.now; sh NAME.now >NAME.out 2>&1; echo $? >NAME.status; fi
   if [ -e NAME.background ]; then mv NAME.background NAME.live; sh NAME.live >/dev/null 2>&1 & fi
   sleep 0.05
 done
@@ -43,12 +43,12 @@ beforeAll(async () => {
       agents: { hooked: { reload: { hook: ["sh", "-c", hook] } } },
     }),
   );
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   strangers.end();
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 const setToken = (value: string) => stack.murmur.run(["secret", "set", "TOKEN"], value);
 const at = (name: string) => join(directory, name);
@@ -70,7 +70,7 @@ function adopt(slug: string, pid: number, ...more: string[]) {
   const text = execFileSync(process.execPath, [murmur, ...args, "--json", ...more, slug], {
     cwd: directory,
     encoding: "utf8",
-    env: { ...process.env, MURMUR_CONFIG: stack.place.configFile },
+    env: { PATH: process.env["PATH"], MURMUR_CONFIG: stack.place.configFile },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const { adoption } = JSON.parse(text) as {
@@ -167,7 +167,7 @@ test("its hook runs for what changed, and its own end is seen", async () => {
   }, WAIT);
   // It was none of ours before, and is none now.
   expect(isAlive(child)).toBe(true);
-}, 120_000);
+}, 180_000);
 
 test("an agent can take a process as its child, which ends with it", async () => {
   const { main } = await startLoop("orphan");
@@ -185,7 +185,7 @@ test("an agent can take a process as its child, which ends with it", async () =>
   await stack.applied("parent/kid", 2n);
   await stack.murmur.run(["kill", "parent"]);
   await eventually(() => expect(isAlive(main)).toBe(false), WAIT);
-}, 120_000);
+}, 180_000);
 
 test("what cannot be adopted is refused in words, and its slug is free again", async () => {
   const refusal = (pid: number) => {
@@ -206,4 +206,4 @@ test("what cannot be adopted is refused in words, and its slug is free again", a
   expect(refusal(main.pid)).toContain("ALREADY_EXISTS");
   await stack.murmur.run(["kill", "refused"]);
   await eventually(() => expect(isAlive(main)).toBe(false), WAIT);
-}, 120_000);
+}, 180_000);

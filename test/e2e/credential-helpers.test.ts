@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 async function setAll(which: string): Promise<void> {
   const names = ["API_TOKEN", "GITHUB_TOKEN", "GIT_TOKEN", "DOCKER_TOKEN", "ANTHROPIC_API_KEY"];
@@ -115,4 +115,4 @@ test("no helper answers outside of an agent", async () => {
     expect(code).toBe(1);
     expect(stdout + stderr).not.toMatch(/-[12]\b/);
   }
-}, 60_000);
+}, 180_000);

@@ -48,7 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 /** The command line as another developer of the tenant has it. */
 async function developer(id: string, role: Role): Promise<Murmur> {
@@ -97,12 +97,12 @@ test("a developer's secrets reach the agents that this developer spawned, and no
   await sees("his", "none bobs all");
   expect(await setOf("hers")).toEqual(HERS);
   expect(await setOf("his")).toEqual({ SHARED: "all", MINE: "bobs" });
-}, 90_000);
+}, 180_000);
 
 test("a child agent has those of the developer who spawned the root of its tree", async () => {
   writeFileSync(join(directory, "hers", "spawn"), "");
   await eventually(async () => expect(await setOf("hers/kid")).toEqual(HERS), WAIT);
-}, 90_000);
+}, 180_000);
 
 test("whoever rekeys, an agent keeps those of its own developer", async () => {
   await rekey(admin, "hers");
@@ -113,7 +113,7 @@ test("whoever rekeys, an agent keeps those of its own developer", async () => {
     "PERMISSION_DENIED: only github/alice, an admin or an owner may do this",
   );
   await sees("hers", "ghp-alice alices all");
-}, 90_000);
+}, 180_000);
 
 test("a profile decides what GH_TOKEN is, and unsets it in living processes when it names none", async () => {
   await setOwn(alice, "github/alice", "OTHER_TOKEN", "ghp-other");
@@ -127,7 +127,7 @@ test("a profile decides what GH_TOKEN is, and unsets it in living processes when
   await sees("hers", "none alices all");
   for (const path of ["hers", "hers/kid"]) expect(await setOf(path)).not.toHaveProperty("GH_TOKEN");
   await sees("his", "none bobs all");
-}, 90_000);
+}, 180_000);
 
 test("nobody reads or changes another developer's secrets, and nobody at all reads a value", async () => {
   for (const words of [
@@ -153,4 +153,4 @@ test("nobody reads or changes another developer's secrets, and nobody at all rea
     );
     expect(JSON.stringify(shown)).not.toMatch(/alices|ghp-/);
   }
-}, 90_000);
+}, 180_000);

@@ -49,7 +49,7 @@ describe("docs/grpc.md", () => {
       PATH: `${directory}:${process.env["PATH"] ?? ""}`,
     };
   }, 600_000);
-  afterAll(() => stack.stop());
+  afterAll(() => stack.stop(), 180_000);
 
   it("holds commands that work as they stand, with a real grpcurl", async () => {
     const blocks = bashBlocks("docs/grpc.md");
@@ -70,7 +70,7 @@ describe("docs/grpc.md", () => {
       expect(code).not.toBe(0);
       expect(stderr).toBe(output);
     }
-  }, 60_000);
+  }, 180_000);
 
   it("goes with docs/secrets.md, whose commands work as they stand, too", async () => {
     const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
@@ -82,7 +82,7 @@ describe("docs/grpc.md", () => {
     for (const done of ["Would add", "Added", "Revoked", "Destroyed"])
       expect(stdout).toMatch(new RegExp(`^${done} `, "m"));
     expect(stdout).not.toMatch(/npm-1|k-[12]/);
-  }, 60_000);
+  }, 180_000);
 
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");

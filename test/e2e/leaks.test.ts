@@ -74,14 +74,14 @@ beforeAll(async () => {
     },
     { timeoutMs: 60_000 },
   );
-}, 240_000);
+}, 480_000);
 
 afterAll(async () => {
   clearInterval(watching);
   await stack.stop();
   tree.remove();
   rmSync(own, { recursive: true });
-}, 60_000);
+}, 180_000);
 
 async function setTwinsByCommand(random: string): Promise<void> {
   await stack.murmur.run(["secret", "set", "DEMO_TOKEN"], `tok-${random}\n`);
@@ -165,7 +165,7 @@ test("no file outside the agents' runtime directories holds a value: logs, data 
   ];
   const agents = `${vms[0]!.runDir}/agents/`;
   expect(found.filter((file) => !file.startsWith(agents))).toEqual([]);
-}, 60_000);
+}, 240_000);
 
 test("what a hook has said is in the daemon's log, without the values", () => {
   const logs = join(stack.place.dataDir, "logs");
@@ -214,4 +214,4 @@ test("what was given at spawn is gone with its agent, sealed or not", async () =
     },
     { timeoutMs: 30_000 },
   );
-}, 60_000);
+}, 180_000);

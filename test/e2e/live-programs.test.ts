@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack.stop();
   rmSync(home, { recursive: true, force: true });
-}, 60_000);
+}, 180_000);
 
 function buildPrograms(): void {
   if (HAS_GO) {
@@ -90,7 +90,7 @@ test("programs that know nothing of Murmur use the new value, and none loses its
   }
   expect(identities()).toEqual(before);
   expect(noted("perl")).toBe(`tok-${first}`);
-}, 150_000);
+}, 180_000);
 
 interface StatusProcess {
   pid: number;
@@ -117,7 +117,7 @@ test("what ignores its environment is counted as such, never as done", async () 
     expect(of("asyncio")).toMatchObject({ ...live, layer: "python" });
     expect(of("perl")).toMatchObject({ generation: 1, reads_through: false, layer: "exec" });
   }, WAIT);
-}, 90_000);
+}, 180_000);
 
 if (HAS_GO)
   test("what nothing can be loaded into cannot be told", async () => {
@@ -149,4 +149,4 @@ test("murmur exec finds the agent by its name, as long as it lives", async () =>
       stderr: 'murmur: exec: no agent "programs" lives on this machine\n',
     });
   }, WAIT);
-}, 90_000);
+}, 180_000);

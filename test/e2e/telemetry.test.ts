@@ -14,11 +14,11 @@ describe("telemetry", () => {
 
   beforeAll(async () => {
     stack = await startTestStack({ settings: { MURMUR_OTLP_ENDPOINT: await collector.start() } });
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await stack.stop();
     await collector.stop();
-  });
+  }, 180_000);
 
   it("shows one trace from the rekey through the catalog to the swap on the VM", async () => {
     const value = "marked-in-telemetry-5f0c";
@@ -33,8 +33,8 @@ describe("telemetry", () => {
           .map(({ name }) => name);
         expect(names).toEqual(expect.arrayContaining(CHAIN));
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: 60_000 },
     );
     expect(Buffer.concat(collector.bodies).includes(value)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 });
