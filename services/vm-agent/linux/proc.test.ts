@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import fc from "fast-check";
 import { eventually } from "../../../test/harness/eventually";
-import { isAlive, parseStat, readProcess, readProcessTable, readUid } from "./proc";
+import { isAlive, parseStat, readProcess, readProcessTable, readUid, wasStartedWith } from "./proc";
 
 test("any name a process gives itself is read whole and shifts no field", () => {
   fc.assert(
@@ -47,6 +47,7 @@ test("a process that has ended is not alive, although its zombie is still in the
     return child!;
   });
   expect(isAlive(zombie)).toBe(false);
+  expect(wasStartedWith(zombie.pid, "A=")).toBe(false);
   parent.kill("SIGKILL");
   await once(parent, "exit");
 });
@@ -61,4 +62,33 @@ test("another process under the same pid is not the one that was meant", () => {
 test("the user of a process is told, and nothing of one that is gone", () => {
   expect(readUid(process.pid)).toBe(process.getuid?.());
   expect(readUid(0)).toBeUndefined();
+});
+
+test("a process is never said to lack an environment that it is about to get again", async () => {
+  // For a moment at each exec, a process has none.
+  const child = spawn("sh", ["-c", 'echo; exec sh -c "$0" "$0"', 'exec sh -c "$0" "$0"'], {
+    env: { PATH: "/usr/bin:/bin", MARK: "x" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await once(child.stdout, "data");
+    const seen = new Set<boolean | undefined>();
+    for (let look = 0; look < 2_000; look++) seen.add(wasStartedWith(child.pid!, "MARK=x"));
+    expect(seen).toContain(true);
+    expect(seen).not.toContain(false);
+    expect(wasStartedWith(child.pid!, "MARK=y")).not.toBe(true);
+  } finally {
+    child.kill("SIGKILL");
+  }
+  await once(child, "exit");
+  expect(wasStartedWith(child.pid!, "MARK=x")).toBe(false);
+});
+
+test("a process without any environment, and a part of the kernel, were started with nothing", async () => {
+  const bare = spawn("sleep", ["1000"], { env: {} });
+  await once(bare, "spawn");
+  await eventually(() => expect(wasStartedWith(bare.pid!, "A=")).toBe(false));
+  bare.kill("SIGKILL");
+  await once(bare, "exit");
+  if (readProcess(2)?.parentPid === 0) expect(wasStartedWith(2, "A=")).toBe(false);
 });

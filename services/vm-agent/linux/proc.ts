@@ -35,7 +35,13 @@ const GROUP = 2;
 const SESSION = 3;
 const THREADS = 17;
 const START_TIME = 19;
+const MEMORY = 20;
 const STACK_START = 25;
+const ENV_START = 47;
+const ENV_END = 48;
+
+/** At a process that goes on becoming another program. */
+const LOOKS = 3;
 
 /**
  * Reads one line of /proc/PID/stat; undefined when it is not one. The name may hold spaces,
@@ -117,11 +123,35 @@ export function readUid(pid: number): number | undefined {
 
 /**
  * Whether a process was started with exactly this NAME=value in its environment. What it tells
- * was chosen by whoever started the process: never a proof, only a hint for cleaning up.
+ * was chosen by whoever started the process: never a proof, only a hint for cleaning up. Undefined:
+ * not to be told now, since the process is becoming another program and has none for a moment.
  */
-export function wasStartedWith(pid: number, entry: string): boolean {
-  const block = readProcFile(pid, "environ");
-  return block !== undefined && `\0${block}\0`.includes(`\0${entry}\0`);
+export function wasStartedWith(pid: number, entry: string): boolean | undefined {
+  for (let look = 0; look < LOOKS; look++) {
+    const block = readProcFile(pid, "environ");
+    if (block !== "") return block !== undefined && `\0${block}\0`.includes(`\0${entry}\0`);
+    const bytes = environmentBytes(pid);
+    if (bytes === 0) return false;
+    if (bytes === undefined) return undefined;
+    // It has got one since: the next look finds it.
+  }
+  return undefined;
+}
+
+/** How long the block of a process is; undefined while it becomes a program, 0 for one without any. */
+function environmentBytes(pid: number): number | undefined {
+  const [memory = 0, start = 0, end = 0] = readPlaces(pid);
+  if (memory === 0 || start < end) return end - start;
+  if (end > 0) return 0;
+  // Some kernels tell these places of nobody.
+  return readPlaces(process.pid)[2] === 0 ? 0 : undefined;
+}
+
+/** The size of its memory, and where its environment starts and ends; all 0 of what has ended. */
+function readPlaces(pid: number): number[] {
+  const line = readProcFile(pid, "stat") ?? "";
+  const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
+  return [MEMORY, ENV_START, ENV_END].map((index) => toCount(fields[index]) ?? 0);
 }
 
 /**

@@ -131,7 +131,10 @@ export class AdoptedAgents {
       this.#deps.log.warn("cancellation not noted", { agentId, error });
     }
     agent.ending ??= endTree(
-      { clock: this.#deps.clock, findMembers: () => agent.findMembers(readProcessTable()) },
+      {
+        clock: this.#deps.clock,
+        look: () => ({ members: agent.findMembers(readProcessTable()), isSure: true }),
+      },
       options,
     ).finally(() => (agent.ending = undefined));
     const left = await agent.ending;

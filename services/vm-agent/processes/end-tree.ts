@@ -9,10 +9,16 @@ export interface EndTreeOptions {
   killMs: number;
 }
 
+export interface TreeLook {
+  members: ProcessInfo[];
+  /** False: there is somebody of whom it cannot be told at this moment. */
+  isSure: boolean;
+}
+
 export interface EndTreeDeps {
   clock: Clock;
-  /** The living processes of the tree, read anew at each call. */
-  findMembers: () => ProcessInfo[];
+  /** At the living processes of the tree, read anew at each call. */
+  look: () => TreeLook;
   cgroup?: Cgroup;
 }
 
@@ -58,19 +64,24 @@ export async function releaseCgroup(cgroup: Cgroup | undefined, clock: Clock): P
 }
 
 async function repeat(
-  { clock, findMembers }: EndTreeDeps,
+  { clock, look }: EndTreeDeps,
   limitMs: number,
   act: (members: ProcessInfo[]) => void,
 ): Promise<ProcessInfo[]> {
   const endMs = clock.monotonicMs() + limitMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-    const members = findMembers();
-    if (members.length === 0) return members;
-    act(members);
+    const seen = look();
+    if (isNobody(seen)) return [];
+    act(seen.members);
     const leftMs = endMs - clock.monotonicMs();
-    if (leftMs <= 0) return findMembers();
+    if (leftMs <= 0) return look().members;
     await clock.sleep(Math.min(pauseMs, leftMs));
   }
+}
+
+/** Whether nobody of a tree is left, for certain. */
+export function isNobody({ members, isSure }: TreeLook): boolean {
+  return members.length === 0 && isSure;
 }
 
 function nameOf({ pid, startTime }: ProcessIdentity): string {

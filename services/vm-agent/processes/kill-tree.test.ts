@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../../test/harness/eventually";
 import { type Cgroup, findCgroupParent } from "../linux/cgroup";
@@ -118,6 +118,21 @@ test("what an agent leaves running when it ends is ended with it", async () => {
   await eventually(() => expect(supervisor.get(agentId)?.phase).toBe("completed"));
   expect(stillThere(pids)).toEqual([]);
 });
+
+test("kill ends an orphan that goes on becoming another program, by its environment", async () => {
+  const supervisor = vm.supervisor();
+  const loop = join(vm.directory, "loop.sh");
+  writeFileSync(loop, 'exec sh "$0"\n');
+  // Each of them is a program without an environment for a moment, over and over.
+  for (let round = 0; round < 10; round++) {
+    const orphan = `trap "" TERM; echo $$ >>${vm.directory}/pids; exec sh ${loop}`;
+    const script = `note; setsid -f sh -c '${orphan}'; sleep 1000`;
+    const { agentId, pids } = await startTree(supervisor, script, 2);
+    await supervisor.kill(agentId, QUICK);
+    expect(stillThere(pids)).toEqual([]);
+    rmSync(join(vm.directory, "pids"));
+  }
+}, 60_000);
 
 test("kill of an agent that is over changes nothing", async () => {
   const supervisor = vm.supervisor();

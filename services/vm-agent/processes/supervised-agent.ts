@@ -54,16 +54,21 @@ export class SupervisedAgent {
     return this.#judgeOnce();
   }
 
-  /** Its living processes: by the kernel's word alone, or by the marker too (see tree.ts). */
-  findMembers(
-    how: "by-kernel" | "by-marker",
-    table: ProcessTable = readProcessTable(),
-  ): ProcessInfo[] {
+  /** Its living processes, by the kernel's word alone. */
+  findMembers(table: ProcessTable = readProcessTable()): ProcessInfo[] {
     // On another boot, a pid of the record means somebody else.
     if (this.record.bootId !== this.bootId) return [];
     const members = findMembers(table, this.roots);
     this.#known = members.map(({ pid, startTime }) => ({ pid, startTime }));
-    return how === "by-kernel" ? members : findMembersByMarker(table, this.roots);
+    return members;
+  }
+
+  /** By the marker too (see tree.ts). */
+  findMembersByMarker(): { members: ProcessInfo[]; isSure: boolean } {
+    if (this.record.bootId !== this.bootId) return { members: [], isSure: true };
+    const table = readProcessTable();
+    this.findMembers(table);
+    return findMembersByMarker(table, this.roots);
   }
 
   #judgeOnce(): AgentState {

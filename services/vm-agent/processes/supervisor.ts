@@ -15,7 +15,7 @@ import type { InstalledLayers } from "../live-env/launch";
 import { agentEnvironment } from "./agent-environment";
 import { type AgentRecord } from "./agent-record";
 import { boundLog } from "./bound-log";
-import { endTree, type EndTreeOptions, releaseCgroup } from "./end-tree";
+import { endTree, type EndTreeOptions, isNobody, releaseCgroup } from "./end-tree";
 import { checkSpawnRequest, launchShim } from "./launch-shim";
 import { boundOutputs } from "./output-bounds";
 import { StateDirectory } from "./state-directory";
@@ -204,7 +204,7 @@ export class Supervisor {
     if (!this.#table || nowMs - this.#table.readMs > TABLE_MS) {
       this.#table = { readMs: nowMs, rows: readProcessTable() };
     }
-    return agent.findMembers("by-kernel", this.#table.rows);
+    return agent.findMembers(this.#table.rows);
   }
 
   /**
@@ -248,7 +248,7 @@ export class Supervisor {
     const agent = this.#add(record);
     const state = agent.judge();
     // What an ended agent has left running is ended first, once `start` was called.
-    const isOver = hasEnded(state) && agent.findMembers("by-marker").length === 0;
+    const isOver = hasEnded(state) && isNobody(agent.findMembersByMarker());
     if (isOver && record.cgroup) removeCgroup(record.cgroup);
     if (isOver || !hasEnded(state)) agent.state = state;
   }
@@ -335,8 +335,8 @@ export class Supervisor {
   /** One end at a time per agent; a second caller shares it. */
   #end(agent: SupervisedAgent, options: EndTreeOptions): Promise<ProcessInfo[]> {
     const { cgroup } = agent.record;
-    const findMembers = (): ProcessInfo[] => agent.findMembers("by-marker");
-    const deps = { clock: this.#deps.clock, findMembers, ...(cgroup && { cgroup }) };
+    const look = () => agent.findMembersByMarker();
+    const deps = { clock: this.#deps.clock, look, ...(cgroup && { cgroup }) };
     agent.ending ??= endTree(deps, options).finally(() => (agent.ending = undefined));
     return agent.ending;
   }
@@ -382,7 +382,7 @@ export class Supervisor {
     if (living.length === 0) return;
     // Who is an agent's is remembered: an escaped process is still known by its earlier place.
     const table = readProcessTable();
-    for (const agent of living) agent.findMembers("by-kernel", table);
+    for (const agent of living) agent.findMembers(table);
   }
 }
 

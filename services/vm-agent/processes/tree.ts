@@ -41,13 +41,23 @@ export function findMembers(table: ProcessTable, roots: TreeRoots): ProcessInfo[
  * only trace of one that took a new session and lost its parent where there are no control groups.
  * A process chooses its environment, so this is for ending what is left, never for giving rights:
  * at worst a process that claims to be the agent's is ended with it. Others' users are left alone.
+ * Not sure: one of the user's processes has no environment at this moment, and may be the agent's.
  */
-export function findMembersByMarker(table: ProcessTable, roots: TreeRoots): ProcessInfo[] {
+export function findMembersByMarker(
+  table: ProcessTable,
+  roots: TreeRoots,
+): { members: ProcessInfo[]; isSure: boolean } {
   const marker = `MURMUR_DIR=${roots.envDir}`;
-  const marked = [...table.values()].filter(
-    ({ pid }) => pid !== process.pid && wasStartedWith(pid, marker) && readUid(pid) === roots.uid,
-  );
-  return close(table, roots, [...marked, ...findMembers(table, roots)]);
+  const others = [...table.values()].filter(({ pid }) => pid !== process.pid);
+  const marked: ProcessInfo[] = [];
+  let isSure = true;
+  for (const info of others) {
+    const isMarked = wasStartedWith(info.pid, marker);
+    if (isMarked === false || readUid(info.pid) !== roots.uid) continue;
+    if (isMarked) marked.push(info);
+    else isSure = false;
+  }
+  return { members: close(table, roots, [...marked, ...findMembers(table, roots)]), isSure };
 }
 
 /**
