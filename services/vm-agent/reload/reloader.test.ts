@@ -201,7 +201,7 @@ test("a hook that the daemon's end interrupted runs again, after what is left of
   const second = daemon();
   second.look(agentId);
   await eventually(() => expect(runs()).toHaveLength(2));
-  expect(isAlive(left)).toBe(false);
+  await eventually(() => expect(isAlive(left)).toBe(false));
   writeFileSync(fileOf("go"), "");
   expect(await ended(second, agentId, 2n)).toMatchObject({ outcome: DONE });
   // The first one, still there in this test, has seen its hook ended.

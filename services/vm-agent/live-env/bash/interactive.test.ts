@@ -47,10 +47,11 @@ it("an interactive bash sees new values, as do its children, and its prompt keep
   directory.swap({ generation: 2, set: { TOKEN: "new-value", ADDED: "added" } });
   await type('echo "[$TOKEN]"', "[new-value]");
   await type("printenv TOKEN ADDED | tr '\\n' ,", "new-value,added,");
-  await type("(exit 7)", "> ");
+  await type("(echo exits; exit 7)", "exits");
   await type('echo "[$?]"', "[7]");
   // One long command line, without a prompt between.
-  await type("while [ $TOKEN = new-value ]; do read -t 0.01; done; echo [$TOKEN]", "");
+  const line = "echo looking; while [ $TOKEN = new-value ]; do read -t 0.01; done; echo [$TOKEN]";
+  await type(line, "looking");
   directory.swap({ generation: 3, set: { TOKEN: "newer-value", ADDED: "added" } });
   await eventually(() => expect(said).toContain("[newer-value]"), { timeoutMs: 20_000 });
 });
