@@ -58,8 +58,8 @@ function findSlot(fd, slot, { ticks, stack }) {
 function fillSlot(view, { ticks, stack }, { generation, flags, before, readMs }) {
   // What an earlier layer knows of this generation (when it came, what was before) stays true.
   if (number(view, 16) !== generation) {
-    setNumber(view, 32, now() * NS_PER_MS);
-    setNumber(view, 40, readMs * NS_PER_MS);
+    setTime(view, 32, now());
+    setTime(view, 40, readMs);
     setNumber(view, 48, before);
   }
   view.setUint32(0, process.pid, true);
@@ -68,6 +68,14 @@ function fillSlot(view, { ticks, stack }, { generation, flags, before, readMs })
   setNumber(view, 16, generation);
   view.setUint32(24, flags, true);
   setNumber(view, 56, stack);
+}
+
+/** In nanoseconds; they are more than a number holds exactly, so they are made in two parts. */
+function setTime(view, at, ms) {
+  const high = Math.floor(ms / 2 ** 20) * NS_PER_MS;
+  const low = (high % 2 ** 12) * 2 ** 20 + (ms % 2 ** 20) * NS_PER_MS;
+  view.setUint32(at, low % 2 ** 32, true);
+  view.setUint32(at + 4, Math.floor(high / 2 ** 12) + Math.floor(low / 2 ** 32), true);
 }
 
 function setNumber(view, at, value) {

@@ -94,6 +94,9 @@ describe("a receipt", () => {
     expect(receipt.lastReadOfBeforeNs).toBeLessThanOrEqual(receipt.firstConsumedNs);
     expect(receipt.firstConsumedNs).toBeGreaterThanOrEqual(between);
     expect(receipt.firstConsumedNs).toBeLessThanOrEqual(ns());
+    // Rounded as the numbers of JavaScript are, one could lie before what it comes after.
+    expect(receipt.lastReadOfBeforeNs % 1_000_000n).toBe(0n);
+    expect(receipt.firstConsumedNs % 1_000_000n).toBe(0n);
   });
 
   it("of an idle process stays on what it has, and reads through", async () => {
