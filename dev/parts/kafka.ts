@@ -57,7 +57,7 @@ async function startBroker(command: [string, ...string[]], root: string): Promis
     // A broker without its parent has nobody to hurry it; its log recovers.
     deathSignal: "SIGKILL",
     isReady: () => existsSync(logFile) && readFileSync(logFile, "utf8").includes(STARTED),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
   });
 }
 

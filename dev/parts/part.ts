@@ -78,7 +78,7 @@ function toPart(child: ChildProcess, stopSignal: NodeJS.Signals, stopTimeoutMs: 
 }
 
 async function waitUntilReady(options: SpawnPartOptions, part: Part): Promise<void> {
-  const { readyTimeoutMs = 30_000, name } = options;
+  const { readyTimeoutMs = 90_000, name } = options;
   const endMs = performance.now() + readyTimeoutMs;
   let how: string | undefined;
   void part.exited.then((text) => (how = text));

@@ -45,7 +45,7 @@ interface Layout {
   log: string;
 }
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 90_000;
 const NOT_DURABLE = ["fsync=off", "full_page_writes=off", "checkpoint_timeout=1h"];
 
 /**

@@ -1,6 +1,7 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { isRoot } from "./privileges";
 
 /** A program that must be on this machine, and the Debian package that brings it. */
@@ -27,6 +28,7 @@ export type ToolName = keyof typeof TOOLS;
 
 const OLDEST_JAVA = 17;
 const INSTALL_TIMEOUT_MS = 8 * 60_000;
+const APT_RETRY_MS = 1_000;
 
 /**
  * The path of a tool. When it is missing, and we are root on a machine with apt-get, its Debian
@@ -54,7 +56,12 @@ export async function cachedPart(
   mkdirSync(unfinished, { recursive: true });
   try {
     await fill(unfinished);
-    if (!existsSync(directory)) renameSync(unfinished, directory);
+    try {
+      renameSync(unfinished, directory);
+    } catch (error) {
+      // Another run may have been a moment faster.
+      if (!existsSync(directory)) throw error;
+    }
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
@@ -98,8 +105,23 @@ async function install({ debianPackage, what }: Tool): Promise<void> {
     throw new Error(`${what} is needed: install the package ${debianPackage}, or its like`);
   }
   say(`${what} is missing: installing the Debian package ${debianPackage}`);
-  await runTool(aptGet, ["update", "-q"], "/");
-  await runTool(aptGet, ["install", "-y", "-q", "--no-install-recommends", debianPackage], "/");
+  await apt(aptGet, ["update", "-q"]);
+  await apt(aptGet, ["install", "-y", "-q", "--no-install-recommends", debianPackage]);
+}
+
+/** Only one may do such a thing at a time: whoever finds it locked waits for the other. */
+async function apt(aptGet: string, args: string[]): Promise<void> {
+  const endMs = performance.now() + INSTALL_TIMEOUT_MS;
+  for (;;) {
+    try {
+      await runTool(aptGet, args, "/");
+      return;
+    } catch (error) {
+      const isLocked = error instanceof Error && error.message.includes("Could not get lock");
+      if (!isLocked || performance.now() > endMs) throw error;
+      await delay(APT_RETRY_MS);
+    }
+  }
 }
 
 /** The tool's path, when it is there and new enough. */

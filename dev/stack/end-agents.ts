@@ -13,7 +13,7 @@ export async function endAgents(rotation: string, token: string): Promise<void> 
   const channel = openChannel({
     address: rotation,
     credentials: bearerCredentials(sensitive(token)),
-    timeoutMs: 3_000,
+    timeoutMs: 10_000,
   });
   const agents = createClient(AgentServiceService, channel);
   const living = async (): Promise<Agent[]> => {

@@ -25,6 +25,7 @@ import {
   type RolloutTarget,
   TargetState,
 } from "../../gen/murmur/rotation/v1/rollouts";
+import { freePort } from "../../dev/parts/free-port";
 import { notFound, unauthenticated } from "../../lib/errors";
 import type { CallContext } from "../../lib/grpc/context";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
@@ -143,7 +144,9 @@ export async function startFakeRotation(
     stop: () => server.stop(0),
     async start() {
       server = createServer(fake, changed, signingKey);
-      const port = await server.listen(fake.address === "" ? "127.0.0.1:0" : fake.address);
+      const port = await server.listen(
+        fake.address === "" ? `127.0.0.1:${await freePort()}` : fake.address,
+      );
       fake.address = `127.0.0.1:${port}`;
     },
   };

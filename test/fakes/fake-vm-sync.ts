@@ -8,6 +8,7 @@ import {
   VmSyncServiceService,
   type WatchVmResponse,
 } from "../../gen/murmur/rotation/v1/vm_sync";
+import { freePort } from "../../dev/parts/free-port";
 import type { ServerConversation } from "../../lib/grpc/context";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { WatchVmRequest } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -36,7 +37,8 @@ export class FakeVmSync {
     return this.#streams.size;
   }
 
-  async start(port = 0): Promise<number> {
+  /** On a port that nobody else gets meanwhile, so that another can start there again. */
+  async start(port?: number): Promise<number> {
     const paths = Object.values(VmSyncServiceService).map(
       ({ path }) => [path, { anyone: true }] as const,
     );
@@ -59,7 +61,7 @@ export class FakeVmSync {
       listVmStatuses: () => Promise.resolve({ vms: [] }),
     });
     this.#server = server;
-    return server.listen(`127.0.0.1:${port}`);
+    return server.listen(`127.0.0.1:${port ?? (await freePort())}`);
   }
 
   async stop(): Promise<void> {

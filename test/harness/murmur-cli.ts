@@ -86,7 +86,7 @@ function runProcess(command: string, args: string[], call: CliCall): Promise<Cli
     const child = spawn(command, args, {
       cwd: call.cwd,
       env: { PATH: process.env["PATH"] ?? "", TERM: "xterm", ...call.env },
-      timeout: 25_000,
+      timeout: 100_000,
     });
     let stdout = "";
     let stderr = "";

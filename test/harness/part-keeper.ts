@@ -12,15 +12,19 @@ export interface PartKeeper {
   close(): Promise<void>;
 }
 
-/** Starts each part at most once and remembers it until the end of the run. */
+/** Starts each part once and remembers it until the end of the run. */
 export function createPartKeeper(): PartKeeper {
   const started = new Map<string, Promise<Provided>>();
   const parts: Part[] = [];
-  let maker: Promise<DatabaseMaker> | undefined;
+  let maker: DatabaseMaker | undefined;
 
   const once = (name: string, start: () => Promise<Provided>) => {
-    const running = started.get(name) ?? start();
+    const known = started.get(name);
+    if (known) return known;
+    const running = start();
     started.set(name, running);
+    // One that did not come up is tried again for the next who asks.
+    running.catch(() => started.delete(name));
     return running;
   };
   const keep = <P extends Part>(part: P): P => {
@@ -43,8 +47,9 @@ export function createPartKeeper(): PartKeeper {
   };
   const starters: Record<string, () => Promise<Provided>> = { postgres, kafka, openbao };
   const makeDatabase = async (services: string[]) => {
-    maker ??= once("postgres", postgres).then(({ url = "" }) => createDatabaseMaker(url));
-    return { url: await (await maker).make(services) };
+    const { url = "" } = await once("postgres", postgres);
+    maker ??= createDatabaseMaker(url);
+    return { url: await maker.make(services) };
   };
 
   return {
@@ -55,7 +60,7 @@ export function createPartKeeper(): PartKeeper {
       return once(what, start);
     },
     close: async () => {
-      await (await maker)?.close();
+      await maker?.close();
       await Promise.all(parts.map((part) => part.stop()));
     },
   };

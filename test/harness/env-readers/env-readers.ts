@@ -17,7 +17,7 @@ export interface EnvReader {
 }
 
 const PYTHON_DOTENV = "1.2.1";
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** What shells put in their environment by themselves. */
 const SHELLS_OWN: ReadonlySet<string> = new Set(["PWD", "OLDPWD", "SHLVL", "_"]);
