@@ -1,18 +1,13 @@
 import { type Clock } from "../../../lib/clock";
 import { type Cgroup, killCgroup, removeCgroup } from "../linux/cgroup";
 import { isAlive, type ProcessIdentity, type ProcessInfo } from "../linux/proc";
+import { type TreeLook } from "./tree";
 
 export interface EndTreeOptions {
   /** How long the processes may take to end by themselves after SIGTERM. */
   graceMs: number;
   /** How long they may take to vanish after SIGKILL. */
   killMs: number;
-}
-
-export interface TreeLook {
-  members: ProcessInfo[];
-  /** False: there is somebody of whom it cannot be told at this moment. */
-  isSure: boolean;
 }
 
 export interface EndTreeDeps {

@@ -3,7 +3,13 @@ import { type AgentState, hasEnded } from "./agent";
 import { type AgentRecord } from "./agent-record";
 import { judgeAgent } from "./judge-agent";
 import { type StateDirectory } from "./state-directory";
-import { findMembers, findMembersByMarker, type ProcessTable, type TreeRoots } from "./tree";
+import {
+  findMembers,
+  findMembersByMarker,
+  type ProcessTable,
+  type TreeLook,
+  type TreeRoots,
+} from "./tree";
 
 /** One agent in the supervisor's memory: what was last read of it, and the processes seen. */
 export class SupervisedAgent {
@@ -64,7 +70,7 @@ export class SupervisedAgent {
   }
 
   /** By the marker too (see tree.ts). */
-  findMembersByMarker(): { members: ProcessInfo[]; isSure: boolean } {
+  findMembersByMarker(): TreeLook {
     if (this.record.bootId !== this.bootId) return { members: [], isSure: true };
     const table = readProcessTable();
     this.findMembers(table);

@@ -24,6 +24,13 @@ export interface TreeRoots {
   known?: readonly ProcessIdentity[];
 }
 
+/** The living processes of a tree, as far as they can be told at one moment. */
+export interface TreeLook {
+  members: ProcessInfo[];
+  /** False: there is somebody of whom it cannot be told at this moment. */
+  isSure: boolean;
+}
+
 export type ProcessTable = ReadonlyMap<number, ProcessInfo>;
 
 /**
@@ -43,10 +50,7 @@ export function findMembers(table: ProcessTable, roots: TreeRoots): ProcessInfo[
  * at worst a process that claims to be the agent's is ended with it. Others' users are left alone.
  * Not sure: one of the user's processes has no environment at this moment, and may be the agent's.
  */
-export function findMembersByMarker(
-  table: ProcessTable,
-  roots: TreeRoots,
-): { members: ProcessInfo[]; isSure: boolean } {
+export function findMembersByMarker(table: ProcessTable, roots: TreeRoots): TreeLook {
   const marker = `MURMUR_DIR=${roots.envDir}`;
   const others = [...table.values()].filter(({ pid }) => pid !== process.pid);
   const marked: ProcessInfo[] = [];
