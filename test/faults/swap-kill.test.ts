@@ -16,7 +16,9 @@ import { EXAMPLE_AGENT, exampleSet } from "./example-set";
 
 /** The calls that change what others see; a kill before any other looks like one of these. */
 const CHANGING = "mkdir,openat,write,fchown,fchmod,symlink,rename,unlink,rmdir";
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
+/** Node wakes itself with a write of its own now and then, which shifts the count of that run. */
+const ATTEMPTS = 4;
 
 let strace: string;
 let program: ChildProgram;
@@ -37,17 +39,18 @@ test.each([
 ])(
   "SIGKILL before any system call of %s leaves a whole set, and the next start converges",
   async (_, earlier) => {
-    const traced = await traceSwap(earlier, undefined);
-    expect(traced.isOver).toBe(true);
-    expect(traced.calls.length).toBeGreaterThan(15);
-    let killed = 0;
-    for (const call of traced.calls) {
-      const run = await traceSwap(earlier, call);
-      if (!run.isOver) killed++;
-      expect({ call, outcome: run.outcome }).toEqual({ call, outcome: "whole" });
+    const calls = await callsOfSwap(earlier);
+    expect(calls.length).toBeGreaterThan(15);
+    for (const call of calls) {
+      // Each count of calls is from the moment of attaching, so each kill must hit its call.
+      let isKilled = false;
+      for (let attempt = 0; attempt < ATTEMPTS && !isKilled; attempt++) {
+        const run = await traceSwap(earlier, call);
+        isKilled = !run.isOver;
+        expect({ call, outcome: run.outcome }).toEqual({ call, outcome: "whole" });
+      }
+      expect({ call, isKilled }).toEqual({ call, isKilled: true });
     }
-    // Each count of calls is from the moment of attaching, so each kill must have hit its call.
-    expect(killed).toBe(traced.calls.length);
   },
   180_000,
 );
@@ -63,6 +66,15 @@ interface Run {
   /** The swap was not killed. */
   isOver: boolean;
   outcome: string;
+}
+
+/** Those of a swap that nothing else came into. */
+async function callsOfSwap(earlier: readonly bigint[]): Promise<Call[]> {
+  const runs: Run[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++)
+    runs.push(await traceSwap(earlier, undefined));
+  expect(runs.filter(({ isOver }) => !isOver)).toEqual([]);
+  return runs.map(({ calls }) => calls).sort((a, b) => a.length - b.length)[0]!;
 }
 
 async function traceSwap(earlier: readonly bigint[], killAt: Call | undefined): Promise<Run> {
