@@ -106,6 +106,8 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     url: options.databaseUrl ?? database.url,
     applicationName: "catalog-under-test",
     max: 20,
+    // Twenty at once are slow to be let in on a machine with much else to do.
+    ...(options.databaseUrl === undefined && { connectTimeoutMs: 20_000 }),
     ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
   });
   const catalog = createCatalog({

@@ -58,7 +58,12 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
   const { catalog, beside } = options;
   const database = beside?.database ?? (await createTestDatabase("rotation"));
   const url = options.databaseUrl ?? database.url;
-  const pool = createPool({ url, applicationName: "rotation-under-test" });
+  const pool = createPool({
+    url,
+    applicationName: "rotation-under-test",
+    // To be let in takes long on a machine with much else to do.
+    ...(options.databaseUrl === undefined && { connectTimeoutMs: 20_000 }),
+  });
   const catalogChannel = openChannel({ address: catalog.address });
   const rotation = createRotation({
     pool,
