@@ -1,0 +1,102 @@
+import { AgentPhase } from "../../../gen/murmur/rotation/v1/agents";
+import { TargetState } from "../../../gen/murmur/rotation/v1/rollouts";
+import { AgentWish } from "../../../gen/murmur/rotation/v1/vm_sync";
+import { processMessage } from "../../../test/fakes/process-message";
+import { eventually } from "../../../test/harness/eventually";
+import { startFleet, type Fleet } from "../../../test/harness/fleet";
+import { createMachineAgents } from "../../../test/harness/machine-agents";
+
+describe("reports of VMs", () => {
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    fleet = await startFleet();
+  });
+
+  afterAll(() => fleet.stop());
+
+  const { machineWithAgent, get, rekey } = createMachineAgents(() => fleet);
+
+  it("move the phase, and show processes and how it ended", async () => {
+    const { machine, path, agentId } = await machineWithAgent();
+    const vm = await fleet.connect(machine);
+    const process = processMessage({
+      ...{ pid: 7, parentPid: 1, name: "bash", startTicks: 12345678901n },
+      ...{ generation: 17n, layer: "bash", readsThrough: true, notAppliedNatively: true },
+      ...{ firstUsedAt: new Date(1_700_000_000_123), lastUsedBeforeAt: new Date(1) },
+    });
+    vm.send({
+      agents: [
+        {
+          agentId,
+          phase: AgentPhase.AGENT_PHASE_IDLE,
+          exitStatus: undefined,
+          processes: [process],
+        },
+      ],
+    });
+    await eventually(async () => {
+      const shown = await fleet.owner.agents.getAgent({ workspace: "backend", path });
+      expect(shown).toMatchObject({
+        agent: { phase: AgentPhase.AGENT_PHASE_IDLE },
+        processes: [process],
+      });
+      expect(shown.reportedAt).toBeInstanceOf(Date);
+    });
+    vm.report(agentId, AgentPhase.AGENT_PHASE_FAILED, {
+      how: { $case: "signal", value: "SIGSEGV" },
+    });
+    await eventually(async () => {
+      expect(await get(path)).toMatchObject({
+        phase: AgentPhase.AGENT_PHASE_FAILED,
+        exitStatus: { how: { $case: "signal", value: "SIGSEGV" } },
+        endedAt: expect.any(Date) as Date,
+      });
+    });
+  });
+
+  it("of an end settle the agent's open targets as skipped", async () => {
+    const { machine, path, agentId } = await machineWithAgent();
+    const vm = await fleet.connect(machine);
+    const rolloutId = await rekey(path);
+    vm.report(agentId, AgentPhase.AGENT_PHASE_COMPLETED, { how: { $case: "code", value: 0 } });
+    const { rollout, targets } = await fleet.settled(rolloutId);
+    expect(rollout.targetsSkipped).toBe(1);
+    expect(targets.get(path)).toMatchObject({
+      state: TargetState.TARGET_STATE_SKIPPED,
+      reason: "completed",
+    });
+  });
+
+  it("never bring an agent back that is over", async () => {
+    const { machine, path, agentId } = await machineWithAgent();
+    const vm = await fleet.connect(machine);
+    vm.report(agentId, AgentPhase.AGENT_PHASE_COMPLETED, { how: { $case: "code", value: 0 } });
+    vm.report(agentId, AgentPhase.AGENT_PHASE_RUNNING);
+    vm.sendHello();
+    // What was said before the second hello is taken in when that one is answered.
+    await eventually(() => {
+      const whole = vm.received.filter(
+        ({ message }) => message?.$case === "desired" && message.value.complete,
+      );
+      expect(whole).toHaveLength(2);
+    });
+    expect(await get(path)).toMatchObject({ phase: AgentPhase.AGENT_PHASE_COMPLETED });
+  });
+
+  it("of the end of an agent that somebody asked for say cancelled", async () => {
+    const { machine, path, agentId } = await machineWithAgent();
+    const vm = await fleet.connect(machine);
+    await eventually(() => {
+      expect(vm.desired.has(agentId)).toBe(true);
+    });
+    await fleet.owner.agents.killAgent({ workspace: "backend", path, callerAgentId: "" });
+    await eventually(() => {
+      expect(vm.desired.get(agentId)?.wish).toBe(AgentWish.AGENT_WISH_END);
+    });
+    vm.report(agentId, AgentPhase.AGENT_PHASE_COMPLETED, { how: { $case: "code", value: 0 } });
+    await eventually(async () => {
+      expect(await get(path)).toMatchObject({ phase: AgentPhase.AGENT_PHASE_CANCELLED });
+    });
+  });
+});
