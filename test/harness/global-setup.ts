@@ -13,6 +13,8 @@ declare global {
  */
 // eslint-disable-next-line import-x/no-default-export -- jest calls the default export
 export default async function globalSetup({ nonFlagArgs }: { nonFlagArgs: string[] }) {
+  // Other users' programs read what tests write, whatever shell the tests are run in.
+  process.umask(0o022);
   if (nonFlagArgs.length === 0) await download();
   globalThis.murmurPartsServer = await startPartsServer();
   process.env["TEST_PARTS_SOCKET"] = globalThis.murmurPartsServer.socketPath;
