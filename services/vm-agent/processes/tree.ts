@@ -59,7 +59,8 @@ export function findMembersByMarker(table: ProcessTable, roots: TreeRoots): Tree
     const isMarked = wasStartedWith(info.pid, marker);
     if (isMarked === false || readUid(info.pid) !== roots.uid) continue;
     if (isMarked) marked.push(info);
-    else isSure = false;
+    // While the leader of its session lives, that one tells: one of the agent's is a member.
+    else if (info.session === info.pid || !table.has(info.session)) isSure = false;
   }
   return { members: close(table, roots, [...marked, ...findMembers(table, roots)]), isSure };
 }
