@@ -78,7 +78,9 @@ describe("while PostgreSQL is away", () => {
     const vm = await served(machine);
     expect(vm.desired.has(agent.agentId)).toBe(true);
     fail(proxy);
+    const startMs = performance.now();
     expect(await vm.ended).toMatchObject({ code: "UNAVAILABLE" });
+    expect(performance.now() - startMs).toBeLessThan(15_000);
     const early = await fleet.connect(machine);
     expect(await early.ended).toMatchObject({ code: "UNAVAILABLE" });
     proxy.heal();
