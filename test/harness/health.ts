@@ -5,7 +5,9 @@ export async function healthOf(
   address: string,
   service: string,
 ): Promise<"SERVING" | "NOT_SERVING" | "away"> {
-  const client = new Client(address, credentials.createInsecure());
+  const client = new Client(address, credentials.createInsecure(), {
+    "grpc.enable_http_proxy": 0,
+  });
   const same = (bytes: Buffer) => bytes;
   // HealthCheckRequest{service = 1}; an empty string is left out.
   const name = Buffer.from(service);

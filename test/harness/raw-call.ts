@@ -24,6 +24,7 @@ const LARGEST = 64 * 1024 * 1024;
 /** Opens a connection without credentials of its own. */
 export function openRawCaller(address: string): RawCaller {
   const client = new Client(address, credentials.createInsecure(), {
+    "grpc.enable_http_proxy": 0,
     "grpc.max_send_message_length": LARGEST,
   });
   return {
