@@ -8,7 +8,7 @@ import { createStrangers, type Strangers } from "../../services/vm-agent/process
 import { eventually } from "../harness/eventually";
 import { startTestStack, type TestStack } from "../harness/stack";
 
-const WAIT = { timeoutMs: 30_000 };
+const WAIT = { timeoutMs: 60_000 };
 /**
  * A plain loop that knows nothing of Murmur: reads its token from a file on SIGHUP, and runs what it
  * finds. Beside it, in its session and group, stands one that is no child of it.
@@ -43,12 +43,12 @@ beforeAll(async () => {
       agents: { hooked: { reload: { hook: ["sh", "-c", hook] } } },
     }),
   );
-}, 180_000);
+}, 360_000);
 afterAll(async () => {
   strangers.end();
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 const setToken = (value: string) => stack.murmur.run(["secret", "set", "TOKEN"], value);
 const at = (name: string) => join(directory, name);
@@ -148,7 +148,7 @@ test("a loop that was started elsewhere gets files, signals and the socket, and 
   }, WAIT);
   expect([beside.main, beside.child].every(isAlive)).toBe(true);
   expect(read("beside.told")).toBe("");
-}, 180_000);
+}, 360_000);
 
 test("its hook runs for what changed, and its own end is seen", async () => {
   const { main, child } = await startLoop("hooked");
@@ -167,7 +167,7 @@ test("its hook runs for what changed, and its own end is seen", async () => {
   }, WAIT);
   // It was none of ours before, and is none now.
   expect(isAlive(child)).toBe(true);
-}, 180_000);
+}, 360_000);
 
 test("an agent can take a process as its child, which ends with it", async () => {
   const { main } = await startLoop("orphan");
@@ -185,7 +185,7 @@ test("an agent can take a process as its child, which ends with it", async () =>
   await stack.applied("parent/kid", 2n);
   await stack.murmur.run(["kill", "parent"]);
   await eventually(() => expect(isAlive(main)).toBe(false), WAIT);
-}, 180_000);
+}, 360_000);
 
 test("what cannot be adopted is refused in words, and its slug is free again", async () => {
   const refusal = (pid: number) => {
@@ -206,4 +206,4 @@ test("what cannot be adopted is refused in words, and its slug is free again", a
   expect(refusal(main.pid)).toContain("ALREADY_EXISTS");
   await stack.murmur.run(["kill", "refused"]);
   await eventually(() => expect(isAlive(main)).toBe(false), WAIT);
-}, 180_000);
+}, 360_000);

@@ -7,7 +7,7 @@ import { eventually } from "../harness/eventually";
 import { type GitServer, startGitServer } from "../harness/git-server";
 import { startTestStack, type TestStack } from "../harness/stack";
 
-const WAIT = { timeoutMs: 30_000 };
+const WAIT = { timeoutMs: 60_000 };
 
 let stack: TestStack;
 let git: GitServer;
@@ -41,13 +41,13 @@ beforeAll(async () => {
     }),
   );
   worker = await spawnWorker(stack, "asking", work);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   await git.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 const secretOf = (value: string) =>
   stack.murmur.run(["secret", "set", "GIT_TOKEN"], value).then(() => undefined);
@@ -84,7 +84,7 @@ test("git pushes with the token of the moment, before and after a rekey, from on
   expect(pushed()).toBe(3);
   expect(await inAgent(`'${murmur}' env get GIT_TOKEN`)).toEqual({ status: 0, output: "tok-2" });
   expect(worker.pid()).toBe(pid);
-}, 180_000);
+}, 360_000);
 
 test("its hook ran once for what changed, with the new value, and may ask, too", async () => {
   const hook = () => readFileSync(join(work, "hook"), "utf8").trim().split("\n");
@@ -109,7 +109,7 @@ test("its hook ran once for what changed, with the new value, and may ask, too",
   await stack.applied("asking", 4n);
   expect((await inAgent(`'${murmur}' env get GIT_TOKEN`)).output).toBe("tok-4");
   expect(hook()).toEqual(["2 tok-2 tok-2", "4 tok-4 tok-4"]);
-}, 180_000);
+}, 360_000);
 
 const act = (script: string) => {
   writeFileSync(join(work, "act"), script);
@@ -152,5 +152,5 @@ test.each([
     expect(stack.pidOf("vm-agent-1")).toBe(daemon);
     expect(worker.pid()).toBe(pid);
   },
-  180_000,
+  360_000,
 );

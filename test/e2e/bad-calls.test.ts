@@ -122,5 +122,5 @@ describe("a client that vanishes", () => {
     });
     const rpc = RPCS.find((it) => it.path.endsWith("/GetIdentity"))!;
     expect(codeOf(await send(rpc, Buffer.alloc(0)))).toBe("OK");
-  }, 180_000);
+  }, 360_000);
 });

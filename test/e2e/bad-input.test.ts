@@ -39,7 +39,7 @@ describe.each(RPCS.map((rpc) => [nameOf(rpc), rpc] as const))("%s", (_, rpc) => 
       }),
       { numRuns: isStream ? 20 : 60 },
     );
-  }, 180_000);
+  }, 360_000);
 
   test("refuses bytes that are no message, and text that is not UTF-8", async () => {
     const strings = rpc.input.fields.filter(

@@ -27,12 +27,12 @@ beforeAll(async () => {
   stack = await startTestStack();
   await setAll("1");
   worker = await spawnWorker(stack, "asking", work);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 async function setAll(which: string): Promise<void> {
   const names = ["API_TOKEN", "GITHUB_TOKEN", "GIT_TOKEN", "DOCKER_TOKEN", "ANTHROPIC_API_KEY"];
@@ -100,7 +100,7 @@ test("every helper of the page answers as it says, and after a rekey with the ne
   await stack.murmur.run(["rekey", "asking"]);
   await askAll("2");
   expect(worker.pid()).toBe(pid);
-}, 180_000);
+}, 360_000);
 
 test("no helper answers outside of an agent", async () => {
   for (const words of [
@@ -115,4 +115,4 @@ test("no helper answers outside of an agent", async () => {
     expect(code).toBe(1);
     expect(stdout + stderr).not.toMatch(/-[12]\b/);
   }
-}, 180_000);
+}, 360_000);

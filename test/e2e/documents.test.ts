@@ -59,7 +59,7 @@ describe("docs/grpc.md", () => {
     expect({ code, errors: stderr.match(/^ERROR:[^]*/m)?.[0] }).toEqual({ code: 0 });
     for (const service of ["catalog.v1.SecretService", "rotation.v1.AgentService"])
       expect(stdout).toContain(service);
-  }, 180_000);
+  }, 360_000);
 
   it("shows the errors that the services answer", async () => {
     const [setup, ...blocks] = bashBlocks("docs/grpc.md");
@@ -70,7 +70,7 @@ describe("docs/grpc.md", () => {
       expect(code).not.toBe(0);
       expect(stderr).toBe(output);
     }
-  }, 180_000);
+  }, 360_000);
 
   it("goes with docs/secrets.md, whose commands work as they stand, too", async () => {
     const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
@@ -82,7 +82,7 @@ describe("docs/grpc.md", () => {
     for (const done of ["Would add", "Added", "Revoked", "Destroyed"])
       expect(stdout).toMatch(new RegExp(`^${done} `, "m"));
     expect(stdout).not.toMatch(/npm-1|k-[12]/);
-  }, 180_000);
+  }, 360_000);
 
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");

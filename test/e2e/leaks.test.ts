@@ -81,7 +81,7 @@ afterAll(async () => {
   await stack.stop();
   tree.remove();
   rmSync(own, { recursive: true });
-}, 180_000);
+}, 360_000);
 
 async function setTwinsByCommand(random: string): Promise<void> {
   await stack.murmur.run(["secret", "set", "DEMO_TOKEN"], `tok-${random}\n`);
@@ -214,4 +214,4 @@ test("what was given at spawn is gone with its agent, sealed or not", async () =
     },
     { timeoutMs: 30_000 },
   );
-}, 180_000);
+}, 360_000);

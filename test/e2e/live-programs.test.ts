@@ -18,7 +18,7 @@ const COMPILED = [...(HAS_GO ? ["go"] : []), ...(HAS_CARGO ? ["cargo"] : [])];
 /** Those that note what they use, by themselves or by their children. */
 const FOLLOWERS = ["bash", "asyncio", "pool", "npm", "make", ...COMPILED];
 const PIDS = ["bash", "server", "asyncio", "npm", "make", "perl", ...COMPILED];
-const WAIT = { timeoutMs: 30_000 };
+const WAIT = { timeoutMs: 60_000 };
 
 let stack: TestStack;
 let home: string;
@@ -35,12 +35,12 @@ beforeAll(async () => {
   await stack.setTwins(first);
   const agent = join(home, "programs/agent.sh");
   await stack.murmur.run(["spawn", "programs", "--", "bash", agent, notes, ...COMPILED]);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   rmSync(home, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 function buildPrograms(): void {
   if (HAS_GO) {
@@ -90,7 +90,7 @@ test("programs that know nothing of Murmur use the new value, and none loses its
   }
   expect(identities()).toEqual(before);
   expect(noted("perl")).toBe(`tok-${first}`);
-}, 180_000);
+}, 360_000);
 
 interface StatusProcess {
   pid: number;
@@ -117,7 +117,7 @@ test("what ignores its environment is counted as such, never as done", async () 
     expect(of("asyncio")).toMatchObject({ ...live, layer: "python" });
     expect(of("perl")).toMatchObject({ generation: 1, reads_through: false, layer: "exec" });
   }, WAIT);
-}, 180_000);
+}, 360_000);
 
 if (HAS_GO)
   test("what nothing can be loaded into cannot be told", async () => {
@@ -149,4 +149,4 @@ test("murmur exec finds the agent by its name, as long as it lives", async () =>
       stderr: 'murmur: exec: no agent "programs" lives on this machine\n',
     });
   }, WAIT);
-}, 180_000);
+}, 360_000);

@@ -20,13 +20,13 @@ beforeAll(async () => {
   stack = await startTestStack();
   await stack.setTwins(first);
   tree = await spawnWatchedTree(stack, "fix-auth", first);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   reader.remove();
   tree.remove();
-}, 180_000);
+}, 360_000);
 
 test("a thousand rekeys change no pid and no start time, and the last generation is used by all", async () => {
   const before = tree.identities();

@@ -7,7 +7,7 @@ import { startTestStack, type TestStack } from "../harness/stack";
 let stack: TestStack;
 beforeAll(async () => {
   stack = await startTestStack({ vms: 2 });
-}, 180_000);
+}, 360_000);
 afterAll(() => stack.stop(), 180_000);
 
 /** Where a VM of the stack is; the first is 1. */
@@ -43,7 +43,7 @@ test("a VM that was restored from an older disk image comes back by itself", asy
     timeoutMs: 30_000,
   });
   expect(readFileSync(file, "utf8")).toBe("1001\n");
-}, 180_000);
+}, 360_000);
 
 test("of a VM and its clone the one that was started last has the place, and the other says so", async () => {
   const vm = vmAt(2);
@@ -71,4 +71,4 @@ test("of a VM and its clone the one that was started last has the place, and the
   } finally {
     await part.stop();
   }
-}, 180_000);
+}, 360_000);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { eventually } from "../harness/eventually";
 import { startTestStack, type TestStack } from "../harness/stack";
 
-const WAIT = { timeoutMs: 30_000 };
+const WAIT = { timeoutMs: 60_000 };
 /** Says over and over what it sees, as one process. */
 const PROGRAM = `
 echo $$ >pid
@@ -27,12 +27,12 @@ beforeAll(async () => {
     await stack.murmur.run(["spawn", "--cwd", place, slug, "--", "bash", "program.sh"]);
   }
   for (const slug of SLUGS) await sees(slug, "leaked-1 kept-1");
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   rmSync(directory, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 const set = (name: string, value: string) => stack.murmur.run(["secret", "set", name], value);
 const read = (slug: string, file: string) =>
@@ -48,7 +48,7 @@ test("revoke unsets a secret in every running process that has it, and restarts 
   expect(SLUGS.map((slug) => read(slug, "pid"))).toEqual(pids);
   expect((await stack.murmur.run(["rollouts"])).stdout).toContain("secret LEAKED was revoked");
   expect((await stack.murmur.run(["secret", "ls"])).stdout).toBe("KEPT\n");
-}, 180_000);
+}, 360_000);
 
 test("a forced destroy takes a version from its holders, whose sets it makes undeliverable", async () => {
   await set("KEPT", "kept-2");
@@ -68,4 +68,4 @@ test("a forced destroy takes a version from its holders, whose sets it makes und
   // The current one goes from all.
   await stack.murmur.run(["secret", "destroy", "--force", "KEPT@2"]);
   for (const slug of SLUGS) await sees(slug, "none none");
-}, 180_000);
+}, 360_000);

@@ -49,7 +49,7 @@ describe("npm start", () => {
       },
       { timeoutMs: 90_000 },
     );
-  }, 180_000);
+  }, 360_000);
   afterAll(async () => {
     first.child.kill("SIGKILL");
     await first.exited;
@@ -80,7 +80,7 @@ describe("npm start", () => {
     }
     expect(stackFile()).toEqual(before);
     expect(existsSync(before.vms[0]?.socket ?? "")).toBe(true);
-  }, 180_000);
+  }, 360_000);
 
   it("names a port that somebody else has", async () => {
     const other = mkdtempSync(join(tmpdir(), "murmur-start-"));
@@ -91,7 +91,7 @@ describe("npm start", () => {
     } finally {
       rmSync(other, { recursive: true, force: true });
     }
-  }, 180_000);
+  }, 360_000);
 
   it("leaves no process, socket, env file or stack.json behind after Ctrl-C", async () => {
     const { vms } = stackFile();
@@ -108,7 +108,7 @@ describe("npm start", () => {
       );
       expect(left).toEqual([]);
     });
-  }, 180_000);
+  }, 360_000);
 });
 
 function mentions(pid: string, texts: string[]): boolean {

@@ -14,11 +14,11 @@ describe("telemetry", () => {
 
   beforeAll(async () => {
     stack = await startTestStack({ settings: { MURMUR_OTLP_ENDPOINT: await collector.start() } });
-  }, 180_000);
+  }, 360_000);
   afterAll(async () => {
     await stack.stop();
     await collector.stop();
-  }, 180_000);
+  }, 360_000);
 
   it("shows one trace from the rekey through the catalog to the swap on the VM", async () => {
     const value = "marked-in-telemetry-5f0c";
@@ -36,5 +36,5 @@ describe("telemetry", () => {
       { timeoutMs: 60_000 },
     );
     expect(Buffer.concat(collector.bodies).includes(value)).toBe(false);
-  }, 180_000);
+  }, 360_000);
 });

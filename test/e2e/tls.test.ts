@@ -94,13 +94,13 @@ beforeAll(async () => {
     MURMUR_CATALOG_ADDRESS: catalog,
     MURMUR_TLS_CA_FILE: ours.caFile,
   });
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   for (const part of parts.reverse()) await part.stop();
   await database.drop();
   rmSync(directory, { recursive: true, force: true });
-}, 180_000);
+}, 360_000);
 
 test("a secret reaches an agent with TLS between CLI, catalog, rotation and VM", async () => {
   const murmur = await cliWith(ours.caFile, "ours");
@@ -117,7 +117,7 @@ test("a secret reaches an agent with TLS between CLI, catalog, rotation and VM",
   });
   await murmur.run(["rekey", "fix-auth"]);
   await murmur.run(["kill", "fix-auth"]);
-}, 180_000);
+}, 360_000);
 
 test("a service whose certificate another authority signed is refused, and that is said", async () => {
   const channel = openChannel({ address: catalog, tls: { caFile: others.caFile } });
@@ -146,10 +146,10 @@ test("a service whose certificate another authority signed is refused, and that 
   );
   expect(logOf("vm-2")).not.toContain("is ready");
   await vm.stop();
-}, 180_000);
+}, 360_000);
 
 test("a caller that speaks no TLS is not served", async () => {
   const { code, stderr } = await (await cliWith(undefined, "plain")).tryRun(["secret", "ls"]);
   expect(code).not.toBe(0);
   expect(stderr).not.toBe("");
-}, 180_000);
+}, 360_000);

@@ -29,13 +29,13 @@ beforeAll(async () => {
     await stack.murmur.run(["spawn", slug, "--", "sleep", "1000000"]);
     await stack.applied(slug, 1n);
   }
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await producer.disconnect();
   await spy.stop();
   await stack.stop();
-}, 180_000);
+}, 360_000);
 
 /** Counts the turns of an agent's link, and shows where it leads; the kernel tells, not the product. */
 class SwapWatch {
@@ -130,7 +130,7 @@ test("events that come five times, shuffled, from the start again, or are nonsen
   expect(swaps.map(({ turns }, n) => turns - turned[n]!)).toEqual([1, 0]);
   expect(swaps[0]!.target).not.toBe(targets[0]);
   expect(swaps[1]!.target).toBe(targets[1]);
-}, 180_000);
+}, 360_000);
 
 test("events that are never delivered, and then late, end in the same state", async () => {
   await eventually(async () => expect(await unseen()).toBe(0), WAIT);

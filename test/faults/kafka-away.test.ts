@@ -26,7 +26,7 @@ beforeAll(async () => {
   spy = await spyOnTopic(stack.place.kafkaBrokers!, TOPIC);
   await stack.murmur.run(["spawn", "fix-auth", "--", "sleep", "1000000"]);
   await stack.applied("fix-auth", 1n);
-}, 180_000);
+}, 360_000);
 
 afterEach(() => {
   stack.thaw();
@@ -35,7 +35,7 @@ afterEach(() => {
 afterAll(async () => {
   await spy.stop();
   await stack.stop();
-}, 180_000);
+}, 360_000);
 
 async function rekey(): Promise<{ rolloutId: string; generation: bigint }> {
   const request = { workspace: WORKSPACE, path: "fix-auth", requestId: randomUUID(), reason: "" };
@@ -105,7 +105,7 @@ describe("with a second replica of rotation", () => {
   beforeAll(async () => {
     address = `127.0.0.1:${await freePort()}`;
     second = await startRotation({ ...stack.place, rotation: address }, stack.identities);
-  }, 180_000);
+  }, 360_000);
   afterAll(async () => {
     process.kill(second.pid, "SIGCONT");
     await second.stop();
@@ -156,5 +156,5 @@ describe("with a second replica of rotation", () => {
     }
     expect(holders[1]).not.toBe(holders[0]);
     await allSent();
-  }, 180_000);
+  }, 360_000);
 });

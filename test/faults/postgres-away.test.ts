@@ -19,12 +19,12 @@ beforeAll(async () => {
   stack = await startTestStack();
   await stack.setTwins(random);
   tree = await spawnWatchedTree(stack, "fix-auth", random);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   tree.remove();
-}, 180_000);
+}, 360_000);
 
 const page = { pageSize: 0, pageToken: "" };
 
@@ -147,7 +147,7 @@ test("while PostgreSQL is frozen every call is UNAVAILABLE in time, and then all
   expect(outcomes).toEqual(outcomes.map(([name]) => [name, "UNAVAILABLE, retry", "in time"]));
   await expectRecovery(requestId);
   expect([...SERVICES.map((part) => stack.pidOf(part)), ...tree.identities()]).toEqual(before);
-}, 180_000);
+}, 360_000);
 
 test("PostgreSQL killed again and again under rekeys leaves nothing half done and nothing restarted", async () => {
   const before = [...SERVICES.map((part) => stack.pidOf(part)), ...tree.identities()];

@@ -36,7 +36,7 @@ beforeAll(async () => {
   const random = freshRandom();
   await stack.setTwins(random);
   tree = await spawnWatchedTree(stack, "fix-auth", random);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   channel.close();
@@ -45,7 +45,7 @@ afterAll(async () => {
   await stack.stop();
   tree.remove();
   reader.remove();
-}, 180_000);
+}, 360_000);
 
 /** Through the replica to which no VM is connected: the other one learns of it from its tail. */
 async function rekeyBeside(): Promise<{ rolloutId: string; generations: Map<string, bigint> }> {

@@ -52,7 +52,7 @@ test.each([
       expect({ call, isKilled }).toEqual({ call, isKilled: true });
     }
   },
-  180_000,
+  360_000,
 );
 
 /** The nth call of this name since the tracer attached. */

@@ -20,12 +20,12 @@ beforeAll(async () => {
   stack = await startTestStack({ withVault: true });
   await stack.setTwins(random);
   tree = await spawnWatchedTree(stack, "fix-auth", random);
-}, 180_000);
+}, 360_000);
 
 afterAll(async () => {
   await stack.stop();
   tree.remove();
-}, 180_000);
+}, 360_000);
 
 /** A tenant whose data key the catalog has never had open. */
 async function newTenant(name: string) {
@@ -101,7 +101,7 @@ test.each(absences)(
     await eventually(() => setSecret(tenant, "FIRST", "value"), { timeoutMs: 60_000 });
     expect([stack.pidOf("catalog"), stack.pidOf("rotation")]).toEqual(services);
   },
-  180_000,
+  360_000,
 );
 
 test("a Vault that was killed serves a new tenant as soon as it is back", async () => {
