@@ -38,11 +38,12 @@ export async function endTree(deps: EndTreeDeps, options: EndTreeOptions): Promi
       signal(member, "SIGCONT");
     }
   });
-  if (left.length === 0) return left;
-  return repeat(deps, options.killMs, (members) => {
+  if (isNobody(left)) return [];
+  const { members } = await repeat(deps, options.killMs, (found) => {
     if (deps.cgroup) killCgroup(deps.cgroup);
-    for (const member of members) signal(member, "SIGKILL");
+    for (const member of found) signal(member, "SIGKILL");
   });
+  return members;
 }
 
 /**
@@ -62,14 +63,14 @@ async function repeat(
   { clock, look }: EndTreeDeps,
   limitMs: number,
   act: (members: ProcessInfo[]) => void,
-): Promise<ProcessInfo[]> {
+): Promise<TreeLook> {
   const endMs = clock.monotonicMs() + limitMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const seen = look();
-    if (isNobody(seen)) return [];
+    if (isNobody(seen)) return seen;
     act(seen.members);
     const leftMs = endMs - clock.monotonicMs();
-    if (leftMs <= 0) return look().members;
+    if (leftMs <= 0) return look();
     await clock.sleep(Math.min(pauseMs, leftMs));
   }
 }
