@@ -50,6 +50,8 @@ const MAY_EXPOSE = [
   "services/catalog/keys/**",
   "services/*/rpc/**",
   "services/rotation/**/rpc/**",
+  "verifier/credential-verifier.ts",
+  "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/*/identity/**",
   "services/vm-agent/env-set/**",
   "services/vm-agent/reload/redact.ts",
@@ -65,7 +67,11 @@ const MAY_EXPOSE = [
 
 const SERVICES = ["catalog", "rotation", "vm-agent", "gateway"];
 const zones = [
-  { target: "./lib", from: ["./services", "./cli", "./dev", "./test", "./bench", "./dashboard"] },
+  {
+    target: "./lib",
+    from: ["./services", "./verifier", "./cli", "./dev", "./test", "./bench", "./dashboard"],
+  },
+  { target: "./verifier", from: ["./services", "./cli", "./dev", "./test", "./bench"] },
   { target: "./lib", from: "./gen", except: ["./google", "./murmur/errors"] },
   { target: "./cli", from: ["./services", "./dev", "./test", "./bench"] },
   ...SERVICES.flatMap((service) => [

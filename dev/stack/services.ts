@@ -58,6 +58,7 @@ export function startCatalog(place: Place, identities: Identities): Promise<Part
     MURMUR_CATALOG_LISTEN: place.catalog,
     MURMUR_CATALOG_DATABASE_URL_FILE: databaseUrlFile(place),
     MURMUR_CATALOG_SIGNING_KEY_FILE: identities.catalogKeyFile,
+    MURMUR_ROTATION_ADDRESS: place.rotation,
     MURMUR_KEY_SET_FILE: identities.keySetFile,
     ...keys,
   });

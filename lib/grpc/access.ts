@@ -1,4 +1,5 @@
 import { permissionDenied, unauthenticated, type AppError } from "../errors";
+import { isInScope } from "../identity/scope";
 import { hasRole, type Principal, type Role } from "../identity/principal";
 
 /**
@@ -14,6 +15,8 @@ export interface AccessRow {
   vm?: true;
   /** Names of services. */
   services?: readonly string[];
+  /** API keys need no scope for it: it says only who they are. */
+  anyScope?: true;
   /** A special answer for callers that are known and not allowed. */
   refusal?: (principal: Principal) => AppError;
 }
@@ -28,12 +31,24 @@ export function checkAccess(row: AccessRow, principal: Principal | undefined): v
   throw row.refusal?.(principal) ?? permissionDenied();
 }
 
+/** Throws PERMISSION_DENIED for a method that the caller's API key is not for. */
+export function checkScopes(
+  { access, method }: { access: AccessRow; method: string },
+  principal: Principal | undefined,
+): void {
+  if (access.anyScope || principal?.kind !== "developer" || !principal.apiKey) return;
+  if (isInScope(principal.apiKey.scopes, { kind: "rpc", path: method })) return;
+  throw permissionDenied("the scopes of the API key do not include this method");
+}
+
 function isAllowed(row: AccessRow, principal: Principal): boolean {
   switch (principal.kind) {
     case "developer":
       return row.developer !== undefined && hasRole(principal.role, row.developer);
     case "vm":
       return row.vm === true;
+    case "agent":
+      return false;
     case "service":
       return row.services?.includes(principal.id) ?? false;
   }

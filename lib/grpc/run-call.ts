@@ -11,7 +11,7 @@ import { AppError, deadlineExceeded, invalid, isAppError } from "../errors";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import type { Principal } from "../identity/principal";
 import type { Log } from "../log";
-import { checkAccess, type AccessRow } from "./access";
+import { checkAccess, checkScopes, type AccessRow } from "./access";
 import type { CallContext } from "./context";
 import { toStatus } from "./status";
 
@@ -83,6 +83,7 @@ export async function runCall<T>(
         get: (key) => firstText(call.metadata, key),
       });
       checkAccess(shape.access, principal);
+      checkScopes(shape, principal);
       const context: CallContext = {
         method: shape.method,
         requestId,

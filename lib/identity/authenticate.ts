@@ -2,12 +2,19 @@ import { type Clock, systemClock } from "../clock";
 import { unauthenticated } from "../errors";
 import type { Authenticate } from "../grpc/run-call";
 import { toPrincipal } from "./claims";
+import { type Sensitive, sensitive } from "../sensitive";
 import type { KeySet } from "./key-set";
+import type { Principal } from "./principal";
 import { createProofVerifier, PROOF_METADATA_KEY } from "./proof";
 import { createSessionProofVerifier, type FindProofKey, isSessionProof } from "./session-proof";
 import { createTokenVerifier, PRODUCT_AUDIENCE } from "./tokens";
 
 const BEARER = "Bearer ";
+/** No JWT begins so. */
+const KEY = /^mur_(?:key|agt)_/;
+
+/** Who a presented API key or agent token is; undefined for one that is not valid, whatever the cause. */
+export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefined>;
 
 export interface AuthenticatorOptions {
   keySet: KeySet;
@@ -15,6 +22,8 @@ export interface AuthenticatorOptions {
   service: string;
   /** Where VMs may also prove themselves by a session that they opened. */
   findProofKey?: FindProofKey;
+  /** Verifies API keys and agent tokens; absent: none are known here. */
+  verifyKey?: VerifyKey;
   clock?: Clock;
 }
 
@@ -29,10 +38,21 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     const header = call.get("authorization");
     if (header === undefined) return undefined;
     if (!header.startsWith(BEARER)) throw unauthenticated();
-    const token = await tokens.verify(header.slice(BEARER.length));
+    const presented = header.slice(BEARER.length);
+    if (KEY.test(presented)) return ofKey(options.verifyKey, sensitive(presented));
+    const token = await tokens.verify(presented);
     return toPrincipal(token, call.method, () => {
       const proof = call.get(PROOF_METADATA_KEY) ?? "";
       return (isSessionProof(proof) ? sessionProofs : proofs).verify(proof, call.method);
     });
   };
+}
+
+async function ofKey(
+  verifyKey: VerifyKey | undefined,
+  value: Sensitive<string>,
+): Promise<Principal> {
+  const principal = await verifyKey?.(value);
+  if (!principal) throw unauthenticated();
+  return principal;
 }

@@ -5,10 +5,15 @@ import { PRODUCT_AUDIENCE, signToken, type VerifiedToken } from "./tokens";
 import type { SigningKey } from "./signing-key";
 import type { Clock } from "../clock";
 
+/** The services that each issuer may speak for: rotation for all, the catalog for itself. */
+const SERVICES_OF: Readonly<Record<string, readonly string[] | "all">> = {
+  "murmur-rotation": "all",
+  "murmur-catalog": ["catalog"],
+};
+
 /** Who may issue what: a token of a kind counts only when its issuer signed it. */
 export const ISSUERS = {
   developers: "murmur-rotation",
-  services: "murmur-rotation",
   vms: "murmur-catalog",
 } as const;
 
@@ -101,12 +106,17 @@ export async function toPrincipal(
       return { kind: "vm", tenantId, id: subject, name: text(claims["nam"]), keyThumbprint };
     }
     case "service":
-      if (issuer !== ISSUERS.services || audience === PRODUCT_AUDIENCE) throw unauthenticated();
+      if (!maySpeakFor(issuer, subject) || audience === PRODUCT_AUDIENCE) throw unauthenticated();
       if (claims["mth"] !== method) throw unauthenticated();
       return { kind: "service", tenantId, id: subject };
     default:
       throw unauthenticated();
   }
+}
+
+function maySpeakFor(issuer: string, service: string): boolean {
+  const services = SERVICES_OF[issuer] ?? [];
+  return services === "all" || services.includes(service);
 }
 
 function text(value: unknown): string {

@@ -2,16 +2,30 @@
 export const ROLES = ["member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A person, by identity token. */
+/** A person, by identity token or by one of their API keys. */
 export interface DeveloperPrincipal {
   kind: "developer";
   tenantId: string;
   /** `provider/username`. */
   id: string;
   role: Role;
-  /** When the first token of this chain of renewals was issued, seconds since the epoch. */
-  firstIssuedAt: number;
-  expiresAt: Date;
+  /** By identity token: when the first of its chain of renewals was issued, seconds since the epoch. */
+  firstIssuedAt: number | undefined;
+  /** Undefined: an API key without an end. */
+  expiresAt: Date | undefined;
+  /** By API key: which, and what it may be used for (none: all that the role may). */
+  apiKey?: { id: string; scopes: readonly string[] };
+}
+
+/** An agent, by its token. */
+export interface AgentPrincipal {
+  kind: "agent";
+  tenantId: string;
+  /** Its name. */
+  id: string;
+  tokenId: string;
+  /** The developer whose token it is: what agent that name means is theirs to say. */
+  owner: string;
 }
 
 /** A machine: its token was accepted together with a proof by its identity key. */
@@ -32,7 +46,7 @@ export interface ServicePrincipal {
 }
 
 /** Who makes a call. Every query and cache key carries its `tenantId`. */
-export type Principal = DeveloperPrincipal | VmPrincipal | ServicePrincipal;
+export type Principal = DeveloperPrincipal | AgentPrincipal | VmPrincipal | ServicePrincipal;
 
 /** Whether `role` may do what `needed` may. */
 export function hasRole(role: Role, needed: Role): boolean {

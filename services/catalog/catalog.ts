@@ -7,13 +7,20 @@ import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { createRefusals } from "../../lib/audit/refusals";
 import { type Clock, systemClock } from "../../lib/clock";
+import type { Channel } from "../../lib/grpc/client";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
-import { createAuthenticator } from "../../lib/identity/authenticate";
+import { createAuthenticator, type VerifyKey } from "../../lib/identity/authenticate";
 import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
+import {
+  ALL_TENANTS,
+  createCredentialVerifier,
+  createRotationAsker,
+} from "../../verifier/credential-verifier";
+import { toPrincipal } from "../../verifier/to-principal";
 import { createDeliverySessions } from "./domain/delivery-session";
 import { cleanUp } from "./environments/clean-up";
 import { createEnvironments } from "./environments/environments";
@@ -55,6 +62,8 @@ export interface CatalogDeps {
   signingKey: SigningKey;
   /** How long an unwrapped data key is remembered. */
   dataKeyCacheMs: number;
+  /** To rotation, which knows API keys; absent: they are refused. Closed by whoever opened it. */
+  rotation?: Channel;
   tls?: ServerTls;
   clock?: Clock;
   log?: Log;
@@ -77,7 +86,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const { findProofKey } = sessions;
   const refusals = createRefusals({ db: pool, schema: "catalog", clock, log });
   const server = createGrpcServer({
-    authenticate: createAuthenticator({ keySet, service: "catalog", findProofKey, clock }),
+    authenticate: createAuthenticator({
+      ...{ keySet, service: "catalog", findProofKey, clock },
+      ...(deps.rotation && { verifyKey: createKeyVerifier(deps.rotation, signingKey, clock) }),
+    }),
     access: CATALOG_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,
@@ -131,4 +143,11 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       ]);
     },
   };
+}
+
+/** Verifies the API keys and agent tokens that callers present. */
+function createKeyVerifier(channel: Channel, key: SigningKey, clock: Clock): VerifyKey {
+  const who = { service: "catalog", tenantId: ALL_TENANTS };
+  const verifier = createCredentialVerifier(createRotationAsker({ channel, key, ...who }), clock);
+  return async (value) => toPrincipal(await verifier.verify(value));
 }

@@ -1,6 +1,6 @@
 import { CONFIG_VARIABLES } from "../../lib/config-variables";
 import { loadConfig, type ConfigReader, type Environment } from "../../lib/config";
-import type { ServerTls } from "../../lib/grpc/tls";
+import type { ClientTls, ServerTls } from "../../lib/grpc/tls";
 import type { LogLevel } from "../../lib/log";
 import type { Sensitive } from "../../lib/sensitive";
 
@@ -16,6 +16,9 @@ export interface CatalogConfig {
   signingKey: Sensitive<string>;
   keySetFile: string;
   tls: ServerTls | undefined;
+  /** Who verifies API keys; absent: they are refused. */
+  rotationAddress: string | undefined;
+  rotationTls: ClientTls | undefined;
   keyProvider: KeyProviderConfig;
   /** How long an unwrapped data key is remembered: for so long an absent Vault is not felt. */
   dataKeyCacheMs: number;
@@ -35,6 +38,8 @@ export function loadCatalogConfig(env: Environment): Readonly<CatalogConfig> {
     signingKey: read.secretFile("MURMUR_CATALOG_SIGNING_KEY_FILE"),
     keySetFile: read.string("MURMUR_KEY_SET_FILE"),
     tls: readTls(read),
+    rotationAddress: readRotationAddress(read),
+    rotationTls: readRotationTls(read),
     keyProvider: readKeyProvider(read),
     dataKeyCacheMs: read.durationMs("MURMUR_DATA_KEY_CACHE", 10 * 60_000),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
@@ -50,6 +55,16 @@ function readTls(read: ConfigReader): ServerTls | undefined {
   if (certFile !== undefined || keyFile !== undefined)
     read.problem("MURMUR_CATALOG_TLS_CERT_FILE and MURMUR_CATALOG_TLS_KEY_FILE go together");
   return undefined;
+}
+
+function readRotationAddress(read: ConfigReader): string | undefined {
+  const name = "MURMUR_ROTATION_ADDRESS";
+  return read.optionalString(name) === undefined ? undefined : read.address(name);
+}
+
+function readRotationTls(read: ConfigReader): ClientTls | undefined {
+  const caFile = read.optionalString("MURMUR_TLS_CA_FILE");
+  return caFile === undefined ? undefined : { caFile };
 }
 
 function readKeyProvider(read: ConfigReader): KeyProviderConfig {

@@ -31,6 +31,8 @@ function configWith(keyring: string): CatalogConfig {
     signingKey: signingKeyToJwk(signingKey),
     keySetFile,
     tls: undefined,
+    rotationAddress: undefined,
+    rotationTls: undefined,
     keyProvider: { kind: "local", keyringFile: join(directory, keyring) },
     dataKeyCacheMs: 60_000,
     logLevel: "silent",

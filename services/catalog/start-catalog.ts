@@ -1,4 +1,5 @@
 import { isAppError } from "../../lib/errors";
+import { type Channel, openChannel } from "../../lib/grpc/client";
 import { createKeySet } from "../../lib/identity/key-set";
 import { parseSigningKey } from "../../lib/identity/signing-key";
 import type { Scope } from "../../lib/lifecycle";
@@ -31,6 +32,8 @@ export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log
   scope.defer("database", () => pool.close());
   await checkSchema(pool, "catalog", await readMigrations(migrationsDirectory("catalog")));
   const keyProvider = await openKeyProvider(createPostgresKeyStore(pool), config.keyProvider);
+  const rotation = openRotation(config);
+  scope.defer("rotation channel", () => rotation?.close());
   const catalog = createCatalog({
     pool,
     keyProvider,
@@ -39,12 +42,18 @@ export async function startCatalog(config: CatalogConfig, scope: Scope, log: Log
     dataKeyCacheMs: config.dataKeyCacheMs,
     log,
     ...(config.tls && { tls: config.tls }),
+    ...(rotation && { rotation }),
   });
   await refuseWrongKeys(catalog, log);
   scope.task("catalog", (signal) => catalog.run(signal));
   const port = await catalog.server.listen(config.listen);
   scope.defer("server", () => catalog.server.stop(config.shutdownGraceMs / 2));
   scope.ready({ port });
+}
+
+function openRotation({ rotationAddress, rotationTls }: CatalogConfig): Channel | undefined {
+  if (rotationAddress === undefined) return undefined;
+  return openChannel({ address: rotationAddress, ...(rotationTls && { tls: rotationTls }) });
 }
 
 /** A wrong keyring refuses the start; a key provider that is away does not, it is asked again. */

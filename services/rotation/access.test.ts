@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { checkAccess } from "../../lib/grpc/access";
@@ -25,7 +26,7 @@ const MEMBER: Principal = {
   expiresAt: new Date(),
 };
 const VM: Principal = { kind: "vm", tenantId: "t1", id: "vm", name: "vm-1", keyThumbprint: "x" };
-const SERVICE: Principal = { kind: "service", tenantId: "t1", id: "catalog" };
+const SERVICE: Principal = { kind: "service", tenantId: "t1", id: "another" };
 
 describe("the access table", () => {
   it("has a row for every RPC of the contract, and none besides", () => {
@@ -36,6 +37,33 @@ describe("the access table", () => {
     const row = ROTATION_ACCESS[path] ?? {};
     expect(() => checkAccess(row, undefined)).toThrow("identity token is missing or expired");
     expect(() => checkAccess(row, SERVICE)).toThrow("permission denied");
+  });
+
+  it.each(["catalog", "gateway", "verifier"])(
+    "lets %s verify credentials, and nothing else",
+    (id) => {
+      const open = rpcs().filter((path) => {
+        try {
+          checkAccess(ROTATION_ACCESS[path] ?? {}, { ...SERVICE, id });
+          return true;
+        } catch {
+          return false;
+        }
+      });
+      const { verifyCredential, verifyCredentials } = CredentialServiceService;
+      expect(open).toEqual([verifyCredential.path, verifyCredentials.path]);
+    },
+  );
+
+  it.each(rpcs())("%s lets in no agent", (path) => {
+    const agent: Principal = {
+      kind: "agent",
+      tenantId: "t1",
+      id: "my-coder",
+      tokenId: "x",
+      owner: "github/alice",
+    };
+    expect(() => checkAccess(ROTATION_ACCESS[path] ?? {}, agent)).toThrow();
   });
 
   it("lets VMs do what the contract says, and nothing else", () => {

@@ -1,5 +1,6 @@
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -7,12 +8,15 @@ import { failedPrecondition, permissionDenied, type AppError } from "../../lib/e
 import type { AccessTable } from "../../lib/grpc/access";
 import type { Principal } from "../../lib/identity/principal";
 
-/** A VM asks on behalf of what runs on it, and what is rekeyed does not rekey itself. */
+/** A VM or an agent asks on behalf of what runs there, and what is rekeyed does not rekey itself. */
 function refuseRekey(principal: Principal): AppError {
-  if (principal.kind !== "vm") return permissionDenied();
+  if (principal.kind !== "vm" && principal.kind !== "agent") return permissionDenied();
   const message = "rekey is not supported on VMs";
   return failedPrecondition(ErrorReason.ERROR_REASON_NOT_SUPPORTED_ON_VM, message);
 }
+
+/** Who is presented with credentials: the product's own services, and internal ones of a tenant. */
+const VERIFIERS = ["catalog", "gateway", "verifier"];
 
 /** Who may call what: one row per RPC of this service; a test fails when one has none. */
 export const ROTATION_ACCESS: AccessTable = {
@@ -36,6 +40,14 @@ export const ROTATION_ACCESS: AccessTable = {
   [VmSyncServiceService.syncVm.path]: { vm: true },
   [VmSyncServiceService.listVmStatuses.path]: { developer: "member" },
 
-  [IdentityServiceService.getIdentity.path]: { developer: "member" },
+  [CredentialServiceService.createCredential.path]: { developer: "member" },
+  [CredentialServiceService.listCredentials.path]: { developer: "member" },
+  [CredentialServiceService.getCredential.path]: { developer: "member" },
+  [CredentialServiceService.rotateCredential.path]: { developer: "member" },
+  [CredentialServiceService.revokeCredential.path]: { developer: "member" },
+  [CredentialServiceService.verifyCredential.path]: { services: VERIFIERS },
+  [CredentialServiceService.verifyCredentials.path]: { services: VERIFIERS },
+
+  [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },
 };

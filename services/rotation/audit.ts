@@ -9,13 +9,17 @@ export interface Caller {
   kind: Principal["kind"];
   id: string;
   peer: string;
+  /** By which API key; undefined: by none. */
+  apiKeyId?: string;
 }
 
 /** The caller of an RPC that is not open to anyone. */
 export function callerOf(context: CallContext): Caller {
   const { principal, peer } = context;
   if (!principal) throw unauthenticated();
-  return { tenantId: principal.tenantId, kind: principal.kind, id: principal.id, peer };
+  const { tenantId, kind, id } = principal;
+  const apiKeyId = kind === "developer" ? principal.apiKey?.id : undefined;
+  return { tenantId, kind, id, peer, ...(apiKeyId !== undefined && { apiKeyId }) };
 }
 
 /** One audit row. `detail` holds names and numbers, never a value. */
@@ -53,12 +57,13 @@ export function insertAudit(first: number, condition = "true"): string {
 
 /** Nine parameters. */
 export function auditParams(caller: Caller, entries: readonly AuditEntry[]): unknown[] {
+  const by = caller.apiKeyId === undefined ? {} : { api_key: caller.apiKeyId };
   return [
     ...[caller.tenantId, caller.kind, caller.id, caller.peer],
     entries.map(({ action }) => action),
     entries.map(({ objectKind }) => objectKind),
     entries.map(({ objectId }) => objectId),
     entries.map(({ outcome }) => outcome),
-    entries.map(({ detail }) => JSON.stringify(detail ?? {})),
+    entries.map(({ detail }) => JSON.stringify({ ...detail, ...by })),
   ];
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -29,6 +30,10 @@ import { createStreamTail } from "./announce/stream-tail";
 import { runUpkeep } from "./announce/upkeep";
 import { createVmStreams } from "./announce/vm-streams";
 import { createCatalogClient } from "./catalog/catalog-client";
+import { createKeyVerifier } from "./credentials/rpc/verify-key";
+import { createCredentialService } from "./credentials/rpc/credential-service";
+import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
+import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
@@ -71,9 +76,13 @@ const MAX_TIMEOUT_MS = 30_000;
 /** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
 export function createRotation(deps: RotationDeps): Rotation {
   const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
+  const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
   const server = createGrpcServer({
-    authenticate: createAuthenticator({ keySet: deps.keySet, service: "rotation", clock }),
+    authenticate: createAuthenticator({
+      ...{ keySet: deps.keySet, service: "rotation", clock },
+      verifyKey: createKeyVerifier({ db: pool, credentials }),
+    }),
     access: ROTATION_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,
@@ -132,6 +141,8 @@ export function createRotation(deps: RotationDeps): Rotation {
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
 
+  server.add(CredentialServiceService, createCredentialService({ pool, credentials, answers }));
+
   const endStreams = () => {
     server.health.set("", false);
     streams.closeAll(unavailable("the service is stopping", undefined, 0));
@@ -151,7 +162,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         canaries.run(signal),
         kafka?.run(signal),
         refusals.run(signal),
-        runUpkeep({ db: pool, hasPublisher: kafka !== undefined, clock, log }, signal),
+        runUpkeep({ db: pool, answers, hasPublisher: kafka !== undefined, clock, log }, signal),
       ]);
     },
   };

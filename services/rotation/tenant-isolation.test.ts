@@ -3,6 +3,7 @@ import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
 import { AckOutcome } from "../../gen/murmur/rotation/v1/vm_sync";
 import { connectVm, spawnRequest, toHello, type ScriptedVm } from "../../test/fakes/scripted-vm";
 import type { FakeVm } from "../../test/fakes/fake-catalog";
+import { API_KEY } from "../../test/harness/credentials";
 import { eventually } from "../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../test/harness/fleet";
 import type { RotationClients } from "../../test/harness/rotation";
@@ -13,6 +14,7 @@ describe("another tenant", () => {
   let vm: ScriptedVm;
   let agentId: string;
   let rolloutId: string;
+  let credentialId: string;
   let stranger: RotationClients;
   let strangeMachine: FakeVm;
 
@@ -22,6 +24,8 @@ describe("another tenant", () => {
     vm = await fleet.connect(machine);
     ({ agentId } = await fleet.spawn("secret-agent"));
     rolloutId = (await fleet.rekey("secret-agent", "known")).rollout?.rolloutId ?? "";
+    const made = await fleet.owner.credentials.createCredential(API_KEY);
+    credentialId = made.credential?.credentialId ?? "";
     // The same names, and even the same VM id, in another tenant.
     fleet.catalog.workspaces.set("t2/backend", []);
     strangeMachine = fleet.catalog.addVm("t2", "vm-1", machine.id);
@@ -62,6 +66,15 @@ describe("another tenant", () => {
     ],
     ["GetRollout", () => stranger.rollouts.getRollout({ rolloutId })],
     ["ListRolloutProcesses", () => stranger.rollouts.listRolloutProcesses({ rolloutId })],
+    ["GetCredential", () => stranger.credentials.getCredential({ credentialId })],
+    [
+      "RotateCredential",
+      () => stranger.credentials.rotateCredential({ credentialId, graceSeconds: 0, requestId: "" }),
+    ],
+    [
+      "RevokeCredential",
+      () => stranger.credentials.revokeCredential({ credentialId, at: undefined }),
+    ],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",
@@ -85,13 +98,17 @@ describe("another tenant", () => {
     await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it("sees nothing in ListAgents, ListRollouts, ListHolders and ListVmStatuses", async () => {
+  it("sees nothing in lists: agents, rollouts, holders, VMs, credentials", async () => {
     const page = { workspace: "", pageSize: 0, pageToken: "" };
     expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
       agents: [],
     });
     expect(await stranger.rollouts.listRollouts(page)).toMatchObject({ rollouts: [] });
     expect(await stranger.vmSync.listVmStatuses({})).toEqual({ vms: [] });
+    const kind = API_KEY.kind;
+    const wish = { kind, includeEnded: true, pageSize: 0, pageToken: "" };
+    expect((await stranger.credentials.listCredentials(wish)).credentials).toEqual([]);
+    expect((await fleet.owner.credentials.listCredentials(wish)).credentials).toHaveLength(1);
     const pinned = { agentId, generation: 1n, version: 1n };
     const pin = { ...pinned, scope: SecretScope.SECRET_SCOPE_TENANT };
     fleet.catalog.findPins = () => ({ pins: [pin], unknown: [], hadAgentIds: [agentId] });

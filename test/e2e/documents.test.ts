@@ -87,7 +87,7 @@ describe("docs/grpc.md", () => {
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
-      /JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|ListRemovedVms|RenewIdentityToken|RemoveVm/;
+      /JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|ListRemovedVms|RenewIdentityToken|RemoveVm|VerifyCredentials?$/;
     const rpcs = ["catalog", "rotation"].flatMap((area) => {
       const directory = join(ROOT, "proto/murmur", area, "v1");
       return readdirSync(directory).flatMap((file) => {

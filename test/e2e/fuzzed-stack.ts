@@ -25,20 +25,24 @@ export const RPCS = contractRpcs().sort(
 );
 /** For whoever comes. */
 export const OPEN = ["JoinVm", "RenewVmToken"];
-const OF_VMS = ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"];
-const OF_SERVICES = [
-  "SnapshotEnvironments",
-  "ReleaseGenerations",
-  "FindPins",
-  "PreviewEnvironments",
-  "ListRemovedVms",
-];
+/** Who may call what developers may not. */
+const CALLERS = {
+  vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"],
+  service: [
+    "SnapshotEnvironments",
+    "ReleaseGenerations",
+    "FindPins",
+    "PreviewEnvironments",
+    "ListRemovedVms",
+  ],
+  verifier: ["VerifyCredential", "VerifyCredentials"],
+};
 
 /** A stack with a tenant that is treated badly. */
 export interface FuzzedStack {
   stack: TestStack;
   rotationKey: SigningKey;
-  principals: Record<"developer" | "vm" | "service", Credentials>;
+  principals: Record<"developer" | "vm" | "service" | "verifier", Credentials>;
   /** The owner of the fuzzed tenant. */
   fuzzed: StackClients;
   developerToken: (key?: SigningKey, atMs?: number) => Promise<string>;
@@ -86,6 +90,9 @@ export function useFuzzedStack(): FuzzedStack {
       vm: await joinVm(rig, "fuzz-vm"),
       service: serviceCredentials({
         ...{ key: rig.rotationKey, service: "rotation", audience: "catalog", tenantId: TENANT },
+      }),
+      verifier: serviceCredentials({
+        ...{ key: rig.rotationKey, service: "verifier", audience: "rotation", tenantId: TENANT },
       }),
     };
     before = pids();
@@ -173,6 +180,8 @@ function credentialsFor(
 ): Promise<Record<string, string>> {
   const name = nameOf(rpc);
   if (OPEN.includes(name)) return Promise.resolve({});
-  const kind = OF_VMS.includes(name) ? "vm" : OF_SERVICES.includes(name) ? "service" : "developer";
+  const [kind = "developer" as const] = Object.entries(CALLERS).flatMap(([caller, names]) =>
+    names.includes(name) ? [caller as keyof typeof CALLERS] : [],
+  );
   return principals[kind](rpc.path);
 }

@@ -10,6 +10,7 @@ import {
   createClient,
   openChannel,
   withCredentials,
+  type Channel,
   type ClientOf,
   type Credentials,
 } from "../../lib/grpc/client";
@@ -87,6 +88,8 @@ export interface TestCatalogOptions {
   /** Longest a statement may take. */
   timeoutMs?: number;
   dataKeyCacheMs?: number;
+  /** To rotation, which knows API keys. */
+  rotation?: Channel;
   clock?: Clock;
   log?: Log;
 }
@@ -116,6 +119,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     keySet,
     signingKey: catalogKey,
     dataKeyCacheMs: options.dataKeyCacheMs ?? 60_000,
+    ...(options.rotation && { rotation: options.rotation }),
     ...(options.clock && { clock: options.clock }),
     ...(options.log && { log: options.log }),
   });

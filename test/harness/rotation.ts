@@ -1,4 +1,5 @@
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -23,6 +24,7 @@ export interface RotationClients {
   rollouts: ClientOf<typeof RolloutServiceService>;
   vmSync: ClientOf<typeof VmSyncServiceService>;
   identity: ClientOf<typeof IdentityServiceService>;
+  credentials: ClientOf<typeof CredentialServiceService>;
 }
 
 export interface TestRotation {
@@ -101,6 +103,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         rollouts: createClient(RolloutServiceService, authenticated),
         vmSync: createClient(VmSyncServiceService, authenticated),
         identity: createClient(IdentityServiceService, authenticated),
+        credentials: createClient(CredentialServiceService, authenticated),
       };
     },
     interrupt: () => {

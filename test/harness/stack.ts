@@ -6,6 +6,7 @@ import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { type Agent, AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -25,6 +26,7 @@ export interface StackClients {
   vms: ClientOf<typeof VmServiceService>;
   agents: ClientOf<typeof AgentServiceService>;
   rollouts: ClientOf<typeof RolloutServiceService>;
+  credentials: ClientOf<typeof CredentialServiceService>;
   identity: ClientOf<typeof IdentityServiceService>;
   vmSync: ClientOf<typeof VmSyncServiceService>;
 }
@@ -192,6 +194,7 @@ function createClients(catalog: Channel, rotation: Channel): StackClients {
     vms: createClient(VmServiceService, catalog),
     agents: createClient(AgentServiceService, rotation),
     rollouts: createClient(RolloutServiceService, rotation),
+    credentials: createClient(CredentialServiceService, rotation),
     identity: createClient(IdentityServiceService, rotation),
     vmSync: createClient(VmSyncServiceService, rotation),
   };

@@ -1,5 +1,26 @@
 import { createTestDatabase } from "../../../test/harness/postgres";
+import { postgresSealedAnswerStore as answers } from "../credentials/store/postgres-sealed-answer-store";
 import { removeOld } from "./upkeep";
+
+it("removes answers that may not be asked for again, and no others", async () => {
+  const database = await createTestDatabase("rotation");
+  const { pool } = database;
+  try {
+    await pool.query(
+      `insert into rotation.sealed_answers (tenant_id, request, request_hash, sealed, expires_at)
+       select 't1', int4send(n), '', '', now() + (n - 1500) * interval '1 minute'
+       from generate_series(1, 1502) as n`,
+    );
+    const { signal } = new AbortController();
+    await removeOld({ db: pool, answers, hasPublisher: false }, signal);
+    const { rows } = await pool.query<{ n: bigint }>(
+      "select count(*) as n from rotation.sealed_answers",
+    );
+    expect(rows[0]?.n).toBe(2n);
+  } finally {
+    await database.drop();
+  }
+});
 
 it("removes old announcements, but none that Kafka has not had", async () => {
   const database = await createTestDatabase("rotation");
@@ -15,9 +36,9 @@ it("removes old announcements, but none that Kafka has not had", async () => {
       return rows[0]?.n;
     };
     const { signal } = new AbortController();
-    await removeOld({ db: pool, hasPublisher: true }, signal);
+    await removeOld({ db: pool, answers, hasPublisher: true }, signal);
     expect(await left()).toBe(2501n);
-    await removeOld({ db: pool, hasPublisher: false }, signal);
+    await removeOld({ db: pool, answers, hasPublisher: false }, signal);
     expect(await left()).toBe(1n);
   } finally {
     await database.drop();

@@ -2,9 +2,11 @@ import { type Clock, systemClock } from "../../../lib/clock";
 import { type Log, silentLog } from "../../../lib/log";
 import type { Db } from "../../../lib/postgres/db";
 import { pruneOutbox } from "../../../lib/postgres/outbox";
+import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
 
 export interface UpkeepDeps {
   db: Db;
+  answers: Pick<SealedAnswerStore, "prune">;
   /** Whether rows wait for the Kafka publisher, too. */
   hasPublisher: boolean;
   clock?: Clock;
@@ -14,8 +16,12 @@ export interface UpkeepDeps {
 const EVERY_MS = 60_000;
 /** Tails are seconds behind at most; whoever was away longer reads the whole state. */
 const KEEP_MS = 3_600_000;
+const BATCH = 1000;
 
-/** Removes what nobody reads any more: announcements that everybody has seen, replicas that are gone. */
+/**
+ * Removes what nobody reads any more: announcements that everybody has seen, answers that may not be
+ * asked for again, replicas that are gone.
+ */
 export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<void> {
   const { clock = systemClock, log = silentLog } = deps;
   for (;;) {
@@ -29,13 +35,16 @@ export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<
 
 /** In bounded batches, so that no statement holds others up. */
 export async function removeOld(
-  { db, hasPublisher }: UpkeepDeps,
+  { db, answers, hasPublisher }: UpkeepDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const publisher = hasPublisher ? { publisher: "kafka" } : {};
   let removed: number;
   do {
     removed = await pruneOutbox(db, { schema: "rotation", keepMs: KEEP_MS, ...publisher });
+  } while (removed > 0 && !signal.aborted);
+  do {
+    removed = await answers.prune(db, BATCH);
   } while (removed > 0 && !signal.aborted);
   await db.query(
     `delete from rotation.replicas r where r.beat_at < clock_timestamp() - interval '1 day'

@@ -89,6 +89,33 @@ create table rotation.canaries (
 );
 CREATE INDEX canaries_open ON rotation.canaries USING btree (look_after) WHERE (stage = ANY (ARRAY['canary'::text, 'waiting'::text, 'following'::text, 'rolling-back'::text]));
 
+create table rotation.credentials (
+  sequence bigint generated always as identity not null,
+  tenant_id text collate "C" not null,
+  credential_id uuid not null,
+  kind text not null,
+  label text not null,
+  agent_name text not null,
+  scopes text[] not null,
+  hash bytea not null,
+  prefix text not null,
+  owner text collate "C" not null,
+  role text not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  replaces uuid,
+  replaced_by uuid,
+  constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
+  constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint credentials_tenant_id_replaces_fkey FOREIGN KEY (tenant_id, replaces) REFERENCES rotation.credentials(tenant_id, credential_id),
+  constraint credentials_pkey PRIMARY KEY (tenant_id, credential_id),
+  constraint credentials_hash_key UNIQUE (hash),
+  constraint credentials_tenant_id_replaces_key UNIQUE (tenant_id, replaces)
+);
+CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, sequence);
+CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
+
 create table rotation.generations (
   tenant_id text collate "C" not null,
   agent_id uuid not null,
@@ -167,6 +194,16 @@ create table rotation.schema_migrations (
   applied_at timestamp with time zone default now() not null,
   constraint schema_migrations_pkey PRIMARY KEY (version)
 );
+
+create table rotation.sealed_answers (
+  tenant_id text collate "C" not null,
+  request bytea not null,
+  request_hash bytea not null,
+  sealed bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint sealed_answers_pkey PRIMARY KEY (tenant_id, request)
+);
+CREATE INDEX sealed_answers_expired ON rotation.sealed_answers USING btree (expires_at);
 
 create table rotation.targets (
   tenant_id text collate "C" not null,

@@ -105,6 +105,13 @@ export enum ErrorReason {
   ERROR_REASON_INCARNATION_SUPERSEDED = 50,
   /** ERROR_REASON_PROCESS_NOT_ADOPTABLE - The process is not there, or cannot become an agent: the message says why. Metadata: `pid`. */
   ERROR_REASON_PROCESS_NOT_ADOPTABLE = 51,
+  /** ERROR_REASON_CREDENTIAL_NOT_FOUND - No API key or agent token of that id, or another developer's. Metadata: `credential_id`. */
+  ERROR_REASON_CREDENTIAL_NOT_FOUND = 52,
+  /**
+   * ERROR_REASON_CREDENTIAL_ENDED - The API key or agent token is expired, revoked or replaced. Metadata: `credential_id`, `state`, and
+   * `replaced_by`, `replaced_by_developer` where it has a successor.
+   */
+  ERROR_REASON_CREDENTIAL_ENDED = 53,
   UNRECOGNIZED = -1,
 }
 
@@ -233,6 +240,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 51:
     case "ERROR_REASON_PROCESS_NOT_ADOPTABLE":
       return ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE;
+    case 52:
+    case "ERROR_REASON_CREDENTIAL_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_CREDENTIAL_NOT_FOUND;
+    case 53:
+    case "ERROR_REASON_CREDENTIAL_ENDED":
+      return ErrorReason.ERROR_REASON_CREDENTIAL_ENDED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -324,6 +337,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_INCARNATION_SUPERSEDED";
     case ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE:
       return "ERROR_REASON_PROCESS_NOT_ADOPTABLE";
+    case ErrorReason.ERROR_REASON_CREDENTIAL_NOT_FOUND:
+      return "ERROR_REASON_CREDENTIAL_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_CREDENTIAL_ENDED:
+      return "ERROR_REASON_CREDENTIAL_ENDED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -80,6 +80,7 @@ export interface GetIdentityResponse {
   /** `provider/username`. */
   developer: string;
   role: Role;
+  /** Absent: an API key without an end. */
   expiresAt: Date | undefined;
 }
 
@@ -415,7 +416,7 @@ export const RenewIdentityTokenResponse: MessageFns<RenewIdentityTokenResponse> 
 export type IdentityServiceService = typeof IdentityServiceService;
 export const IdentityServiceService = {
   /**
-   * Says whom the bearer token names.
+   * Says whom the bearer token or API key names.
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
@@ -434,7 +435,7 @@ export const IdentityServiceService = {
    * first one was issued).
    * Callers: developers.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED.
+   * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
    */
   renewIdentityToken: {
     path: "/murmur.rotation.v1.IdentityService/RenewIdentityToken" as const,
@@ -451,7 +452,7 @@ export const IdentityServiceService = {
 
 export interface IdentityServiceServer extends UntypedServiceImplementation {
   /**
-   * Says whom the bearer token names.
+   * Says whom the bearer token or API key names.
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
@@ -462,14 +463,14 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
    * first one was issued).
    * Callers: developers.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED.
+   * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
    */
   renewIdentityToken: handleUnaryCall<RenewIdentityTokenRequest, RenewIdentityTokenResponse>;
 }
 
 export interface IdentityServiceClient extends Client {
   /**
-   * Says whom the bearer token names.
+   * Says whom the bearer token or API key names.
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
@@ -494,7 +495,7 @@ export interface IdentityServiceClient extends Client {
    * first one was issued).
    * Callers: developers.
    * Retry: safe.
-   * Reasons: UNAUTHENTICATED.
+   * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
    */
   renewIdentityToken(
     request: RenewIdentityTokenRequest,

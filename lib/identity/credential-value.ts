@@ -1,0 +1,64 @@
+import { createHash, randomBytes } from "node:crypto";
+import { type Sensitive, sensitive } from "../sensitive";
+
+export type CredentialKind = "api-key" | "agent-token";
+
+/** What the value of each kind begins with (behaviour, section 7). */
+const PREFIXES: Record<CredentialKind, string> = {
+  "api-key": "mur_key_",
+  "agent-token": "mur_agt_",
+};
+const SECRET_BYTES = 32;
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/** 62^43 > 2^256. */
+const SECRET_DIGITS = 43;
+/** 62^5 < 2^32 < 62^6. */
+const CHECKSUM_DIGITS = 6;
+const FORMAT = /^mur_(?:key|agt)_[0-9A-Za-z]{49}$/;
+/** Of the secret, these many characters are shown. */
+const SHOWN = 4;
+
+export interface CredentialValue {
+  text: Sensitive<string>;
+  /** What is kept of it. */
+  hash: Buffer;
+  /** What is shown of it. */
+  prefix: string;
+}
+
+/**
+ * A new value: the kind's prefix, 256 random bits and a checksum, all of letters and digits, so that a
+ * double click takes it whole and scanners of source code can tell a leaked one from a look-alike.
+ */
+export function createCredentialValue(kind: CredentialKind): CredentialValue {
+  const secret = BigInt(`0x${randomBytes(SECRET_BYTES).toString("hex")}`);
+  const body = PREFIXES[kind] + toDigits(secret, SECRET_DIGITS);
+  const text = body + checksumOf(body);
+  const prefix = body.slice(0, PREFIXES[kind].length + SHOWN);
+  return { text: sensitive(text), hash: hashOf(text), prefix };
+}
+
+/** What is kept of a presented value; undefined when it cannot be one of ours. */
+export function readCredentialValue(value: Sensitive<string>): Buffer | undefined {
+  const text = value.expose();
+  if (!FORMAT.test(text)) return undefined;
+  const body = text.slice(0, -CHECKSUM_DIGITS);
+  return checksumOf(body) === text.slice(-CHECKSUM_DIGITS) ? hashOf(text) : undefined;
+}
+
+/** The value has 256 random bits: a plain hash of it can neither be guessed nor looked up. */
+function hashOf(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+/** The first 32 bits of the SHA-256 of what is before it. */
+function checksumOf(body: string): string {
+  return toDigits(BigInt(hashOf(body).readUInt32BE(0)), CHECKSUM_DIGITS);
+}
+
+function toDigits(number: bigint, count: number): string {
+  let digits = "";
+  for (let rest = number; digits.length < count; rest /= 62n)
+    digits = DIGITS.charAt(Number(rest % 62n)) + digits;
+  return digits;
+}

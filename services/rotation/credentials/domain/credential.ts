@@ -1,0 +1,36 @@
+import type { CredentialKind } from "../../../../lib/identity/credential-value";
+import type { Role } from "../../../../lib/identity/principal";
+
+/** As the database's clock has it. */
+export type CredentialState = "active" | "in-grace" | "expired" | "revoked";
+
+/** An API key or an agent token, without its value. */
+export interface Credential {
+  tenantId: string;
+  id: string;
+  kind: CredentialKind;
+  label: string;
+  /** Of an agent token, else empty. */
+  agentName: string;
+  /** None: all that its role may. */
+  scopes: readonly string[];
+  /** The first characters of the value. */
+  prefix: string;
+  /** The developer whose it is. */
+  owner: string;
+  role: Role;
+  state: CredentialState;
+  createdAt: Date;
+  expiresAt: Date | undefined;
+  revokedAt: Date | undefined;
+  replaces: string | undefined;
+  replacedBy: string | undefined;
+  /** Of the tenant, in the order in which they were made. */
+  sequence: bigint;
+}
+
+/** How a kind is called in sentences. */
+export const KIND_WORDS: Record<CredentialKind, string> = {
+  "api-key": "API key",
+  "agent-token": "agent token",
+};

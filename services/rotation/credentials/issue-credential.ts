@@ -1,0 +1,164 @@
+import { randomUUID } from "node:crypto";
+import { invalid } from "../../../lib/errors";
+import { createCredentialValue, type CredentialKind } from "../../../lib/identity/credential-value";
+import type { DeveloperPrincipal } from "../../../lib/identity/principal";
+import type { Pool, Tx } from "../../../lib/postgres/db";
+import { withTransactionRetry } from "../../../lib/postgres/transaction";
+import { type Sensitive, sensitive } from "../../../lib/sensitive";
+import { type Caller, writeAudit } from "../audit";
+import { assertManages, assertMayHave } from "./domain/authority";
+import type { Credential } from "./domain/credential";
+import { credentialEnded } from "./domain/credential-errors";
+import { answerOnce, checkRequestId } from "./repeatable";
+import type { CredentialStore, NewCredential } from "./store/credential-store";
+import type { SealedAnswerStore } from "./store/sealed-answer-store";
+
+export interface IssueDeps {
+  pool: Pool;
+  credentials: CredentialStore;
+  answers: SealedAnswerStore;
+}
+
+/** A credential with its value, which is shown to the caller and to nobody after. */
+export interface Issued {
+  credential: Credential;
+  value: Sensitive<string>;
+}
+
+export interface CreateRequest {
+  kind: CredentialKind;
+  label: string;
+  agentName: string;
+  scopes: readonly string[];
+  expiresAt: Date | undefined;
+  /** Empty: not to be repeated. */
+  requestId: Sensitive<string>;
+}
+
+export interface RotateRequest {
+  id: string;
+  /** One of GRACE_PERIODS. */
+  graceSeconds: number;
+  /** Empty: not to be repeated. */
+  requestId: Sensitive<string>;
+}
+
+/** Who asks: the developer, and who that is in the audit. */
+interface By {
+  developer: DeveloperPrincipal;
+  caller: Caller;
+}
+
+/** Makes a credential of the caller's, with the caller's role. */
+export async function createCredential(
+  deps: IssueDeps,
+  by: By,
+  request: CreateRequest,
+): Promise<Issued> {
+  const { kind, label, agentName, scopes, expiresAt } = request;
+  const { tenantId, id: owner, role } = by.developer;
+  assertMayHave(by.developer, request);
+  const wish = { kind, label, agentName, scopes, expiresAt: expiresAt?.toISOString() };
+  return issueOnce(deps, by, { ...request, what: ["create", wish] }, async (tx) => {
+    const issued = await insert(deps, tx, {
+      ...{ kind, label, agentName, scopes, expiresAt, replaces: undefined },
+      ...{ tenantId, owner, role },
+    });
+    await writeAudit(tx, by.caller, [entry("credential.create", issued.credential)]);
+    return issued;
+  });
+}
+
+/**
+ * Makes the successor of a credential and ends the old one after the grace period at the latest. Of many
+ * that ask at once, one does; the others are told which it is.
+ */
+export async function rotateCredential(
+  deps: IssueDeps,
+  by: By,
+  request: RotateRequest,
+): Promise<Issued & { replaced: Credential }> {
+  const { id, graceSeconds } = request;
+  const ref = { tenantId: by.developer.tenantId, id };
+  const what = ["rotate", id, graceSeconds];
+  const issued = await issueOnce(deps, by, { ...request, what }, async (tx) => {
+    const old = assertManages(by.developer, await deps.credentials.lock(tx, ref), id);
+    assertMayHave(by.developer, old);
+    await assertRotatable(deps, tx, old);
+    const { credential, value } = await insert(deps, tx, { ...old, replaces: id });
+    const replaced = await deps.credentials.replace(tx, ref, credential.id, graceSeconds);
+    const detail = { replaced_by: credential.id, grace_seconds: graceSeconds };
+    await writeAudit(tx, by.caller, [entry("credential.rotate", old, detail)]);
+    return { credential, value, replaced };
+  });
+  const { replaced } = issued;
+  if (!replaced) throw new Error("a rotation replaced nothing");
+  return { ...issued, replaced };
+}
+
+interface Made extends Issued {
+  /** Of a rotation: what it came after. */
+  replaced?: Credential;
+}
+
+/**
+ * All in one transaction: after it nothing can fail that would lose a value. An answer that is given
+ * again shows the credentials as they are by then.
+ */
+async function issueOnce(
+  { pool, answers, credentials }: IssueDeps,
+  { developer, caller: { tenantId } }: By,
+  { requestId, what }: { requestId: Sensitive<string>; what: readonly unknown[] },
+  make: (tx: Tx) => Promise<Made>,
+): Promise<Made> {
+  checkRequestId(requestId);
+  const { id, role, apiKey } = developer;
+  // Whoever may do less must not get an answer that was given to them when they might do more.
+  const caller = JSON.stringify([id, role, apiKey?.id]);
+  const request = { tenantId, caller, requestId };
+  const find = async (tx: Tx, credentialId: string) => {
+    const found = await credentials.find(tx, { tenantId, id: credentialId });
+    if (!found) throw new Error("a credential that was made is not there");
+    return found;
+  };
+  return withTransactionRetry(pool, async (tx) => {
+    let made: Made | undefined;
+    const answer = await answerOnce(tx, answers, { request, what }, async () => {
+      made = await make(tx);
+      return sensitive(JSON.stringify([made.credential.id, made.value.expose()]));
+    });
+    if (made) return made;
+    const [madeId, value] = JSON.parse(answer.expose()) as [string, string];
+    const credential = await find(tx, madeId);
+    const { replaces } = credential;
+    const again = { credential, value: sensitive(value) };
+    return replaces ? { ...again, replaced: await find(tx, replaces) } : again;
+  });
+}
+
+async function insert(
+  { credentials }: IssueDeps,
+  tx: Tx,
+  wish: Omit<NewCredential, "id" | "hash" | "prefix">,
+): Promise<Issued> {
+  const { text, hash, prefix } = createCredentialValue(wish.kind);
+  const credential = await credentials.insert(tx, { ...wish, id: randomUUID(), hash, prefix });
+  if (!credential) throw invalid("expires_at", "expires_at must be in the future");
+  return { credential, value: text };
+}
+
+async function assertRotatable({ credentials }: IssueDeps, tx: Tx, old: Credential): Promise<void> {
+  if (old.state === "active") return;
+  const { tenantId, replacedBy } = old;
+  const successor = replacedBy
+    ? await credentials.find(tx, { tenantId, id: replacedBy })
+    : undefined;
+  throw credentialEnded(old, successor);
+}
+
+function entry(action: string, { id, kind }: Credential, detail = {}) {
+  return {
+    ...{ action, objectKind: kind, objectId: id },
+    ...{ outcome: "ok" as const, detail },
+  };
+}

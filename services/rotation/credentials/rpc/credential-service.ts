@@ -1,0 +1,98 @@
+import type { CredentialServiceService } from "../../../../gen/murmur/rotation/v1/credentials";
+import { invalid } from "../../../../lib/errors";
+import type { CallContext } from "../../../../lib/grpc/context";
+import type { HandlersOf } from "../../../../lib/grpc/definition";
+import { garbledPageToken, readPage, toPage } from "../../../../lib/page";
+import type { Db } from "../../../../lib/postgres/db";
+import { readTimestamp } from "../../../../lib/timestamp";
+import { sensitive } from "../../../../lib/sensitive";
+import { ALL_TENANTS } from "../../../../verifier/credential-verifier";
+import { isUuid } from "../../agents/domain/spawn-request";
+import { principalOf } from "../../agents/rpc/agent-service";
+import { callerOf } from "../../audit";
+import { assertVisible, developerOf, visibleOwner } from "../domain/authority";
+import { readGrace } from "../domain/grace";
+import { createCredential, type IssueDeps, rotateCredential } from "../issue-credential";
+import { revokeCredential } from "../revoke-credential";
+import { verifyCredentials } from "../verify-credentials";
+import { readCreateRequest } from "./read-create-request";
+import { readKind, toCredential, toVerdict } from "./to-credential";
+
+const PAGE = "credentials";
+/** The product's own services, to which a value is presented before its tenant is known. */
+const FOR_ALL_TENANTS = ["catalog", "gateway"];
+const SEQUENCE = /^\d{1,18}$/;
+
+/** The handlers of CredentialService. */
+export function createCredentialService(
+  deps: IssueDeps,
+): HandlersOf<typeof CredentialServiceService> {
+  const { credentials } = deps;
+  const db: Db = deps.pool;
+  const verify = (context: CallContext, values: readonly string[]) => {
+    const { tenantId } = principalOf(context);
+    const isOurs = FOR_ALL_TENANTS.includes(principalOf(context).id);
+    const within = isOurs && tenantId === ALL_TENANTS ? undefined : tenantId;
+    return verifyCredentials({ db, credentials }, within, values.map(sensitive));
+  };
+  return {
+    async createCredential(request, context) {
+      const by = callOf(context);
+      const { credential, value } = await createCredential(deps, by, readCreateRequest(request));
+      return { credential: toCredential(credential), value: value.expose() };
+    },
+    async listCredentials(request, context) {
+      const { developer } = callOf(context);
+      const page = readPage(PAGE, request);
+      if (page.after !== undefined && !SEQUENCE.test(page.after)) throw garbledPageToken();
+      const rows = await credentials.list(db, {
+        ...{ tenantId: developer.tenantId, owner: visibleOwner(developer), page },
+        ...{ kind: readKind(request.kind), includeEnded: request.includeEnded },
+      });
+      const { items, nextPageToken } = toPage(PAGE, rows, page, (it) => String(it.sequence));
+      return { credentials: items.map(toCredential), nextPageToken };
+    },
+    async getCredential({ credentialId }, context) {
+      const { developer } = callOf(context);
+      const id = readId(credentialId);
+      const found = await credentials.find(db, { tenantId: developer.tenantId, id });
+      return { credential: toCredential(assertVisible(developer, found, id)) };
+    },
+    async rotateCredential({ credentialId, graceSeconds, requestId }, context) {
+      const { credential, value, replaced } = await rotateCredential(deps, callOf(context), {
+        id: readId(credentialId),
+        graceSeconds: readGrace(graceSeconds),
+        requestId: sensitive(requestId),
+      });
+      return {
+        ...{ credential: toCredential(credential), value: value.expose() },
+        replaced: toCredential(replaced),
+      };
+    },
+    async revokeCredential({ credentialId, at }, context) {
+      const request = { id: readId(credentialId), at: readTimestamp("at", at) };
+      return { credential: toCredential(await revokeCredential(deps, callOf(context), request)) };
+    },
+    async verifyCredential({ value }, context) {
+      const [verdict] = await verify(context, [value]);
+      if (!verdict) throw new Error("a value got no verdict");
+      return toVerdict(verdict);
+    },
+    async verifyCredentials({ values }, context) {
+      return { answers: (await verify(context, values)).map(toVerdict) };
+    },
+  };
+}
+
+/** Not shown again: people paste the value of a key that has leaked. */
+function readId(text: string): string {
+  if (isUuid(text)) return text.toLowerCase();
+  throw invalid(
+    "credential_id",
+    "credential_id must be an id, as lists show it, and never a value",
+  );
+}
+
+function callOf(context: CallContext) {
+  return { developer: developerOf(principalOf(context)), caller: callerOf(context) };
+}

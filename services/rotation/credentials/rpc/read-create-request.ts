@@ -1,0 +1,58 @@
+import type { CreateCredentialRequest } from "../../../../gen/murmur/rotation/v1/credentials";
+import { dnsLabelFault } from "../../../../lib/dns-label";
+import { type FieldViolation, invalidFields } from "../../../../lib/errors";
+import { isScope } from "../../../../lib/identity/scope";
+import { readTimestamp } from "../../../../lib/timestamp";
+import { quoted } from "../../../../lib/quoted";
+import { sensitive } from "../../../../lib/sensitive";
+import type { CreateRequest } from "../issue-credential";
+import { readKind } from "./to-credential";
+
+const MAX_LABEL = 100;
+const MAX_SCOPES = 64;
+/** Control characters, halves of pairs, line separators, and what turns the direction of text. */
+const CONTROL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
+
+/** Throws INVALID_ARGUMENT that names every wrong field. */
+export function readCreateRequest(request: CreateCredentialRequest): CreateRequest {
+  const { label, agentName, scopes } = request;
+  const expiresAt = readTimestamp("expires_at", request.expiresAt);
+  const kind = readKind(request.kind) ?? "api-key";
+  const violations = [
+    ...(readKind(request.kind) ? [] : [fault("kind", "kind is required")]),
+    ...labelFaults(label),
+    ...(kind === "api-key" ? keyFaults(agentName, scopes) : tokenFaults(agentName, scopes)),
+  ];
+  if (violations.length > 0) throw invalidFields(violations);
+  const requestId = sensitive(request.requestId);
+  return { kind, label, agentName, scopes: [...new Set(scopes)], expiresAt, requestId };
+}
+
+function labelFaults(label: string): FieldViolation[] {
+  if (label.length > MAX_LABEL) return [fault("label", `label exceeds ${MAX_LABEL} characters`)];
+  return CONTROL.test(label) ? [fault("label", "label must not have control characters")] : [];
+}
+
+function keyFaults(agentName: string, scopes: readonly string[]): FieldViolation[] {
+  const faults = agentName === "" ? [] : [fault("agent_name", "agent_name is for agent tokens")];
+  if (scopes.length > MAX_SCOPES)
+    return [...faults, fault("scopes", `scopes exceeds ${MAX_SCOPES} entries`)];
+  const wrong = scopes.flatMap((scope, at) =>
+    isScope(scope) ? [] : [fault(`scopes[${at}]`, `scope ${quoted(scope)} ${SCOPE_RULE}`)],
+  );
+  return [...faults, ...wrong];
+}
+
+const SCOPE_RULE = `must be "METHOD /path" or "METHOD /prefix*", or "package.Service/Method"`;
+
+function tokenFaults(agentName: string, scopes: readonly string[]): FieldViolation[] {
+  const name = dnsLabelFault("agent_name", agentName);
+  return [
+    ...(name === undefined ? [] : [fault("agent_name", name)]),
+    ...(scopes.length === 0 ? [] : [fault("scopes", "scopes are for API keys")]),
+  ];
+}
+
+function fault(field: string, description: string): FieldViolation {
+  return { field, description };
+}

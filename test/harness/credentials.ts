@@ -1,0 +1,85 @@
+import {
+  type Credential,
+  CredentialKind,
+  type CreateCredentialRequest,
+} from "../../gen/murmur/rotation/v1/credentials";
+import type { Role } from "../../lib/identity/principal";
+import { issueDeveloperToken } from "../../lib/identity/claims";
+import { serviceCredentials } from "../../lib/identity/credentials";
+import { type FakeCatalog, startFakeCatalog } from "../fakes/fake-catalog";
+import { type RotationClients, startRotation, type TestRotation } from "./rotation";
+
+type Client = RotationClients["credentials"];
+
+/** Rotation with developers who have API keys and agent tokens, and a service that verifies them. */
+export interface CredentialIssuer {
+  rotation: TestRotation;
+  /** Whose keys rotation knows. */
+  catalog: FakeCatalog;
+  /** A member of t1, unless told otherwise. */
+  developer(id: string, role?: Role, tenantId?: string): Client;
+  /** The identity token of an owner of t1. */
+  token(id: string): Promise<string>;
+  /** A service that credentials are presented to. */
+  verifier(tenantId?: string): Client;
+  create(by: Client, change?: Partial<CreateCredentialRequest>): Promise<Shown>;
+  /** Lets time pass for all credentials and answers: what they have of times becomes that much older. */
+  pass(seconds: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A credential with the value that was shown. */
+export interface Shown {
+  credential: Credential;
+  value: string;
+}
+
+/** Starts all of it in this process; `stop` it in `afterAll`. */
+export async function startCredentialIssuer(): Promise<CredentialIssuer> {
+  const catalog = await startFakeCatalog();
+  const rotation = await startRotation({ catalog });
+  return {
+    ...{ rotation, catalog },
+    developer: (id, role = "member", tenantId = "t1") =>
+      rotation.clients(catalog.developer({ tenantId, role, id })).credentials,
+    token: (developer) =>
+      issueDeveloperToken(catalog.rotationKey, {
+        ...{ tenantId: "t1", developer, role: "owner", ttlSeconds: 3600 },
+      }),
+    verifier(tenantId = "t1") {
+      const who = { service: "verifier", audience: "rotation", tenantId };
+      return rotation.clients(serviceCredentials({ key: catalog.rotationKey, ...who })).credentials;
+    },
+    create: async (by, change) => toShown(await by.createCredential({ ...API_KEY, ...change })),
+    async pass(seconds) {
+      const earlier = (column: string) => `${column} = ${column} - $1 * interval '1 second'`;
+      const times = ["created_at", "expires_at", "revoked_at"].map(earlier).join();
+      await rotation.pool.query(`update rotation.credentials set ${times}`, [seconds]);
+      await rotation.pool.query(`update rotation.sealed_answers set ${earlier("expires_at")}`, [
+        seconds,
+      ]);
+    },
+    async stop() {
+      await rotation.stop();
+      await catalog.stop();
+    },
+  };
+}
+
+/** A wish for an API key. */
+export const API_KEY: CreateCredentialRequest = {
+  kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+  ...{ label: "ci", agentName: "", scopes: [], expiresAt: undefined, requestId: "" },
+};
+
+/** An answer that has both. */
+export function toShown({
+  credential,
+  value,
+}: {
+  credential?: Credential | undefined;
+  value: string;
+}): Shown {
+  if (!credential) throw new Error("answered without a credential");
+  return { credential, value };
+}

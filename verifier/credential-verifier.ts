@@ -1,0 +1,130 @@
+import {
+  CredentialFault,
+  CredentialServiceService,
+  type VerifyCredentialResponse,
+} from "../gen/murmur/rotation/v1/credentials";
+import type { Clock } from "../lib/clock";
+import { unavailable } from "../lib/errors";
+import { type Channel, createClient, withCredentials } from "../lib/grpc/client";
+import { readCredentialValue } from "../lib/identity/credential-value";
+import { serviceCredentials } from "../lib/identity/credentials";
+import type { SigningKey } from "../lib/identity/signing-key";
+import type { Sensitive } from "../lib/sensitive";
+
+/** The tenant of services that act for the whole installation. */
+export const ALL_TENANTS = "*";
+
+/** How long a valid value is remembered at most: so much later an early end is felt here. */
+const MAX_AGE_MS = 1_000;
+const MAX_REMEMBERED = 10_000;
+/** Values in one call, as rotation takes them. */
+const BATCH = 1_000;
+const TIMEOUT_MS = 2_000;
+
+export interface RotationAskerDeps {
+  /** To rotation; closed by whoever opened it. */
+  channel: Channel;
+  /** Signs this service's own tokens. */
+  key: SigningKey;
+  /** `catalog`, `gateway` or `verifier`. */
+  service: string;
+  /** ALL_TENANTS, or the one whose values are known here. */
+  tenantId: string;
+}
+
+/** What is known of values, one answer each in their order; at most BATCH of them. */
+export type AskAboutValues = (
+  values: readonly Sensitive<string>[],
+) => Promise<VerifyCredentialResponse[]>;
+
+/** Asks rotation. Whatever it answers but an answer, the caller's caller did nothing wrong: UNAVAILABLE. */
+export function createRotationAsker(deps: RotationAskerDeps): AskAboutValues {
+  const client = createClient(
+    CredentialServiceService,
+    withCredentials(deps.channel, serviceCredentials({ ...deps, audience: "rotation" })),
+  );
+  return async (values) => {
+    const request = { values: values.map((value) => value.expose()) };
+    try {
+      return (await client.verifyCredentials(request, { timeoutMs: TIMEOUT_MS })).answers;
+    } catch (error) {
+      throw unavailable("API keys and agent tokens cannot be verified now", error);
+    }
+  };
+}
+
+export interface CredentialVerifier {
+  /**
+   * What is known of a presented value. What cannot be one is unknown without asking anybody. A valid one
+   * is remembered for at most a second, and never past its own end, whatever the machine's clock does;
+   * anything else is asked for each time. Throws UNAVAILABLE when rotation cannot be asked: there is no
+   * answer then, never a guess.
+   */
+  readonly verify: (value: Sensitive<string>) => Promise<VerifyCredentialResponse>;
+}
+
+interface Asked {
+  value: Sensitive<string>;
+  answer: Promise<VerifyCredentialResponse>;
+  resolve: (answer: Promise<VerifyCredentialResponse>) => void;
+}
+
+const UNKNOWN: VerifyCredentialResponse = {
+  ...{ valid: false, fault: CredentialFault.CREDENTIAL_FAULT_UNKNOWN, credential: undefined },
+  tenantId: "",
+};
+
+/** Asks for all who ask at once in one call, and once for each value. */
+export function createCredentialVerifier(ask: AskAboutValues, clock: Clock): CredentialVerifier {
+  const remembered = new Map<string, { answer: VerifyCredentialResponse; untilMs: number }>();
+  let waiting = new Map<string, Asked>();
+
+  function remember(hash: string, answer: VerifyCredentialResponse, askedAtMs: number): void {
+    if (!answer.valid) return;
+    const lifeMs = Math.min(MAX_AGE_MS, Number(answer.validForMs ?? MAX_AGE_MS));
+    const [oldest] = remembered.keys();
+    if (remembered.size >= MAX_REMEMBERED && oldest !== undefined) remembered.delete(oldest);
+    // From when it was asked: the answer may be as old as that.
+    remembered.set(hash, { answer, untilMs: askedAtMs + lifeMs });
+  }
+
+  function flush(): void {
+    const asked = [...waiting.values()];
+    waiting = new Map();
+    for (let at = 0; at < asked.length; at += BATCH) askFor(asked.slice(at, at + BATCH));
+  }
+
+  function askFor(batch: readonly Asked[]): void {
+    const answers = ask(batch.map(({ value }) => value));
+    for (const [at, { resolve }] of batch.entries())
+      resolve(answers.then((all) => all[at] ?? missing()));
+  }
+
+  function askTogether(hash: string, value: Sensitive<string>): Promise<VerifyCredentialResponse> {
+    const known = waiting.get(hash);
+    if (known) return known.answer;
+    let resolve: Asked["resolve"] = () => undefined;
+    const answer = new Promise<VerifyCredentialResponse>((done) => (resolve = done));
+    if (waiting.size === 0) setImmediate(flush);
+    waiting.set(hash, { value, answer, resolve });
+    return answer;
+  }
+
+  return {
+    async verify(value) {
+      const hash = readCredentialValue(value)?.toString("base64");
+      if (hash === undefined) return UNKNOWN;
+      const askedAtMs = clock.monotonicMs();
+      const known = remembered.get(hash);
+      if (known && askedAtMs < known.untilMs) return known.answer;
+      remembered.delete(hash);
+      const answer = await askTogether(hash, value);
+      remember(hash, answer, askedAtMs);
+      return answer;
+    },
+  };
+}
+
+function missing(): never {
+  throw new Error("rotation answered fewer values than it was asked for");
+}
