@@ -96,7 +96,7 @@ describe("murmur auth", () => {
       'murmur: auth: the token is for tenant "acme", not "other"\n',
     );
     expect((await auth({ input: "two words" })).stderr).toBe(
-      "murmur: auth: that is no identity token\n",
+      "murmur: auth: that is no identity token or API key\n",
     );
     expect(existsSync(join(cwd, ".murmur"))).toBe(false);
   });
@@ -111,7 +111,7 @@ describe("murmur auth", () => {
 
   it("asks for the token on a terminal and does not show it", async () => {
     const words = ["auth", "--rotation", rotation.address];
-    const typed = { after: "Identity token: ", keys: `${token}\r` };
+    const typed = { after: "Identity token or API key: ", keys: `${token}\r` };
     const { code, stdout } = await cli.runOnTerminal(words, { cwd, typed });
     expect(code).toBe(0);
     expect(stdout).not.toContain(token);
@@ -119,7 +119,7 @@ describe("murmur auth", () => {
   });
 
   it("gives up on Ctrl-C at the prompt", async () => {
-    const typed = { after: "Identity token: ", keys: "abc\u0003" };
+    const typed = { after: "Identity token or API key: ", keys: "abc\u0003" };
     const run = await cli.runOnTerminal(["auth", "--rotation", rotation.address], { cwd, typed });
     expect(run.code).toBe(1);
     expect(existsSync(join(cwd, ".murmur"))).toBe(false);

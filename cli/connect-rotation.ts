@@ -1,4 +1,5 @@
 import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
+import { CredentialServiceService } from "../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../gen/murmur/rotation/v1/vm_sync";
@@ -14,6 +15,7 @@ export function connectRotation(to: ServiceAddress) {
     agents: createLightClient(AgentServiceService, session),
     rollouts: createLightClient(RolloutServiceService, session),
     vmSync: createLightClient(VmSyncServiceService, session),
+    credentials: createLightClient(CredentialServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     close: session.close,
   };

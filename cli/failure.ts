@@ -15,12 +15,20 @@ export interface Failure {
  */
 export function describeFailure(tried: string, error: unknown): Failure {
   if (error instanceof HintedError)
-    return { lines: withHint(messageLines(tried, error.cause), error.hint), exitCode: 1 };
+    return toFailure(withHint(messageLines(tried, error.cause), error.hint), 1);
   if (error instanceof UsageError) {
     const hint = error.hint ?? "Try murmur --help.";
-    return { lines: withHint(messageLines(tried, error), hint), exitCode: 2 };
+    return toFailure(withHint(messageLines(tried, error), hint), 2);
   }
-  return { lines: withHint(messageLines(tried, error), hintOf(error)), exitCode: 1 };
+  return toFailure(withHint(messageLines(tried, error), hintOf(error)), 1);
+}
+
+/** Values of ours: the first characters, which may be shown, and the rest. */
+const VALUES = /\b(mur_(?:key|agt|join)_[\w-]{0,4})[\w-]*/g;
+
+/** What was typed is shown again, and people paste the value of a key that has leaked. */
+function toFailure(lines: readonly string[], exitCode: Failure["exitCode"]): Failure {
+  return { lines: lines.map((line) => line.replace(VALUES, "$1…")), exitCode };
 }
 
 function messageLines(tried: string, error: unknown): string[] {

@@ -34,6 +34,8 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Use murmur get user to see the profiles, murmur set user to make one.",
   [ErrorReason.ERROR_REASON_USER_CONFLICT]:
     "Somebody else wrote it. Use murmur get user to see the current revision.",
+  [ErrorReason.ERROR_REASON_CREDENTIAL_NOT_FOUND]:
+    "Use murmur keys ls or murmur tokens ls to see the ids.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:

@@ -59,12 +59,14 @@ async function readToken(
   const bytes =
     file === undefined ? await ask(terminal) : readTokenFile(resolve(terminal.cwd, file));
   const token = bytes.toString("utf8").trim();
-  if (!isTokenLike(token)) throw new LocalError("that is no identity token");
+  if (!isTokenLike(token)) throw new LocalError("that is no identity token or API key");
   return sensitive(token);
 }
 
 function ask(terminal: CommandContext["terminal"]): Promise<Buffer> {
-  return terminal.stdin.isTTY ? hiddenPrompt(terminal, "Identity token: ") : readStdin(terminal);
+  return terminal.stdin.isTTY
+    ? hiddenPrompt(terminal, "Identity token or API key: ")
+    : readStdin(terminal);
 }
 
 function readTokenFile(path: string): Buffer {
@@ -102,5 +104,6 @@ function report(
 ): void {
   const rank = roleToJSON(role).replace("ROLE_", "").toLowerCase();
   output.line(printable(`Authenticated as ${developer} (${rank}) in tenant ${tenantId}`));
-  output.note(`Token expires ${relativeTime(expiresAt, clock.now())}; kept in ${path}`);
+  const end = expiresAt ? `expires ${relativeTime(expiresAt, clock.now())}` : "never expires";
+  output.note(`Token ${end}; kept in ${path}`);
 }

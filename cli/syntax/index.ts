@@ -1,6 +1,7 @@
 import { type CommandSyntax } from "../command";
 import { AGENT_COMMANDS } from "./agents";
 import { ASKING_COMMANDS } from "./asking";
+import { KEY_COMMANDS } from "./keys";
 import { ROLLOUT_COMMANDS } from "./rollouts";
 import { SECRET_COMMANDS } from "./secrets";
 import { SETUP_COMMANDS } from "./setup";
@@ -12,6 +13,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
   { title: "Agents", commands: AGENT_COMMANDS },
   { title: "Rekey", commands: ROLLOUT_COMMANDS },
   { title: "Inside an agent", commands: ASKING_COMMANDS },
+  { title: "API keys and agent tokens", commands: KEY_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },
 ];

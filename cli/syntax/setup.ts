@@ -12,14 +12,14 @@ export const SETUP_COMMANDS: readonly CommandSyntax[] = [
       { flags: "--workspace <name>", description: "the workspace of commands that name none" },
       {
         flags: "--token-file <file>",
-        description: "read the identity token from a file",
+        description: "read the identity token or API key from a file",
         candidates: "file",
       },
       { flags: "--renew", description: "exchange the present token for one with a full life" },
     ],
-    summary: "Write the identity token and the addresses to murmur.local.yaml",
+    summary: "Write the identity token, or an API key, and the addresses to murmur.local.yaml",
     details: [
-      "The token comes from standard input or a hidden prompt, and is verified before it is kept.",
+      "It comes from standard input or a hidden prompt, and is verified before it is kept.",
       "Written is the nearest murmur.local.yaml, else .murmur/murmur.local.yaml, ignored by git.",
     ],
     examples: [
