@@ -16,5 +16,5 @@ COPY --from=build /src/dist ./dist
 COPY --from=build /src/bin ./bin
 ENV NODE_ENV=production
 USER node
-ENTRYPOINT ["tini", "--", "node", "--enable-source-maps"]
+ENTRYPOINT ["tini", "--", "node"]
 CMD ["dist/catalog.js"]
