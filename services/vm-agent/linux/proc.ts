@@ -36,6 +36,7 @@ const SESSION = 3;
 const THREADS = 17;
 const START_TIME = 19;
 const MEMORY = 20;
+const CODE_END = 24;
 const STACK_START = 25;
 const ENV_START = 47;
 const ENV_END = 48;
@@ -140,18 +141,19 @@ export function wasStartedWith(pid: number, entry: string): boolean | undefined 
 
 /** How long the block of a process is; undefined while it becomes a program, 0 for one without any. */
 function environmentBytes(pid: number): number | undefined {
-  const [memory = 0, start = 0, end = 0] = readPlaces(pid);
+  const [memory = 0, codeEnd = 0, start = 0, end = 0] = readPlaces(pid);
   if (memory === 0 || start < end) return end - start;
-  if (end > 0) return 0;
+  // The kernel sets the places of the code when it has put the environment in its place.
+  if (end > 0) return codeEnd > 0 ? 0 : undefined;
   // Some kernels tell these places of nobody.
-  return readPlaces(process.pid)[2] === 0 ? 0 : undefined;
+  return readPlaces(process.pid)[3] === 0 ? 0 : undefined;
 }
 
-/** The size of its memory, and where its environment starts and ends; all 0 of what has ended. */
+/** The size of its memory, where its code ends, its environment starts and ends; 0 of what has ended. */
 function readPlaces(pid: number): number[] {
   const line = readProcFile(pid, "stat") ?? "";
   const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
-  return [MEMORY, ENV_START, ENV_END].map((index) => toCount(fields[index]) ?? 0);
+  return [MEMORY, CODE_END, ENV_START, ENV_END].map((index) => toCount(fields[index]) ?? 0);
 }
 
 /**
