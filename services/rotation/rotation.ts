@@ -35,6 +35,7 @@ import { createCredentialService } from "./credentials/rpc/credential-service";
 import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
 import { createIdentityService } from "./identity/rpc/identity-service";
+import { postgresAttemptStore as attempts } from "./limits/postgres-attempt-store";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
 import { createReleases } from "./releases/releases";
@@ -148,6 +149,7 @@ export function createRotation(deps: RotationDeps): Rotation {
     streams.closeAll(unavailable("the service is stopping", undefined, 0));
     stopping.abort();
   };
+  const upkeep = { db: pool, answers, attempts, clock, log };
   return {
     server,
     async run(signal) {
@@ -162,7 +164,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         canaries.run(signal),
         kafka?.run(signal),
         refusals.run(signal),
-        runUpkeep({ db: pool, answers, hasPublisher: kafka !== undefined, clock, log }, signal),
+        runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
     },
   };

@@ -3,10 +3,12 @@ import { type Log, silentLog } from "../../../lib/log";
 import type { Db } from "../../../lib/postgres/db";
 import { pruneOutbox } from "../../../lib/postgres/outbox";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
+import type { AttemptStore } from "../limits/attempt-limit";
 
 export interface UpkeepDeps {
   db: Db;
   answers: Pick<SealedAnswerStore, "prune">;
+  attempts: Pick<AttemptStore, "prune">;
   /** Whether rows wait for the Kafka publisher, too. */
   hasPublisher: boolean;
   clock?: Clock;
@@ -20,7 +22,7 @@ const BATCH = 1000;
 
 /**
  * Removes what nobody reads any more: announcements that everybody has seen, answers that may not be
- * asked for again, replicas that are gone.
+ * asked for again, attempts that count no more, replicas that are gone.
  */
 export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<void> {
   const { clock = systemClock, log = silentLog } = deps;
@@ -35,7 +37,7 @@ export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<
 
 /** In bounded batches, so that no statement holds others up. */
 export async function removeOld(
-  { db, answers, hasPublisher }: UpkeepDeps,
+  { db, answers, attempts, hasPublisher }: UpkeepDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const publisher = hasPublisher ? { publisher: "kafka" } : {};
@@ -43,9 +45,10 @@ export async function removeOld(
   do {
     removed = await pruneOutbox(db, { schema: "rotation", keepMs: KEEP_MS, ...publisher });
   } while (removed > 0 && !signal.aborted);
-  do {
-    removed = await answers.prune(db, BATCH);
-  } while (removed > 0 && !signal.aborted);
+  for (const store of [answers, attempts])
+    do {
+      removed = await store.prune(db, BATCH);
+    } while (removed > 0 && !signal.aborted);
   await db.query(
     `delete from rotation.replicas r where r.beat_at < clock_timestamp() - interval '1 day'
        and not exists (select from rotation.vms v where v.replica_id = r.replica_id)`,

@@ -55,6 +55,16 @@ CREATE INDEX agents_release_due ON rotation.agents USING btree (release_after) W
 CREATE INDEX agents_tree ON rotation.agents USING btree (tenant_id, root_id);
 CREATE INDEX agents_without_generation ON rotation.agents USING btree (created_at) WHERE ((phase = 'starting'::text) AND (desired = 0));
 
+create table rotation.attempts (
+  tenant_id text collate "C" not null,
+  limit_name text collate "C" not null,
+  subject text collate "C" not null,
+  times timestamp with time zone[] not null,
+  over_at timestamp with time zone not null,
+  constraint attempts_pkey PRIMARY KEY (tenant_id, limit_name, subject)
+);
+CREATE INDEX attempts_over ON rotation.attempts USING btree (over_at);
+
 create table rotation.audit (
   id bigint generated always as identity not null,
   xid xid8 default pg_current_xact_id() not null,
@@ -147,6 +157,29 @@ create table rotation.outbox_publisher (
   system_identifier bigint not null,
   constraint outbox_publisher_pkey PRIMARY KEY (name)
 );
+
+create table rotation.registered_agents (
+  sequence bigint generated always as identity not null,
+  tenant_id text collate "C" not null,
+  agent_id uuid not null,
+  name text not null,
+  owner text collate "C",
+  created_at timestamp with time zone default clock_timestamp() not null,
+  agent_hash bytea,
+  key_prefix text default ''::text not null,
+  rekeyed_at timestamp with time zone,
+  rekey_count integer default 0 not null,
+  observed_at timestamp with time zone,
+  deactivated_at timestamp with time zone,
+  traces bigint default 0 not null,
+  scores bigint default 0 not null,
+  trust_edges bigint default 0 not null,
+  constraint registered_agents_agent_hash_check CHECK ((octet_length(agent_hash) = 8)),
+  constraint registered_agents_pkey PRIMARY KEY (tenant_id, agent_id),
+  constraint registered_agents_hash UNIQUE (tenant_id, agent_hash)
+);
+CREATE INDEX registered_agents_listed ON rotation.registered_agents USING btree (tenant_id, sequence);
+CREATE INDEX registered_agents_of_owner ON rotation.registered_agents USING btree (tenant_id, owner, sequence);
 
 create table rotation.removals_cursor (
   one boolean default true not null,

@@ -112,6 +112,8 @@ export enum ErrorReason {
    * `replaced_by`, `replaced_by_developer` where it has a successor.
    */
   ERROR_REASON_CREDENTIAL_ENDED = 53,
+  /** ERROR_REASON_TOO_MANY_ATTEMPTS - Tried too often in a time; RetryInfo says when the next try is let through. Metadata: `limit`. */
+  ERROR_REASON_TOO_MANY_ATTEMPTS = 66,
   UNRECOGNIZED = -1,
 }
 
@@ -246,6 +248,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 53:
     case "ERROR_REASON_CREDENTIAL_ENDED":
       return ErrorReason.ERROR_REASON_CREDENTIAL_ENDED;
+    case 66:
+    case "ERROR_REASON_TOO_MANY_ATTEMPTS":
+      return ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -341,6 +346,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_CREDENTIAL_NOT_FOUND";
     case ErrorReason.ERROR_REASON_CREDENTIAL_ENDED:
       return "ERROR_REASON_CREDENTIAL_ENDED";
+    case ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS:
+      return "ERROR_REASON_TOO_MANY_ATTEMPTS";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
