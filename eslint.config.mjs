@@ -52,6 +52,7 @@ const MAY_EXPOSE = [
   "services/rotation/**/rpc/**",
   "verifier/credential-verifier.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
+  "services/rotation/bindings/domain/agent-hash.ts",
   "services/*/identity/**",
   "services/vm-agent/env-set/**",
   "services/vm-agent/reload/redact.ts",

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
@@ -39,21 +40,31 @@ describe("the access table", () => {
     expect(() => checkAccess(row, SERVICE)).toThrow("permission denied");
   });
 
+  const openTo = (principal: Principal) =>
+    rpcs().filter((path) => {
+      try {
+        checkAccess(ROTATION_ACCESS[path] ?? {}, principal);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+
   it.each(["catalog", "gateway", "verifier"])(
     "lets %s verify credentials, and nothing else",
     (id) => {
-      const open = rpcs().filter((path) => {
-        try {
-          checkAccess(ROTATION_ACCESS[path] ?? {}, { ...SERVICE, id });
-          return true;
-        } catch {
-          return false;
-        }
-      });
       const { verifyCredential, verifyCredentials } = CredentialServiceService;
-      expect(open).toEqual([verifyCredential.path, verifyCredentials.path]);
+      expect(openTo({ ...SERVICE, id })).toEqual([verifyCredential.path, verifyCredentials.path]);
     },
   );
+
+  it("lets an operator's proxy say what it sees, and nothing else", () => {
+    const { observeKey, recordHistory } = BindingServiceService;
+    const open = openTo({ ...SERVICE, id: "llm-proxy" });
+    expect(open.sort()).toEqual([observeKey.path, recordHistory.path].sort());
+    for (const { path } of [observeKey, recordHistory])
+      expect(() => checkAccess(ROTATION_ACCESS[path] ?? {}, MEMBER)).toThrow("permission denied");
+  });
 
   it.each(rpcs())("%s lets in no agent", (path) => {
     const agent: Principal = {
@@ -67,15 +78,7 @@ describe("the access table", () => {
   });
 
   it("lets VMs do what the contract says, and nothing else", () => {
-    const open = rpcs().filter((path) => {
-      try {
-        checkAccess(ROTATION_ACCESS[path] ?? {}, VM);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-    expect(open.sort()).toEqual(
+    expect(openTo(VM).sort()).toEqual(
       [
         AgentServiceService.spawnAgent.path,
         AgentServiceService.getAgent.path,

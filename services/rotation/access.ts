@@ -1,5 +1,6 @@
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
@@ -17,6 +18,9 @@ function refuseRekey(principal: Principal): AppError {
 
 /** Who is presented with credentials: the product's own services, and internal ones of a tenant. */
 const VERIFIERS = ["catalog", "gateway", "verifier"];
+
+/** An operator's proxy, which sees the requests of everybody's agents: nothing for a member to say. */
+const OBSERVERS = { developer: "admin", services: ["llm-proxy"] } as const;
 
 /** Who may call what: one row per RPC of this service; a test fails when one has none. */
 export const ROTATION_ACCESS: AccessTable = {
@@ -47,6 +51,15 @@ export const ROTATION_ACCESS: AccessTable = {
   [CredentialServiceService.revokeCredential.path]: { developer: "member" },
   [CredentialServiceService.verifyCredential.path]: { services: VERIFIERS },
   [CredentialServiceService.verifyCredentials.path]: { services: VERIFIERS },
+
+  [BindingServiceService.observeKey.path]: OBSERVERS,
+  [BindingServiceService.recordHistory.path]: OBSERVERS,
+  [BindingServiceService.rebindAgent.path]: { developer: "member" },
+  [BindingServiceService.verifyBinding.path]: { developer: "member" },
+  [BindingServiceService.claimAgent.path]: { developer: "member" },
+  [BindingServiceService.deactivateAgent.path]: { developer: "member" },
+  [BindingServiceService.getBoundAgent.path]: { developer: "member" },
+  [BindingServiceService.listBoundAgents.path]: { developer: "member" },
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },

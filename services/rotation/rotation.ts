@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
@@ -29,6 +30,8 @@ import { createKafkaPublisher, type KafkaTarget } from "./announce/kafka-publish
 import { createStreamTail } from "./announce/stream-tail";
 import { runUpkeep } from "./announce/upkeep";
 import { createVmStreams } from "./announce/vm-streams";
+import { createBindingService } from "./bindings/rpc/binding-service";
+import { postgresBindingStore as bindingStore } from "./bindings/store/postgres-binding-store";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createKeyVerifier } from "./credentials/rpc/verify-key";
 import { createCredentialService } from "./credentials/rpc/credential-service";
@@ -143,6 +146,9 @@ export function createRotation(deps: RotationDeps): Rotation {
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
 
   server.add(CredentialServiceService, createCredentialService({ pool, credentials, answers }));
+
+  const bindingDeps = { pool, bindings: bindingStore, attempts };
+  server.add(BindingServiceService, createBindingService(bindingDeps));
 
   const endStreams = () => {
     server.health.set("", false);

@@ -1,12 +1,17 @@
+import { randomUUID } from "node:crypto";
 import { SecretScope } from "../../gen/murmur/catalog/v1/environments";
 import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
+import { AgentsOf } from "../../gen/murmur/rotation/v1/bindings";
 import { AckOutcome } from "../../gen/murmur/rotation/v1/vm_sync";
 import { connectVm, spawnRequest, toHello, type ScriptedVm } from "../../test/fakes/scripted-vm";
 import type { FakeVm } from "../../test/fakes/fake-catalog";
+import { hashesOf } from "../../test/harness/bindings";
 import { API_KEY } from "../../test/harness/credentials";
 import { eventually } from "../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../test/harness/fleet";
 import type { RotationClients } from "../../test/harness/rotation";
+
+const BOUND = hashesOf("example-provider-key-0001");
 
 describe("another tenant", () => {
   let fleet: Fleet;
@@ -15,6 +20,7 @@ describe("another tenant", () => {
   let agentId: string;
   let rolloutId: string;
   let credentialId: string;
+  let boundId: string;
   let stranger: RotationClients;
   let strangeMachine: FakeVm;
 
@@ -26,6 +32,9 @@ describe("another tenant", () => {
     rolloutId = (await fleet.rekey("secret-agent", "known")).rollout?.rolloutId ?? "";
     const made = await fleet.owner.credentials.createCredential(API_KEY);
     credentialId = made.credential?.credentialId ?? "";
+    const seen = { agentHash: BOUND.hash, name: "", keyPrefix: "" };
+    ({ agentId: boundId } = await fleet.owner.bindings.observeKey(seen));
+    await fleet.owner.bindings.claimAgent({ agentId: boundId, hashProof: BOUND.proof });
     // The same names, and even the same VM id, in another tenant.
     fleet.catalog.workspaces.set("t2/backend", []);
     strangeMachine = fleet.catalog.addVm("t2", "vm-1", machine.id);
@@ -75,6 +84,33 @@ describe("another tenant", () => {
       "RevokeCredential",
       () => stranger.credentials.revokeCredential({ credentialId, at: undefined }),
     ],
+    ["GetBoundAgent", () => stranger.bindings.getBoundAgent({ agentId: boundId })],
+    [
+      "VerifyBinding",
+      () => stranger.bindings.verifyBinding({ agentId: boundId, keyHash: BOUND.hash }),
+    ],
+    [
+      "RebindAgent",
+      () =>
+        stranger.bindings.rebindAgent({
+          ...{ agentId: boundId, newKeyHash: BOUND.hash, keyPrefix: "" },
+        }),
+    ],
+    [
+      "ClaimAgent",
+      () => stranger.bindings.claimAgent({ agentId: boundId, hashProof: BOUND.proof }),
+    ],
+    [
+      "DeactivateAgent",
+      () => stranger.bindings.deactivateAgent({ agentId: boundId, hashProof: BOUND.proof }),
+    ],
+    [
+      "RecordHistory",
+      () =>
+        stranger.bindings.recordHistory({
+          ...{ agentId: boundId, history: { traces: 1n, scores: 0n, trustEdges: 0n } },
+        }),
+    ],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",
@@ -115,6 +151,36 @@ describe("another tenant", () => {
     const holders = { ...page, secretName: "A", version: 0n };
     expect(await stranger.agents.listHolders(holders)).toMatchObject({ holders: [] });
     expect((await fleet.owner.agents.listHolders(holders)).holders).toHaveLength(1);
+  });
+
+  it("cannot tell a bound agent of ours from one that never was, in any word of the answer", async () => {
+    const never = randomUUID();
+    const answers = async (agentId: string) => {
+      const { bindings } = stranger;
+      const calls = [
+        bindings.getBoundAgent({ agentId }),
+        bindings.verifyBinding({ agentId, keyHash: BOUND.hash }),
+        bindings.rebindAgent({ agentId, newKeyHash: BOUND.hash, keyPrefix: "" }),
+        bindings.claimAgent({ agentId, hashProof: BOUND.proof }),
+        bindings.deactivateAgent({ agentId, hashProof: BOUND.proof }),
+        bindings.deactivateAgent({ agentId, hashProof: "" }),
+      ];
+      const errors = await Promise.all(calls.map((call) => call.catch((it: unknown) => it)));
+      const words = errors.map((it) => [String(it), JSON.stringify(it)]);
+      return JSON.stringify(words).replaceAll(agentId, "ID");
+    };
+    expect(await answers(boundId)).toBe(await answers(never));
+  });
+
+  it("binds the same key for itself, without a conflict, and sees its own agent only", async () => {
+    const { bindings } = stranger;
+    const seen = { agentHash: BOUND.hash, name: "", keyPrefix: "" };
+    const { agentId, created } = await bindings.observeKey(seen);
+    expect({ created, isOurs: agentId === boundId }).toEqual({ created: true, isOurs: false });
+    const wish = { agentsOf: AgentsOf.AGENTS_OF_EVERYBODY, name: undefined };
+    const page = { includeDeactivated: true, pageSize: 0, pageToken: "" };
+    const { agents } = await bindings.listBoundAgents({ ...wish, ...page });
+    expect(agents.map((it) => it.agentId)).toEqual([agentId]);
   });
 
   it("may use the same agent id, slug and request id for itself", async () => {

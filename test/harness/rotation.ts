@@ -1,4 +1,5 @@
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
@@ -25,6 +26,7 @@ export interface RotationClients {
   vmSync: ClientOf<typeof VmSyncServiceService>;
   identity: ClientOf<typeof IdentityServiceService>;
   credentials: ClientOf<typeof CredentialServiceService>;
+  bindings: ClientOf<typeof BindingServiceService>;
 }
 
 export interface TestRotation {
@@ -104,6 +106,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         vmSync: createClient(VmSyncServiceService, authenticated),
         identity: createClient(IdentityServiceService, authenticated),
         credentials: createClient(CredentialServiceService, authenticated),
+        bindings: createClient(BindingServiceService, authenticated),
       };
     },
     interrupt: () => {

@@ -6,6 +6,7 @@ import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
 import { type Agent, AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
@@ -27,6 +28,7 @@ export interface StackClients {
   agents: ClientOf<typeof AgentServiceService>;
   rollouts: ClientOf<typeof RolloutServiceService>;
   credentials: ClientOf<typeof CredentialServiceService>;
+  bindings: ClientOf<typeof BindingServiceService>;
   identity: ClientOf<typeof IdentityServiceService>;
   vmSync: ClientOf<typeof VmSyncServiceService>;
 }
@@ -195,6 +197,7 @@ function createClients(catalog: Channel, rotation: Channel): StackClients {
     agents: createClient(AgentServiceService, rotation),
     rollouts: createClient(RolloutServiceService, rotation),
     credentials: createClient(CredentialServiceService, rotation),
+    bindings: createClient(BindingServiceService, rotation),
     identity: createClient(IdentityServiceService, rotation),
     vmSync: createClient(VmSyncServiceService, rotation),
   };

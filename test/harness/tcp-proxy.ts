@@ -12,8 +12,11 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a free port of loopback. */
-export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+/** Starts a proxy on a free port of loopback; `onBytes` is shown all that passes, both ways. */
+export async function startTcpProxy(
+  target: { host: string; port: number },
+  onBytes: (bytes: Buffer) => void = () => undefined,
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let mode: "open" | "cut" | "frozen" = "open";
   const keep = (socket: Socket) => {
@@ -31,6 +34,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     keep(outgoing);
     const pass = (from: Socket, to: Socket) => {
       from.on("data", (bytes) => {
+        onBytes(bytes);
         if (mode === "open") to.write(bytes);
       });
       from.on("close", () => to.destroy());

@@ -114,6 +114,18 @@ export enum ErrorReason {
   ERROR_REASON_CREDENTIAL_ENDED = 53,
   /** ERROR_REASON_TOO_MANY_ATTEMPTS - Tried too often in a time; RetryInfo says when the next try is let through. Metadata: `limit`. */
   ERROR_REASON_TOO_MANY_ATTEMPTS = 66,
+  /**
+   * ERROR_REASON_KEY_ALREADY_BOUND - The provider key is another agent's. Metadata: `conflict_agent_id`, where that is the caller's own or
+   * unclaimed.
+   */
+  ERROR_REASON_KEY_ALREADY_BOUND = 67,
+  /** ERROR_REASON_REGISTERED_AGENT_NOT_FOUND - No registered agent of that id. Metadata: `agent_id`. */
+  ERROR_REASON_REGISTERED_AGENT_NOT_FOUND = 68,
+  /**
+   * ERROR_REASON_AGENT_HAS_HISTORY - The unclaimed agent has history: whoever has its key can claim it, and then deactivate it. Metadata:
+   * `agent_id`.
+   */
+  ERROR_REASON_AGENT_HAS_HISTORY = 69,
   UNRECOGNIZED = -1,
 }
 
@@ -251,6 +263,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 66:
     case "ERROR_REASON_TOO_MANY_ATTEMPTS":
       return ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS;
+    case 67:
+    case "ERROR_REASON_KEY_ALREADY_BOUND":
+      return ErrorReason.ERROR_REASON_KEY_ALREADY_BOUND;
+    case 68:
+    case "ERROR_REASON_REGISTERED_AGENT_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_REGISTERED_AGENT_NOT_FOUND;
+    case 69:
+    case "ERROR_REASON_AGENT_HAS_HISTORY":
+      return ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -348,6 +369,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_CREDENTIAL_ENDED";
     case ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS:
       return "ERROR_REASON_TOO_MANY_ATTEMPTS";
+    case ErrorReason.ERROR_REASON_KEY_ALREADY_BOUND:
+      return "ERROR_REASON_KEY_ALREADY_BOUND";
+    case ErrorReason.ERROR_REASON_REGISTERED_AGENT_NOT_FOUND:
+      return "ERROR_REASON_REGISTERED_AGENT_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY:
+      return "ERROR_REASON_AGENT_HAS_HISTORY";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

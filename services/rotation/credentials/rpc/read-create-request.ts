@@ -2,16 +2,14 @@ import type { CreateCredentialRequest } from "../../../../gen/murmur/rotation/v1
 import { dnsLabelFault } from "../../../../lib/dns-label";
 import { type FieldViolation, invalidFields } from "../../../../lib/errors";
 import { isScope } from "../../../../lib/identity/scope";
+import { labelFault } from "../../../../lib/label";
 import { readTimestamp } from "../../../../lib/timestamp";
 import { quoted } from "../../../../lib/quoted";
 import { sensitive } from "../../../../lib/sensitive";
 import type { CreateRequest } from "../issue-credential";
 import { readKind } from "./to-credential";
 
-const MAX_LABEL = 100;
 const MAX_SCOPES = 64;
-/** Control characters, halves of pairs, line separators, and what turns the direction of text. */
-const CONTROL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 
 /** Throws INVALID_ARGUMENT that names every wrong field. */
 export function readCreateRequest(request: CreateCredentialRequest): CreateRequest {
@@ -29,8 +27,8 @@ export function readCreateRequest(request: CreateCredentialRequest): CreateReque
 }
 
 function labelFaults(label: string): FieldViolation[] {
-  if (label.length > MAX_LABEL) return [fault("label", `label exceeds ${MAX_LABEL} characters`)];
-  return CONTROL.test(label) ? [fault("label", "label must not have control characters")] : [];
+  const what = labelFault("label", label);
+  return what === undefined ? [] : [fault("label", what)];
 }
 
 function keyFaults(agentName: string, scopes: readonly string[]): FieldViolation[] {
