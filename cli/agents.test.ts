@@ -1,294 +1,279 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { AgentPhase, HopState, ReloadOutcome } from "../gen/murmur/rotation/v1/agents";
-import { issueDeveloperToken } from "../lib/identity/claims";
-import { type FakeRotation, fakeAgent, startFakeRotation } from "../test/fakes/fake-rotation";
-import { connectVm } from "../test/fakes/scripted-vm";
-import { startCatalog, type TestCatalog, type TestVm } from "../test/harness/catalog";
-import { eventually } from "../test/harness/eventually";
+import { randomUUID } from "node:crypto";
+import { type Bindings, hashesOf, newKey, startBindings } from "../test/harness/bindings";
 import { buildTestCli, type CliCall, type CliRun, type TestCli } from "../test/harness/murmur-cli";
-import { startRotation, type TestRotation } from "../test/harness/rotation";
+import { startTcpProxy, type TcpProxy } from "../test/harness/tcp-proxy";
 
 let cli: TestCli;
-let cwd: string;
+let rig: Bindings;
+let proxy: TcpProxy;
+/** All that went between the command and the service. */
+let traffic: Buffer[] = [];
+let accounts = 0;
 
 beforeAll(async () => {
   cli = await buildTestCli();
+  rig = await startBindings();
+  const port = Number(rig.rotation.address.split(":")[1]);
+  proxy = await startTcpProxy({ host: "127.0.0.1", port }, (bytes) => traffic.push(bytes));
 });
-afterAll(() => {
+afterAll(async () => {
+  await proxy.close();
+  await rig.stop();
   cli.remove();
 });
-const murmur = (words: string, call: CliCall = {}): Promise<CliRun> =>
-  cli.run(words.split(" "), { cwd, ...call });
-const lines = ({ stdout }: CliRun) => stdout.split("\n").slice(0, -1);
+beforeEach(() => (traffic = []));
 
-describe("agents as rotation tells of them", () => {
-  let rotation: FakeRotation;
+/** A developer at a terminal, with agents of their own. */
+async function newDeveloper() {
+  const id = `github/dev-${accounts++}`;
+  const rotation = `127.0.0.1:${proxy.port}`;
+  const cwd = cli.configured({ rotation, catalog: rotation, token: await rig.token(id) });
+  const account = rig.account(id, "owner");
+  return {
+    id,
+    account,
+    has: (key: string, name = "") => rig.agentOf(account, key, name),
+    murmur: (words: string[], call: CliCall = {}): Promise<CliRun> =>
+      cli.run(words, { cwd, ...call }),
+    atTerminal: (words: string[], call: CliCall): Promise<CliRun> =>
+      cli.runOnTerminal(words, { cwd, ...call }),
+    rebind: (words: string[], key: string): Promise<CliRun> =>
+      cli.run(["agents", "rebind", ...words], { cwd, env: { MURMUR_NEW_KEY: key } }),
+    check: (words: string[], key: string): Promise<CliRun> =>
+      cli.run(["agents", "check-binding", ...words], { cwd, env: { MURMUR_CHECK_KEY: key } }),
+  };
+}
+const observe = (key: string, name = "") => {
+  const { hash, prefix } = hashesOf(key, name);
+  return rig.proxy().observeKey({ agentHash: hash, name, keyPrefix: prefix });
+};
 
-  beforeEach(async () => {
-    rotation = await startFakeRotation();
-    rotation.agents.push(
-      fakeAgent({ path: "fix-auth", desiredGeneration: 4n, appliedGeneration: 3n }),
-      fakeAgent({ path: "fix-auth/tests", vmName: "build-2" }),
-      fakeAgent({
-        path: "old",
-        phase: AgentPhase.AGENT_PHASE_FAILED,
-        endedAt: new Date(),
-        exitStatus: { how: { $case: "code", value: 3 } },
-      }),
-      fakeAgent({ path: "web", workspace: "frontend" }),
-    );
-    const config = { rotation: rotation.address, token: await rotation.token() };
-    cwd = cli.configured({ ...config, workspace: "backend" });
-  });
-  afterEach(() => rotation.stop());
-
-  it("lists slug, phase, VM and generation of the living ones of the workspace", async () => {
-    expect(lines(await murmur("ls"))).toEqual([
-      "SLUG            PHASE    VM       GENERATION",
-      "fix-auth        running  build-1  3 of 4",
-      "fix-auth/tests  running  build-2  1",
-    ]);
-    expect(lines(await murmur("ls -q"))).toEqual(["fix-auth", "fix-auth/tests"]);
-    expect(lines(await murmur("ls -aq"))).toEqual(["fix-auth", "fix-auth/tests", "old"]);
-    expect(lines(await murmur("ls --workspace frontend -q"))).toEqual(["web"]);
-    expect(JSON.parse((await murmur("ls --json")).stdout)).toMatchObject([
-      { path: "fix-auth", phase: "running", desired_generation: 4, applied_generation: 3 },
-      { path: "fix-auth/tests" },
-    ]);
-  });
-
-  it("names the workspace of each when no workspace is named", async () => {
-    const everywhere = cli.configured({
-      rotation: rotation.address,
-      token: await rotation.token(),
+describe("murmur agents rebind", () => {
+  it("binds a named agent, says which variable to update and what the old key makes now", async () => {
+    const { has, rebind, check } = await newDeveloper();
+    const [old, key] = [newKey(), newKey()];
+    await has(old, "my-coder");
+    expect(await rebind(["my-coder"], key)).toEqual({
+      ...{ code: 0, stdout: "Rebound agent my-coder\n" },
+      stderr:
+        "Update ANTHROPIC_API_KEY wherever the agent runs.\n" +
+        "Requests under the old key now make a new, unclaimed agent.\n",
     });
-    expect(lines(await murmur("ls", { cwd: everywhere }))[3]).toBe(
-      "frontend   web             running  build-1  1",
-    );
-  });
-
-  it("shows how an agent's programs were told of its last change", async () => {
-    const { RELOAD_OUTCOME_FAILED: outcome } = ReloadOutcome;
-    const reload = { generation: 3n, outcome, reason: "hook: exit 3", at: new Date() };
-    rotation.agents.push(fakeAgent({ path: "told", reload }));
-    const expected = "  reload      failed for generation 3: hook: exit 3";
-    expect(lines(await murmur("status told"))).toContain(expected);
-    expect(JSON.parse((await murmur("status told --json")).stdout)).toMatchObject({
-      reload: { generation: 3, outcome: "failed", reason: "hook: exit 3" },
+    expect((await check(["my-coder"], key)).code).toBe(0);
+    expect((await check(["my-coder"], old)).code).toBe(1);
+    expect(await rebind(["my-coder"], key)).toMatchObject({
+      ...{ code: 0, stdout: "Agent my-coder is bound to this key already\n" },
     });
   });
 
-  it("gives a new agent the settings of the nearest murmur.yaml", async () => {
-    writeFileSync(join(cwd, "murmur.yaml"), "reload: { signal: SIGUSR1 }\nlive: { bash: off }\n");
-    expect((await murmur("spawn told -- true")).code).toBe(0);
-    expect(rotation.requests.spawn.at(-1)?.settings).toMatchObject({
-      reload: { how: { $case: "signal", value: "SIGUSR1" } },
-      layersOff: ["bash"],
+  it("asks for the key on a terminal and does not show it", async () => {
+    const { has, atTerminal, check } = await newDeveloper();
+    const key = newKey();
+    const { agentId } = await has(newKey());
+    const typed = { after: "New provider API key: ", keys: `${key}\r` };
+    const { code, stdout } = await atTerminal(["agents", "rebind"], { typed });
+    expect({ code, stdout }).toMatchObject({ code: 0 });
+    expect(stdout).toContain(`Rebound agent ${agentId}`);
+    expect(stdout).not.toContain(key.slice(0, 20));
+    expect((await check([], key)).code).toBe(0);
+  });
+
+  it("prints JSON for machines", async () => {
+    const { has, murmur } = await newDeveloper();
+    const key = `AIza${"k".repeat(35)}`;
+    const { agentId } = await has(newKey(), "my-coder");
+    const words = ["agents", "rebind", "--agent-id", agentId, "--json"];
+    const { code, stdout, stderr } = await murmur(words, { env: { MURMUR_NEW_KEY: key } });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ success: true, changed: true, agent_id: agentId, name: "my-coder", rekey_count: 1 },
+      ...{ key_prefix: "AIzakkkkkkkkkkkk", variable: "GOOGLE_API_KEY" },
+      rekeyed_at: expect.stringMatching(/^\d{4}-/) as string,
     });
-    writeFileSync(join(cwd, "murmur.yaml"), "reload: { signal: 1 }\n");
-    expect(await murmur("spawn other -- true")).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining("murmur.yaml: reload.signal must be a text") as string,
+  });
+
+  it("never lets the key out of the process: not by network, words or errors", async () => {
+    const { has, rebind, check, murmur } = await newDeveloper();
+    const key = newKey();
+    const { agentId } = await has(newKey(), "my-coder");
+    const runs = [
+      await rebind(["my-coder"], key),
+      await check(["my-coder"], key),
+      await check(["my-coder"], `${key}x`),
+      await rebind(["--agent-id", randomUUID()], key),
+      await rebind(["my-coder"], `${key} `),
+      await murmur(["agents", "rebind", key]),
+      await murmur(["agents", "show", key]),
+      await murmur(["agents", "claim", key]),
+      await murmur(["agents", "rebind", "--agent-id", key]),
+      await murmur(["agents", "rebindd", key]),
+    ];
+    expect(runs.map(({ code }) => code)).toEqual([0, 0, 1, 1, 1, 2, 2, 2, 2, 2]);
+    const sent = Buffer.concat(traffic);
+    // What is meant to pass does: the proxy has seen it.
+    expect(sent.includes(agentId)).toBe(true);
+    expect(sent.includes(hashesOf(key, "my-coder").hash)).toBe(true);
+    const rest = key.slice(16);
+    for (const form of [rest, Buffer.from(rest).toString("base64").slice(4, -4)]) {
+      expect(sent.includes(form)).toBe(false);
+      expect(sent.includes(Buffer.from(form).toString("hex"))).toBe(false);
+      for (const { stdout, stderr } of runs) expect(stdout + stderr).not.toContain(form);
+    }
+  });
+
+  it("without a name takes the only unnamed agent, else lists the choices", async () => {
+    const { has, rebind } = await newDeveloper();
+    const named = await has(newKey(), "a");
+    const choice = `  ${named.agentId}  a  ${named.keyPrefix}…\n`;
+    expect(await rebind([], newKey())).toEqual({
+      ...{ code: 2, stdout: "" },
+      stderr: `murmur: agents rebind: none of your agents is unnamed\nName one of yours:\n${choice}`,
     });
-  });
-
-  it("shows one agent with its children and processes", async () => {
-    expect(lines(await murmur("status fix-auth"))).toEqual([
-      "fix-auth",
-      "  phase       running",
-      "  life        started just now",
-      "  workspace   backend",
-      "  vm          build-1",
-      "  generation  3 of 4",
-      "  evidence    agent and 0 of 1 process on generation 3; pid 41 (bash) is on generation 1",
-      "  developer   github/alice",
-      "",
-      "Children",
-      "  SLUG            PHASE    VM       GENERATION",
-      "  fix-auth/tests  running  build-2  1",
-      "",
-      "Processes, just now",
-      "  PID  PARENT  NAME  GENERATION  BY",
-      "  41   1       bash  1           bash",
-    ]);
-    expect((await murmur("status old")).stdout).toContain("ended just now (status 3)\n");
-  });
-
-  it("ends an agent and tells which children end with it", async () => {
-    expect(await murmur("kill fix-auth")).toEqual({
-      code: 0,
-      stdout: 'Killed agent "fix-auth"\n',
-      stderr: "ending child fix-auth/tests\n",
+    const first = await has(newKey());
+    expect(await rebind([], newKey())).toMatchObject({
+      ...{ code: 0, stdout: `Rebound agent ${first.agentId}\n` },
     });
-    expect((await murmur("kill fix-oauth")).stderr).toBe(
-      'murmur: kill fix-oauth: NOT_FOUND: no agent "fix-oauth" in workspace "backend"\n' +
-        "Check the slug spelling. Use murmur ls to see running agents.\n",
-    );
+    const second = await has(newKey());
+    const { code, stderr } = await rebind([], newKey());
+    expect(code).toBe(2);
+    expect(stderr).toContain("several of your agents are unnamed\nName one with --agent-id:\n");
+    for (const { agentId } of [first, second]) expect(stderr).toContain(agentId);
+    expect(stderr).not.toContain(named.agentId);
   });
 
-  it("explains hop by hop", async () => {
-    rotation.hops.push(
-      { name: "desired", state: HopState.HOP_STATE_DONE, detail: "generation 4", at: new Date() },
-      { name: "vm", state: HopState.HOP_STATE_FAILED, detail: "not seen", at: undefined },
-    );
-    expect(lines(await murmur("explain fix-auth"))).toEqual([
-      "its VM is away",
-      "HOP      STATE   WHEN      DETAIL",
-      "desired  done    just now  generation 4",
-      "vm       failed  -         not seen",
-    ]);
+  it("of a name that is not there is an error, and never an unnamed agent", async () => {
+    const { has, rebind, account } = await newDeveloper();
+    const { agentId } = await has(newKey());
+    const other = await newDeveloper();
+    await other.has(newKey(), "theirs");
+    for (const name of ["my-coder", "theirs"]) {
+      const { code, stderr } = await rebind([name], newKey());
+      expect(code).toBe(1);
+      expect(stderr).toContain(`none of your agents is named "${name}"\nYours are:\n  ${agentId}`);
+    }
+    expect((await account.getBoundAgent({ agentId })).agent).toMatchObject({ rekeyCount: 0 });
   });
 
-  it("hands the command on word for word and warns in the service's words", async () => {
-    rotation.warnings.push('secret "NPM_TOKEN" does not exist');
-    const command = ["make", "-e", "A=B", "--", "$x 'y'", ""];
-    const run = await cli.run(["spawn", "--cwd", "/srv", "new", "--", ...command], { cwd });
-    expect(run).toEqual({
-      code: 0,
-      stdout: 'Spawned agent "new" on VM "build-1"\n',
-      stderr: 'warning: secret "NPM_TOKEN" does not exist\n',
+  it.each([
+    ["nothing", "", "no key was given\nType it when asked, or set MURMUR_NEW_KEY.\n", 2],
+    ["a line break", "abc\ndef", "the key in MURMUR_NEW_KEY has a space, a line break", 1],
+  ])("refuses %s in place of a key", async (_what, key, message, status) => {
+    const { has, rebind } = await newDeveloper();
+    await has(newKey());
+    const { code, stderr } = await rebind([], key);
+    expect({ code, stderr }).toEqual({
+      ...{ code: status, stderr: expect.stringContaining(message) as string },
     });
-    expect(rotation.requests.spawn).toMatchObject([
-      { slug: "new", command, workingDirectory: "/srv", workspace: "backend", vm: "" },
-    ]);
-  });
-
-  it("lists rollouts and shows one", async () => {
-    rotation.isPrompt = true;
-    await cli.run(["rekey", "--reason", "key leaked", "fix-auth"], { cwd });
-    expect(lines(await murmur("rollouts"))).toEqual([
-      "ROLLOUT    AGENT     KIND   STATE      WHEN      BY            REASON",
-      "rollout-1  fix-auth  rekey  completed  just now  github/alice  key leaked",
-    ]);
-    expect(lines(await murmur("rollouts rollout-1"))).toEqual([
-      "fix-auth: completed, asked for just now by github/alice",
-      "reason: key leaked",
-      "AGENT           VM       GENERATION  STATE    REASON",
-      "fix-auth        build-1  2           applied",
-      "fix-auth/tests  build-2  2           applied",
-    ]);
-    expect((await murmur("rollouts nope")).stderr).toBe(
-      'murmur: rollouts nope: NOT_FOUND: no rollout "nope"\nUse murmur rollouts to see the rollouts.\n',
-    );
-  });
-
-  it("colours a table on a terminal only, and not with NO_COLOR", async () => {
-    const env = { NO_COLOR: "1" };
-    expect((await cli.runOnTerminal(["ls"], { cwd })).stdout).toContain("\u001b[32mrunning");
-    expect((await cli.runOnTerminal(["ls"], { cwd, env })).stdout).not.toContain("\u001b");
-    expect((await murmur("ls")).stdout).not.toContain("\u001b");
   });
 });
 
-describe("agents of a real catalog and rotation", () => {
-  let catalog: TestCatalog;
-  let rotation: TestRotation;
-  let vm: TestVm;
-
-  beforeAll(async () => {
-    catalog = await startCatalog();
-    rotation = await startRotation({ catalog });
-    const token = await issueDeveloperToken(catalog.rotationKey, {
-      ...{ tenantId: "acme", developer: "github/alice", role: "owner", ttlSeconds: 3600 },
-    });
-    const addresses = { catalog: catalog.address, rotation: rotation.address };
-    cwd = cli.configured({ ...addresses, token, workspace: "backend" });
-    vm = await catalog.joinVm("acme", "build-1");
-    await murmur("set workspace backend", { input: "" });
-  });
-  afterAll(async () => {
-    await rotation.stop();
-    await catalog.stop();
-  });
-
-  it("are spawned with values of their own, shown, explained and ended", async () => {
-    const spawned = await murmur("spawn -e TOKEN=t -e HERE fix-auth -- sleep 60", {
-      env: { HERE: "taken from the environment" },
-    });
-    expect(spawned).toEqual({
-      code: 0,
-      stdout: 'Spawned agent "fix-auth" on VM "build-1"\n',
-      stderr: "",
-    });
-    const { rows } = await rotation.database.pool.query(
-      "select expects_spawn_secrets from rotation.agents where slug = 'fix-auth'",
+describe("recovery from a shadow agent", () => {
+  it("goes as the error says it", async () => {
+    const { has, rebind, murmur, check } = await newDeveloper();
+    const key = newKey();
+    await has(newKey(), "my-coder");
+    const { agentId: shadow } = await observe(key, "my-coder");
+    const refused = await rebind(["my-coder"], key);
+    expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 1, stdout: "" });
+    const [what, conflict, ...steps] = refused.stderr.split("\n");
+    expect(what).toBe(
+      "murmur: agents rebind my-coder: ALREADY_EXISTS: new key is already bound to another agent",
     );
-    expect(rows).toEqual([{ expects_spawn_secrets: true }]);
-    expect(lines(await murmur("ls"))[1]).toBe("fix-auth  starting  build-1  0 of 1");
-    expect(lines(await murmur("vm ls"))[1]).toMatch(/^build-1 .* 1 {7}1 \(1 agent\)$/);
-    expect((await murmur("explain fix-auth")).code).toBe(0);
-    const rekey = await murmur("rekey --timeout 6s fix-auth");
-    expect(rekey).toMatchObject({ code: 1, stdout: "" });
-    expect(rekey.stderr).toContain("1 of 1 agents has not acked within 6s\n");
-    expect(await murmur("kill fix-auth")).toMatchObject({
-      code: 0,
-      stdout: 'Killed agent "fix-auth"\n',
-    });
+    expect(conflict).toBe(`conflict_agent_id: ${shadow}`);
+    const commands = steps.flatMap(
+      (line) => /^ {2}\d\. (?:.*: )?murmur (.*)$/.exec(line)?.[1] ?? [],
+    );
+    expect(commands).toEqual([
+      `agents show ${shadow}`,
+      `agents deactivate ${shadow}`,
+      "agents rebind my-coder",
+    ]);
+    const env = { MURMUR_NEW_KEY: key };
+    const outputs = [];
+    for (const command of commands) outputs.push(await murmur(command.split(" "), { env }));
+    expect(outputs.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(outputs[0]?.stdout).toMatch(/^owner: +unclaimed\n[^]*^history: +0 traces, /m);
+    expect(outputs[1]?.stdout).toBe("Deactivated agent my-coder\n");
+    expect(outputs[2]?.stdout).toBe("Rebound agent my-coder\n");
+    expect((await check(["my-coder"], key)).code).toBe(0);
+    expect(Buffer.concat(traffic).includes(key.slice(16))).toBe(false);
   });
 
-  it("stand beside when their VM was last in contact with rotation, not when it renewed a token", async () => {
-    const seen = async () => lines(await murmur("vm ls"))[1];
-    expect(await seen()).toMatch(/^build-1 {2}never /);
-    await catalog.database.pool.query(
-      "update catalog.vms set last_seen_at = now() - interval '2 hours'",
-    );
-    const client = rotation.clients(vm.credentials).vmSync;
-    const connected = await connectVm({ client });
-    await eventually(async () => expect(await seen()).toMatch(/^build-1 {2}connected /), {
-      timeoutMs: 20_000,
-    });
-    expect(JSON.parse((await murmur("vm ls --json")).stdout)).toMatchObject([{ connected: true }]);
-    connected.close();
-    await eventually(
-      async () => expect(await seen()).toMatch(/^build-1 {2}(just now|\d+ sec\S+ ago) /),
-      {
-        timeoutMs: 20_000,
-      },
-    );
-  }, 180_000);
-
-  it("are left out of the list of VMs while rotation is away", async () => {
-    const token = (await murmur("auth token")).stdout.trim();
-    const half = { catalog: catalog.address, rotation: "127.0.0.1:1", token };
-    const run = await murmur("vm ls", { cwd: cli.configured(half) });
-    expect(run).toMatchObject({
-      code: 0,
-      stderr:
-        "warning: rotation is away: nothing is known of agents, and last seen is when a VM renewed its token\n",
-    });
-    expect(lines(run)[1]).toMatch(/^build-1 {2}2 hours ago .* \? {7}\?$/);
-  });
-
-  it("get all of env files, the later and -e before them, and only with whole files", async () => {
-    const [first, second, broken] = ["A=1\nB='two\nlines'\nC=1\n", "C=2\nD=2\n", "A=1\nB='x\n"].map(
-      (text, at) => {
-        const path = join(cwd, `${at}.env`);
-        writeFileSync(path, text);
-        return path;
-      },
-    );
-    const words = ["spawn", "--env-file", first!, "--env-file", second!, "-e", "D=3"];
-    const spawned = await cli.run([...words, "filed", "--", "true"], { cwd });
-    expect(spawned).toMatchObject({ code: 0, stderr: "" });
-    const { rows } = await catalog.database.pool.query<{ name: string }>(
-      "select name from catalog.secret_versions where kind = 'spawn' order by name",
-    );
-    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(["A", "B", "C", "D"]));
-
-    const refused = await cli.run(["spawn", "--env-file", broken!, "none", "--", "true"], { cwd });
-    expect(refused).toEqual({
+  it("keeps an agent that has history, which can be claimed instead", async () => {
+    const { murmur } = await newDeveloper();
+    const key = newKey();
+    const { agentId } = await observe(key, "my-coder");
+    const history = { traces: 2n, scores: 0n, trustEdges: 0n };
+    await rig.proxy().recordHistory({ agentId, history });
+    const env = { MURMUR_CHECK_KEY: key };
+    const refused = await murmur(["agents", "deactivate", agentId], { env });
+    expect(refused).toMatchObject({
       code: 1,
-      stdout: "",
-      stderr: `murmur: spawn none: ${broken!}, line 2: its single quote is not closed\n`,
+      stderr: expect.stringContaining(
+        "FAILED_PRECONDITION: the agent is unclaimed and has",
+      ) as string,
     });
-    expect((await murmur("ls -aq")).stdout).not.toContain("none");
+    expect(await murmur(["agents", "claim", agentId], { env })).toEqual({
+      ...{ code: 0, stdout: "Claimed agent my-coder\n", stderr: "" },
+    });
+    const wrong = { MURMUR_CHECK_KEY: newKey() };
+    const other = (await newDeveloper()).murmur(["agents", "claim", agentId], { env: wrong });
+    expect((await other).code).toBe(1);
+    expect((await murmur(["agents", "deactivate", "my-coder"])).stdout).toBe(
+      "Deactivated agent my-coder\n",
+    );
   });
 
-  it("are refused with values whose names are reserved, before anything is started", async () => {
-    const { code, stderr } = await murmur("spawn -e LD_PRELOAD=x bad -- true");
+  it("names no agent of another account", async () => {
+    const [mine, theirs] = [await newDeveloper(), await newDeveloper()];
+    const key = newKey();
+    const { agentId } = await theirs.has(key);
+    await mine.has(newKey());
+    const { code, stderr } = await mine.rebind([], key);
     expect(code).toBe(1);
-    expect(stderr).toContain('INVALID_ARGUMENT: secret name "LD_PRELOAD" is reserved');
-    expect((await murmur("ls -aq")).stdout).not.toContain("bad");
+    expect(stderr).toContain("That agent is claimed by another account");
+    expect(stderr).not.toContain(agentId);
+    expect(Buffer.concat(traffic).includes(agentId)).toBe(false);
+  });
+});
+
+describe("murmur agents check-binding", () => {
+  it("prints the prefix and exits 0 when bound, 1 when not", async () => {
+    const { has, check, murmur } = await newDeveloper();
+    const key = newKey();
+    const { agentId } = await has(key, "my-coder");
+    const prefix = `${key.slice(0, 16)}…`;
+    expect(await check(["my-coder"], key)).toEqual({
+      ...{ code: 0, stdout: `Bound: agent my-coder has this key (${prefix})\n`, stderr: "" },
+    });
+    const { code, stdout, stderr } = await check(["my-coder"], newKey());
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain(`not bound: agent my-coder has another key (${prefix})\n`);
+    const json = await murmur(["agents", "check-binding", "--agent-id", agentId, "--json"], {
+      input: `${newKey()}\n`,
+    });
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toEqual({
+      ...{ agent_id: agentId, name: "my-coder", bound: false, key_prefix: key.slice(0, 16) },
+    });
+  });
+});
+
+describe("murmur agents ls", () => {
+  it("shows one's own with the prefix of their keys, unclaimed ones and everybody's on demand", async () => {
+    const { has, murmur, id } = await newDeveloper();
+    const key = newKey();
+    const { agentId } = await has(key, "my-coder");
+    const { agentId: shadow } = await observe(newKey(), "nobodys");
+    const { stdout } = await murmur(["agents", "ls"]);
+    const [, line, ...more] = stdout.trimEnd().split("\n");
+    expect(more).toEqual([]);
+    expect(line).toBe(`${agentId}  my-coder  ${key.slice(0, 16)}…  active  never    ${id}`);
+    expect((await murmur(["agents", "ls", "--unclaimed"])).stdout).toContain(shadow);
+    const all = JSON.parse((await murmur(["agents", "ls", "--everybody", "--json"])).stdout) as {
+      agent_id: string;
+    }[];
+    expect(all.slice(0, 2).map((it) => it.agent_id)).toEqual([shadow, agentId]);
+    expect(await murmur(["agents", "ls", "--everybody", "--unclaimed"])).toMatchObject({ code: 2 });
   });
 });

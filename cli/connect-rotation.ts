@@ -1,4 +1,5 @@
 import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
+import { BindingServiceService } from "../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
@@ -16,6 +17,7 @@ export function connectRotation(to: ServiceAddress) {
     rollouts: createLightClient(RolloutServiceService, session),
     vmSync: createLightClient(VmSyncServiceService, session),
     credentials: createLightClient(CredentialServiceService, session),
+    bindings: createLightClient(BindingServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     close: session.close,
   };

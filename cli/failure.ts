@@ -26,9 +26,13 @@ export function describeFailure(tried: string, error: unknown): Failure {
 /** Values of ours: the first characters, which may be shown, and the rest. */
 const VALUES = /\b(mur_(?:key|agt|join)_[\w-]{0,4})[\w-]*/g;
 
+/** Keys of providers, which are hashed and never shown: how they begin, and the rest. */
+const PROVIDER_KEYS = /\b(sk-(?:ant-)?|AIza)[\w-]{16,}/g;
+
 /** What was typed is shown again, and people paste the value of a key that has leaked. */
 function toFailure(lines: readonly string[], exitCode: Failure["exitCode"]): Failure {
-  return { lines: lines.map((line) => line.replace(VALUES, "$1…")), exitCode };
+  const hide = (line: string) => line.replace(VALUES, "$1…").replace(PROVIDER_KEYS, "$1…");
+  return { lines: lines.map(hide), exitCode };
 }
 
 function messageLines(tried: string, error: unknown): string[] {

@@ -36,6 +36,10 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Somebody else wrote it. Use murmur get user to see the current revision.",
   [ErrorReason.ERROR_REASON_CREDENTIAL_NOT_FOUND]:
     "Use murmur keys ls or murmur tokens ls to see the ids.",
+  [ErrorReason.ERROR_REASON_REGISTERED_AGENT_NOT_FOUND]:
+    "Use murmur agents ls to see your agents, murmur agents ls --unclaimed to see nobody's.",
+  [ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY]:
+    "Use murmur agents claim, with its key, and then murmur agents deactivate.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:

@@ -84,6 +84,27 @@ describe("docs/grpc.md", () => {
     expect(stdout).not.toMatch(/npm-1|k-[12]/);
   }, 360_000);
 
+  it("goes with docs/rebinding.md, whose commands and words are as they stand, too", async () => {
+    const blocks = bashBlocks("docs/rebinding.md");
+    const commands = blocks.filter(({ fails }) => !fails).map(({ code }) => code);
+    const setup = bashBlocks("docs/grpc.md")[0]?.code ?? "";
+    const [refused] = blocks.filter(({ fails }) => fails);
+    const at = blocks.findIndex(({ fails }) => fails);
+    const before = [setup, ...commands.slice(0, at)].join("\n");
+    const tried = `! { ${refused?.code ?? ""} } 2> "$DIR/said"`;
+    const said = `diff <(cat <<END\n${refused?.output ?? ""}END\n) "$DIR/said"`;
+    const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
+    const script = [before, tried, said, ...commands.slice(at)].join("\n");
+    const { code, stdout } = await runBash(script, { ...env, DIR: directory });
+    rmSync(directory, { recursive: true });
+    expect({ code, stdout }).toMatchObject({ code: 0 });
+    const [first] = blocks.flatMap(({ code: it, output }) =>
+      /agents claim/.test(it) ? [output] : [],
+    );
+    for (const line of first?.trimEnd().split("\n") ?? []) expect(stdout).toContain(line);
+    expect(first).toContain("Rebound agent my-coder");
+  }, 360_000);
+
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
