@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync, writeFileSy
 import { setPriority } from "node:os";
 import { join } from "node:path";
 
-const MODULES = ["sitecustomize", "murmur_live", "murmur_files", "murmur_env"];
+const MODULES = ["sitecustomize", "murmur_live", "murmur_files", "murmur_children", "murmur_env"];
 const NAMES = ["python3", ...Array.from({ length: 9 }, (_, i) => `python3.${i + 7}`)];
 const COMPILE_MS = 60_000;
 /** Behind whatever else the machine does, and yet done on a busy one. */

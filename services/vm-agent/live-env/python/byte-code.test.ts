@@ -36,11 +36,12 @@ it("is what every Python from 3.7 on loads, whatever the times of the files", as
       PYTHONPATH: layer,
     };
     const source = "import os, murmur_env; print(murmur_env.generation(), os.environ['TOKEN'])";
+    // A source that is read is noticed.
+    for (const name of ["sitecustomize", "murmur_live", "murmur_files", "murmur_env"])
+      writeFileSync(join(layer, `${name}.py`), "import os; os.write(1, b'from its source')");
     for (const { path } of pythons) {
-      const run = spawnSync(path, ["-v", "-c", source], { env, encoding: "utf8" });
+      const run = spawnSync(path, ["-c", source], { env, encoding: "utf8" });
       expect(run.stdout).toBe("2 new\n");
-      for (const name of ["sitecustomize", "murmur_live", "murmur_files", "murmur_env"])
-        expect(run.stderr).toMatch(new RegExp(`matches .*murmur layer-\\w+/${name}\\.py`));
     }
   } finally {
     directory.remove();

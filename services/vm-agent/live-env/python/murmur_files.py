@@ -57,23 +57,23 @@ class LiveFile:
         self._key = live[16:32]
 
     def entries(self):
-        """Name, value (None: unset), since, fingerprints."""
+        """Name, value (None: unset), since (8 bytes, little-endian), fingerprints."""
         live, at = self._live, 40
         for _ in range(_number(live[32:36], "little")):
-            size = _number(live[at : at + 4], "little")
-            name_at = at + 20
-            value_at = name_at + _number(live[at + 6 : at + 8], "little") + 1
-            value_end = value_at + _number(live[at + 8 : at + 12], "little")
-            prints = value_end + 1
-            if at + size > len(live) or prints + 12 * live[at + 5] != at + size:
+            # Size, kind, number of prints, length of the name and of the value: one number, read once.
+            head = _number(live[at : at + 12], "little")
+            end = at + (head & 0xFFFFFFFF)
+            value_at = at + 21 + (head >> 48 & 0xFFFF)
+            value_end = value_at + (head >> 64)
+            if end > len(live) or value_end + 1 + 12 * live[at + 5] != end:
                 raise ValueError
             yield (
-                live[name_at : value_at - 1],
+                live[at + 20 : value_at - 1],
                 live[value_at:value_end] if live[at + 4] == 1 else None,
-                _number(live[at + 12 : at + 20], "little"),
-                live[prints : at + size],
+                live[at + 12 : at + 20],
+                live[value_end + 1 : end],
             )
-            at += size
+            at = end
 
     def was_delivered(self, value, prints):
         # Hashing is slow here: only when a value of this length was delivered at all.

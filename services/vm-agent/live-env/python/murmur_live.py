@@ -15,8 +15,9 @@ READS_THROUGH, NOT_APPLIED_NATIVELY = 1, 2
 class Live:
     """The names of one process. Every method that a program runs into swallows what fails."""
 
-    def __init__(self, env, directory):
+    def __init__(self, env, directory, load):
         self.env, self.data, self.directory = env, env._data, directory
+        self.load = load
         # The page, once somebody looks: mapping it takes a sixth of what the layer costs at start.
         self.view = _UNMAPPED
         self.seen = [None]  # the page when the names were last put right; None: look again
@@ -122,7 +123,7 @@ class Live:
             if name == _GENERATION or present == value:
                 continue
             if present is None:
-                if since > block:
+                if int.from_bytes(since, "little") > block:
                     added.append((name, value))
             elif present == self.given.get(name) or live.was_delivered(present, prints):
                 if value is None:
@@ -193,7 +194,7 @@ class Live:
                 self.seen[0] = None
                 self._receipts.withdraw()
             elif event == "subprocess.Popen" and self.pending:
-                pass_mapping_to_children(self)
+                self.load("murmur_children").pass_mapping_to_children(self)
             elif event in ("os.fork", "os.forkpty"):
                 self._forking = get_ident()
         except Exception:
@@ -214,15 +215,19 @@ class Live:
             self.seen[0] = None
 
 
-def environ_class(base, live):
-    """The class of os.environ and os.environb from now on."""
+def keep_current(environ, live):
+    """Has the class of os.environ and os.environb look before it answers.
+
+    In place: a class below it would cost a third of what this module does at a start, and programs
+    would see another one.
+    """
     # Here and not in globals, which are emptied at exit: programs read their environment until then.
     view, seen, walks, me, now = live.view, live.seen, live.walks, get_ident, monotonic
-    base_get, base_set, base_len, base_repr = (
-        base.__getitem__,
-        base.__setitem__,
-        base.__len__,
-        base.__repr__,
+    get, put, size, show = (
+        environ.__getitem__,
+        environ.__setitem__,
+        environ.__len__,
+        environ.__repr__,
     )
 
     def look(patient=False):
@@ -230,73 +235,43 @@ def environ_class(base, live):
         live.look(patient)
         view = live.view
 
-    class _Environ(base):
-        def __getitem__(self, key):
-            if view[0] != seen[0]:
-                look(True)
-            value = self._data.get(self.encodekey(key))
-            if value is not None:
-                return self.decodevalue(value)
-            value = live.ghost(self.encodekey(key)) if live.ghosts else None
-            return base_get(self, key) if value is None else self.decodevalue(value)
+    def __getitem__(self, key):
+        if view[0] != seen[0]:
+            look(True)
+        value = self._data.get(self.encodekey(key))
+        if value is not None:
+            return self.decodevalue(value)
+        value = live.ghost(self.encodekey(key)) if live.ghosts else None
+        return get(self, key) if value is None else self.decodevalue(value)
 
-        def __setitem__(self, key, value):
-            base_set(self, key, value)
-            live.was_set(self.encodekey(key))
+    def __setitem__(self, key, value):
+        put(self, key, value)
+        live.was_set(self.encodekey(key))
 
-        def __iter__(self):
-            if view[0] != seen[0]:
-                look()
-            if len(walks) > 32:
-                walks.clear()
-            walk = walks[me()] = [now(), True]
-            try:
-                for key in list(self._data):
-                    yield self.decodekey(key)
-            finally:
-                walk[1] = False
+    def __iter__(self):
+        if view[0] != seen[0]:
+            look()
+        if len(walks) > 32:
+            walks.clear()
+        walk = walks[me()] = [now(), True]
+        try:
+            for key in list(self._data):
+                yield self.decodekey(key)
+        finally:
+            walk[1] = False
 
-        def __len__(self):
-            if view[0] != seen[0]:
-                look(True)
-            return base_len(self)
+    def __len__(self):
+        if view[0] != seen[0]:
+            look(True)
+        return size(self)
 
-        def __repr__(self):
-            if view[0] != seen[0]:
-                look()
-            return base_repr(self)
+    def __repr__(self):
+        if view[0] != seen[0]:
+            look()
+        return show(self)
 
-    # As the class that programs expect, in errors and where they print a type.
-    _Environ.__module__, _Environ.__qualname__ = base.__module__, base.__qualname__
-    return _Environ
-
-
-def pass_mapping_to_children(live):
-    """Without env=, a child gets the native environment, which lacks the names that are pending."""
-    subprocess = sys.modules.get("subprocess")
-    if hasattr(subprocess, "_fork_exec"):
-        fill_in(live, subprocess, "_fork_exec", 5)
-    else:
-        fill_in(live, sys.modules.get("_posixsubprocess"), "fork_exec", 5)
-    # From Python 3.13 on, subprocess may spawn without an environment.
-    fill_in(live, os, "posix_spawn", 2)
-
-
-def fill_in(live, holder, name, at):
-    original = getattr(holder, name, None)
-    if original is None or hasattr(original, "murmur"):
-        return
-
-    def call(*args, **kwargs):
-        if len(args) > at and args[at] is None and live.pending:
-            block = dict(live.data)
-            if name != "posix_spawn":
-                block = [key + b"=" + value for key, value in block.items()]
-            args = args[:at] + (block,) + args[at + 1 :]
-        return original(*args, **kwargs)
-
-    call.murmur, call.__name__, call.__doc__ = True, original.__name__, original.__doc__
-    setattr(holder, name, call)
+    for method in (__getitem__, __setitem__, __iter__, __len__, __repr__):
+        setattr(environ, method.__name__, method)
 
 
 def listen_to_children(live):
@@ -313,39 +288,15 @@ def listen_to_children(live):
         os.register_at_fork(
             after_in_child=live.after_fork_in_child, after_in_parent=live.after_fork_in_parent
         )
-        return
-    # Python before 3.8 tells nobody.
-    for name in ("fork", "forkpty", "system", "execv", "execve"):
-        event = "os.exec" if name.startswith("exec") else "os." + name
-        setattr(os, name, announced(live, getattr(os, name), event))
-    import _posixsubprocess
-
-    fill_in(live, _posixsubprocess, "fork_exec", 5)
-    _posixsubprocess.fork_exec = announced(live, _posixsubprocess.fork_exec, "subprocess.Popen")
+    else:
+        live.load("murmur_children").announce(live)
 
 
-def announced(live, original, event):
-    def call(*args, **kwargs):
-        live.before_event(event)
-        result = original(*args, **kwargs)
-        if event.startswith("os.fork"):
-            in_child = (result if event == "os.fork" else result[0]) == 0
-            live.after_fork_in_child() if in_child else live.after_fork_in_parent()
-        return result
-
-    call.__name__, call.__doc__ = original.__name__, original.__doc__
-    return call
-
-
-def install(directory):
+def install(directory, load):
     env = os.environ
-    live = Live(env, directory)
+    live = Live(env, directory, load)
     live.start()
-    environ = environ_class(type(env), live)
-    # The same name for the same class: isinstance, and the error when somebody pickles it.
-    env.__class__ = os._Environ = environ
-    if os.environb._data is live.data:
-        os.environb.__class__ = environ
+    keep_current(type(env), live)
     if hasattr(os, "reload_environ"):
         reload_environ = os.reload_environ
 
