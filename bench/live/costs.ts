@@ -12,61 +12,56 @@ export interface Pair {
   without: number;
 }
 
-const ROUNDS = 15;
 const IDLE_MS = 3_000;
+/** With and without by turns. */
+const ROUNDS = 40;
 
-/** Starts per round: enough for a round of half a second. */
-const STARTS: Record<LayerName, number> = { exec: 300, bash: 100, node: 8, python: 25 };
+/** Starts per round: enough for a round of some tenths of a second. */
+const STARTS: Record<LayerName, number> = { exec: 100, bash: 50, node: 5, python: 10 };
 
-function program(layer: LayerName, { python, nothing }: BenchAgent): [string, string, string] {
-  const programs: Record<LayerName, [string, string, string]> = {
-    // What it does at start; and idle, once its environment was read.
-    exec: ["/bin/true", "", ""],
-    bash: ["bash", "-c :", "echo $TOKEN; read -r line"],
-    node: [
-      process.execPath,
-      `-- ${nothing}`,
-      "console.log(process.env.TOKEN); process.stdin.resume()",
-    ],
-    python: [python, "-c pass", "import os,sys; print(os.environ['TOKEN'], flush=True); input()"],
+interface Program {
+  /** What is started, and does nothing. */
+  start: [string, ...string[]];
+  /** What reads its environment, says so and waits. */
+  idle: [string, ...string[]];
+}
+
+function program(layer: LayerName, { python, nothing }: BenchAgent): Program {
+  const node = process.execPath;
+  const reading = {
+    bash: "echo $TOKEN; read -r line",
+    node: "console.log(process.env.TOKEN); process.stdin.resume()",
+    python: "import os,sys; print(os.environ['TOKEN'], flush=True); input()",
+  };
+  const programs: Record<LayerName, Program> = {
+    exec: { start: ["true"], idle: ["cat"] },
+    bash: { start: ["bash", "-c", ":"], idle: ["bash", "-c", reading.bash] },
+    node: { start: [node, "--", nothing], idle: [node, "-e", reading.node] },
+    python: { start: [python, "-c", "pass"], idle: [python, "-c", reading.python] },
   };
   return programs[layer];
 }
 
-/** Its own environment is bare; what it starts has what it is told. */
-const LOOP = `export "\${@:2}"; for ((i = 0; i < $1; i++)); do PROGRAM; done; times`;
-
 /**
  * What a start costs, ms of processor: so that other work of the machine counts as little as can be.
- * With and without in turns, and of each the least.
+ * With and without by turns, and of each the value below which a quarter of all starts are.
+ * `starts` is the program that measures each.
  */
-export function measureStart(agent: BenchAgent, layer: LayerName): Pair {
-  const [file, argument] = program(layer, agent);
-  const loop = LOOP.replace("PROGRAM", `${file} ${argument}`);
+export function measureStart(agent: BenchAgent, layer: LayerName, starts: string): Pair {
+  const words = [String(STARTS[layer]), ...program(layer, agent).start];
   const round = (works: readonly LayerName[]) => {
-    const names = Object.entries(agent.environment(works)).map(
-      ([name, value]) => `${name}=${value}`,
-    );
-    const options = { env: { PATH: "/usr/bin:/bin" }, encoding: "utf8" } as const;
-    const words = ["-c", loop, "loop", String(STARTS[layer]), ...names];
-    const { status, stdout } = spawnSync("bash", words, options);
-    if (status !== 0) throw new Error(`${file} ended with ${status}`);
-    return childrenMs(stdout) / STARTS[layer];
+    const options = { env: agent.environment(works), encoding: "utf8" } as const;
+    const { status, stdout } = spawnSync(starts, words, options);
+    if (status !== 0) throw new Error(`${layer}: a program did not start or did not end well`);
+    return stdout.trim().split("\n").map(Number);
   };
   const samples = { with: [] as number[], without: [] as number[] };
   for (let at = 0; at < ROUNDS; at++) {
-    samples.without.push(round([]));
-    samples.with.push(round([layer]));
+    samples.without.push(...round([]));
+    samples.with.push(...round([layer]));
   }
-  return { with: Math.min(...samples.with), without: Math.min(...samples.without) };
-}
-
-/** The second line of what `times` says: user and system, `0m1.234s` each. */
-function childrenMs(text: string): number {
-  const [, children = ""] = text.trim().split("\n").slice(-2);
-  return [...children.matchAll(/(\d+)m([\d.]+)s/g)]
-    .map(([, minutes, seconds]) => (Number(minutes) * 60 + Number(seconds)) * 1000)
-    .reduce((sum, ms) => sum + ms, 0);
+  const typicalMs = (ns: number[]) => percentile(ns, 0.25) / 1e6;
+  return { with: typicalMs(samples.with), without: typicalMs(samples.without) };
 }
 
 const READS: Partial<Record<LayerName, (agent: BenchAgent) => [string, ...string[]]>> = {
@@ -115,8 +110,7 @@ export async function measureIdle(
 }
 
 async function idle(agent: BenchAgent, layer: LayerName, works: readonly LayerName[]) {
-  const [file, , script] = program(layer, agent);
-  const args = [layer === "node" ? "-e" : "-c", script];
+  const [file, ...args] = program(layer, agent).idle;
   const found = [];
   for (let at = 0; at < 3; at++) {
     const child = spawn(file, args, { env: agent.environment(works), stdio: "pipe" });

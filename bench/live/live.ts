@@ -19,12 +19,16 @@ export async function benchLive({ root, say }: BenchOptions): Promise<Figure[]> 
   const scratch = mkdtempSync(join(tmpdir(), "murmur-bench-"));
   const agent = await createBenchAgent(root);
   try {
-    const inotify = join(scratch, "inotify");
-    execFileSync("cc", ["-O2", "-o", inotify, join(root, "bench/live/readers/inotify.c")]);
+    const compile = (name: string) => {
+      const program = join(scratch, name);
+      execFileSync("cc", ["-O2", "-o", program, join(root, `bench/live/readers/${name}.c`)]);
+      return program;
+    };
+    const [inotify, starts] = [compile("inotify"), compile("starts")];
     const figures = await latencies(agent, { root, inotify, say });
     for (const layer of LAYERS) {
       say(`  ${layer}: costs`);
-      figures.push(...(await costs(agent, layer)));
+      figures.push(...(await costs(agent, layer, starts)));
     }
     return figures;
   } finally {
@@ -59,8 +63,8 @@ async function latencies(
   return figures;
 }
 
-async function costs(agent: BenchAgent, layer: LayerName): Promise<Figure[]> {
-  const start = measureStart(agent, layer);
+async function costs(agent: BenchAgent, layer: LayerName, starts: string): Promise<Figure[]> {
+  const start = measureStart(agent, layer, starts);
   const what = layer === "exec" ? "an exec" : `a start of ${layer}`;
   const between = `${start.without.toFixed(3)} → ${start.with.toFixed(3)} ms`;
   const figures = [
