@@ -2,6 +2,7 @@ import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
+import { PeopleServiceService } from "../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../gen/murmur/rotation/v1/vm_sync";
 import { connect, type ServiceAddress } from "./connect";
@@ -18,6 +19,7 @@ export function connectRotation(to: ServiceAddress) {
     vmSync: createLightClient(VmSyncServiceService, session),
     credentials: createLightClient(CredentialServiceService, session),
     bindings: createLightClient(BindingServiceService, session),
+    people: createLightClient(PeopleServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     close: session.close,
   };

@@ -19,6 +19,8 @@ import { toStatus } from "./status";
 export type Authenticate = (call: {
   method: string;
   get(key: string): string | undefined;
+  /** Network address of the caller. */
+  peer?: string;
 }) => Promise<Principal | undefined>;
 
 /** What every call of a server shares. */
@@ -81,6 +83,7 @@ export async function runCall<T>(
       principal = await deps.authenticate({
         method: shape.method,
         get: (key) => firstText(call.metadata, key),
+        peer: call.getPeer(),
       });
       checkAccess(shape.access, principal);
       checkScopes(shape, principal);

@@ -4,7 +4,7 @@ import type { Authenticate } from "../grpc/run-call";
 import { toPrincipal } from "./claims";
 import { type Sensitive, sensitive } from "../sensitive";
 import type { KeySet } from "./key-set";
-import type { Principal } from "./principal";
+import type { DeveloperPrincipal, Principal } from "./principal";
 import { createProofVerifier, PROOF_METADATA_KEY } from "./proof";
 import { createSessionProofVerifier, type FindProofKey, isSessionProof } from "./session-proof";
 import { createTokenVerifier, PRODUCT_AUDIENCE } from "./tokens";
@@ -16,6 +16,15 @@ const KEY = /^mur_(?:key|agt)_/;
 /** Who a presented API key or agent token is; undefined for one that is not valid, whatever the cause. */
 export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefined>;
 
+/**
+ * Who a developer with a good identity token is now; undefined for one who is not let in any more. `peer`
+ * is where the call comes from.
+ */
+export type AdmitDeveloper = (
+  developer: DeveloperPrincipal,
+  peer: string,
+) => Promise<DeveloperPrincipal | undefined>;
+
 export interface AuthenticatorOptions {
   keySet: KeySet;
   /** This service's own name: the audience of tokens that other services send it. */
@@ -24,6 +33,8 @@ export interface AuthenticatorOptions {
   findProofKey?: FindProofKey;
   /** Verifies API keys and agent tokens; absent: none are known here. */
   verifyKey?: VerifyKey;
+  /** Asked about the bearer of every identity token; absent: the token alone says who they are. */
+  admit?: AdmitDeveloper;
   clock?: Clock;
 }
 
@@ -41,10 +52,12 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     const presented = header.slice(BEARER.length);
     if (KEY.test(presented)) return ofKey(options.verifyKey, sensitive(presented));
     const token = await tokens.verify(presented);
-    return toPrincipal(token, call.method, () => {
+    const principal = await toPrincipal(token, call.method, () => {
       const proof = call.get(PROOF_METADATA_KEY) ?? "";
       return (isSessionProof(proof) ? sessionProofs : proofs).verify(proof, call.method);
     });
+    if (principal.kind !== "developer" || !options.admit) return principal;
+    return present(await options.admit(principal, call.peer ?? ""));
   };
 }
 
@@ -52,7 +65,10 @@ async function ofKey(
   verifyKey: VerifyKey | undefined,
   value: Sensitive<string>,
 ): Promise<Principal> {
-  const principal = await verifyKey?.(value);
+  return present(await verifyKey?.(value));
+}
+
+function present(principal: Principal | undefined): Principal {
   if (!principal) throw unauthenticated();
   return principal;
 }

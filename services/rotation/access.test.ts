@@ -4,6 +4,7 @@ import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
+import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { checkAccess } from "../../lib/grpc/access";
@@ -87,6 +88,17 @@ describe("the access table", () => {
         VmSyncServiceService.watchVm.path,
         VmSyncServiceService.syncVm.path,
       ].sort(),
+    );
+  });
+
+  it("lets only owners grant roles, and asks no other RPC for more than a member", () => {
+    const { addPerson, setPersonRole, removePerson } = PeopleServiceService;
+    const rows = Object.entries(ROTATION_ACCESS).filter(
+      ([, { developer = "member" }]) => developer !== "member",
+    );
+    // What is somebody else's is told apart where it is known: agents, rollouts, credentials.
+    expect(rows).toEqual(
+      [addPerson, setPersonRole, removePerson].map(({ path }) => [path, { developer: "owner" }]),
     );
   });
 

@@ -3,6 +3,7 @@ import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
+import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
@@ -60,6 +61,10 @@ export const ROTATION_ACCESS: AccessTable = {
   [BindingServiceService.deactivateAgent.path]: { developer: "member" },
   [BindingServiceService.getBoundAgent.path]: { developer: "member" },
   [BindingServiceService.listBoundAgents.path]: { developer: "member" },
+  [PeopleServiceService.addPerson.path]: { developer: "owner" },
+  [PeopleServiceService.listPeople.path]: { developer: "member" },
+  [PeopleServiceService.setPersonRole.path]: { developer: "owner" },
+  [PeopleServiceService.removePerson.path]: { developer: "owner" },
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },

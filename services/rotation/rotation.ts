@@ -4,6 +4,7 @@ import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
+import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { createRefusals } from "../../lib/audit/refusals";
@@ -40,6 +41,9 @@ import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-a
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { postgresAttemptStore as attempts } from "./limits/postgres-attempt-store";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
+import { createAdmission } from "./people/admit";
+import { createPeopleService } from "./people/rpc/people-service";
+import { postgresPersonStore } from "./people/store/postgres-person-store";
 import { createPostgresReleaseStore } from "./releases/postgres-release-store";
 import { createReleases } from "./releases/releases";
 import { createRemovedVms } from "./removed-vms/removed-vms";
@@ -81,11 +85,13 @@ const MAX_TIMEOUT_MS = 30_000;
 export function createRotation(deps: RotationDeps): Rotation {
   const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
+  const people = postgresPersonStore;
   const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
   const server = createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet: deps.keySet, service: "rotation", clock },
       verifyKey: createKeyVerifier({ db: pool, credentials }),
+      admit: createAdmission({ pool, people }),
     }),
     access: ROTATION_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
@@ -144,8 +150,9 @@ export function createRotation(deps: RotationDeps): Rotation {
     createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
-
-  server.add(CredentialServiceService, createCredentialService({ pool, credentials, answers }));
+  const issuing = { pool, credentials, answers, people };
+  server.add(CredentialServiceService, createCredentialService(issuing));
+  server.add(PeopleServiceService, createPeopleService({ pool, people }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));

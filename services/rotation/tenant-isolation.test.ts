@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { SecretScope } from "../../gen/murmur/catalog/v1/environments";
 import { AgentPhase } from "../../gen/murmur/rotation/v1/agents";
 import { AgentsOf } from "../../gen/murmur/rotation/v1/bindings";
+import { Role } from "../../gen/murmur/rotation/v1/identity";
 import { AckOutcome } from "../../gen/murmur/rotation/v1/vm_sync";
 import { connectVm, spawnRequest, toHello, type ScriptedVm } from "../../test/fakes/scripted-vm";
 import type { FakeVm } from "../../test/fakes/fake-catalog";
@@ -111,6 +112,11 @@ describe("another tenant", () => {
           ...{ agentId: boundId, history: { traces: 1n, scores: 0n, trustEdges: 0n } },
         }),
     ],
+    [
+      "SetPersonRole",
+      () => stranger.people.setPersonRole({ developer: "github/alice", role: Role.ROLE_MEMBER }),
+    ],
+    ["RemovePerson", () => stranger.people.removePerson({ developer: "github/alice" })],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",
@@ -134,7 +140,7 @@ describe("another tenant", () => {
     await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it("sees nothing in lists: agents, rollouts, holders, VMs, credentials", async () => {
+  it("sees nothing in lists: agents, rollouts, holders, VMs, credentials, people", async () => {
     const page = { workspace: "", pageSize: 0, pageToken: "" };
     expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
       agents: [],
@@ -145,6 +151,8 @@ describe("another tenant", () => {
     const wish = { kind, includeEnded: true, pageSize: 0, pageToken: "" };
     expect((await stranger.credentials.listCredentials(wish)).credentials).toEqual([]);
     expect((await fleet.owner.credentials.listCredentials(wish)).credentials).toHaveLength(1);
+    const { people } = await stranger.people.listPeople({ pageSize: 0, pageToken: "" });
+    expect(people.map(({ developer }) => developer)).toEqual(["github/mallory"]);
     const pinned = { agentId, generation: 1n, version: 1n };
     const pin = { ...pinned, scope: SecretScope.SECRET_SCOPE_TENANT };
     fleet.catalog.findPins = () => ({ pins: [pin], unknown: [], hadAgentIds: [agentId] });
@@ -181,6 +189,13 @@ describe("another tenant", () => {
     const page = { includeDeactivated: true, pageSize: 0, pageToken: "" };
     const { agents } = await bindings.listBoundAgents({ ...wish, ...page });
     expect(agents.map((it) => it.agentId)).toEqual([agentId]);
+  });
+
+  it("may let in the same developer with another role", async () => {
+    const request = { developer: "github/alice", role: Role.ROLE_MEMBER };
+    await stranger.people.addPerson(request);
+    await stranger.people.removePerson(request);
+    expect(await fleet.owner.identity.getIdentity({})).toMatchObject({ role: Role.ROLE_OWNER });
   });
 
   it("may use the same agent id, slug and request id for itself", async () => {
@@ -241,6 +256,8 @@ describe("another tenant", () => {
       nobody.rollouts.rekeyAgent({ ...named, requestId: "", reason: "" }),
       nobody.vmSync.listVmStatuses({}),
       nobody.identity.getIdentity({}),
+      nobody.people.listPeople({ pageSize: 0, pageToken: "" }),
+      nobody.people.addPerson({ developer: "github/alice", role: Role.ROLE_OWNER }),
     ];
     for (const call of calls)
       await expect(call).rejects.toMatchObject({

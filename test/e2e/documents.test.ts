@@ -105,6 +105,17 @@ describe("docs/grpc.md", () => {
     expect(first).toContain("Rebound agent my-coder");
   }, 360_000);
 
+  it("goes with docs/identity.md, whose commands work as they stand, too", async () => {
+    const [people, ...more] = bashBlocks("docs/identity.md");
+    expect(more).toEqual([]);
+    const { code, stdout, stderr } = await runBash(people?.code ?? "", env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^github\/bob +admin /m);
+    expect(stdout.split("\n").slice(-3)).toEqual([
+      ...["github/bob is member", "Removed github/bob", ""],
+    ]);
+  }, 360_000);
+
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =

@@ -2,6 +2,7 @@ import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
+import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../lib/clock";
@@ -27,6 +28,7 @@ export interface RotationClients {
   identity: ClientOf<typeof IdentityServiceService>;
   credentials: ClientOf<typeof CredentialServiceService>;
   bindings: ClientOf<typeof BindingServiceService>;
+  people: ClientOf<typeof PeopleServiceService>;
 }
 
 export interface TestRotation {
@@ -107,6 +109,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         identity: createClient(IdentityServiceService, authenticated),
         credentials: createClient(CredentialServiceService, authenticated),
         bindings: createClient(BindingServiceService, authenticated),
+        people: createClient(PeopleServiceService, authenticated),
       };
     },
     interrupt: () => {

@@ -71,7 +71,7 @@ describe("agents", () => {
       await expect(kill("guarded", fleet.developer("github/bob"))).rejects.toMatchObject({
         code: "PERMISSION_DENIED",
       });
-      await kill("guarded", fleet.developer("github/bob", "admin"));
+      await kill("guarded", fleet.developer("github/ann", "admin"));
     });
 
     it("lets a VM end descendants of the calling agent only", async () => {

@@ -6,6 +6,8 @@ import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type Sensitive, sensitive } from "../../../lib/sensitive";
 import { type Caller, writeAudit } from "../audit";
+import { holdDeveloper } from "../people/admit";
+import type { PersonStore } from "../people/store/person-store";
 import { assertManages, assertMayHave } from "./domain/authority";
 import type { Credential } from "./domain/credential";
 import { credentialEnded } from "./domain/credential-errors";
@@ -17,6 +19,7 @@ export interface IssueDeps {
   pool: Pool;
   credentials: CredentialStore;
   answers: SealedAnswerStore;
+  people: PersonStore;
 }
 
 /** A credential with its value, which is shown to the caller and to nobody after. */
@@ -106,7 +109,7 @@ interface Made extends Issued {
  * again shows the credentials as they are by then.
  */
 async function issueOnce(
-  { pool, answers, credentials }: IssueDeps,
+  { pool, answers, credentials, people }: IssueDeps,
   { developer, caller: { tenantId } }: By,
   { requestId, what }: { requestId: Sensitive<string>; what: readonly unknown[] },
   make: (tx: Tx) => Promise<Made>,
@@ -122,6 +125,7 @@ async function issueOnce(
     return found;
   };
   return withTransactionRetry(pool, async (tx) => {
+    await holdDeveloper(people, tx, developer);
     let made: Made | undefined;
     const answer = await answerOnce(tx, answers, { request, what }, async () => {
       made = await make(tx);

@@ -118,6 +118,7 @@ create table rotation.credentials (
   replaced_by uuid,
   constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
   constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint credentials_tenant_id_owner_fkey FOREIGN KEY (tenant_id, owner) REFERENCES rotation.people(tenant_id, developer),
   constraint credentials_tenant_id_replaces_fkey FOREIGN KEY (tenant_id, replaces) REFERENCES rotation.credentials(tenant_id, credential_id),
   constraint credentials_pkey PRIMARY KEY (tenant_id, credential_id),
   constraint credentials_hash_key UNIQUE (hash),
@@ -157,6 +158,19 @@ create table rotation.outbox_publisher (
   system_identifier bigint not null,
   constraint outbox_publisher_pkey PRIMARY KEY (name)
 );
+
+create table rotation.people (
+  tenant_id text collate "C" not null,
+  developer text collate "C" not null,
+  role text not null,
+  added_at timestamp with time zone default clock_timestamp() not null,
+  added_by text not null,
+  removed_at timestamp with time zone,
+  tokens_after timestamp with time zone,
+  constraint people_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint people_pkey PRIMARY KEY (tenant_id, developer)
+);
+CREATE INDEX people_tenants ON rotation.people USING btree (developer, tenant_id);
 
 create table rotation.registered_agents (
   sequence bigint generated always as identity not null,

@@ -126,6 +126,12 @@ export enum ErrorReason {
    * `agent_id`.
    */
   ERROR_REASON_AGENT_HAS_HISTORY = 69,
+  /** ERROR_REASON_PERSON_NOT_FOUND - No person of that name in the tenant. Metadata: `developer`. */
+  ERROR_REASON_PERSON_NOT_FOUND = 80,
+  /** ERROR_REASON_PERSON_EXISTS - The person is in the tenant already, with another role. Metadata: `developer`, `role`. */
+  ERROR_REASON_PERSON_EXISTS = 81,
+  /** ERROR_REASON_LAST_OWNER - The tenant would have no owner left. Metadata: `developer`. */
+  ERROR_REASON_LAST_OWNER = 82,
   UNRECOGNIZED = -1,
 }
 
@@ -272,6 +278,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 69:
     case "ERROR_REASON_AGENT_HAS_HISTORY":
       return ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY;
+    case 80:
+    case "ERROR_REASON_PERSON_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_PERSON_NOT_FOUND;
+    case 81:
+    case "ERROR_REASON_PERSON_EXISTS":
+      return ErrorReason.ERROR_REASON_PERSON_EXISTS;
+    case 82:
+    case "ERROR_REASON_LAST_OWNER":
+      return ErrorReason.ERROR_REASON_LAST_OWNER;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -375,6 +390,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_REGISTERED_AGENT_NOT_FOUND";
     case ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY:
       return "ERROR_REASON_AGENT_HAS_HISTORY";
+    case ErrorReason.ERROR_REASON_PERSON_NOT_FOUND:
+      return "ERROR_REASON_PERSON_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_PERSON_EXISTS:
+      return "ERROR_REASON_PERSON_EXISTS";
+    case ErrorReason.ERROR_REASON_LAST_OWNER:
+      return "ERROR_REASON_LAST_OWNER";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -179,6 +179,7 @@ export interface Credential {
   prefix: string;
   /** The developer whose it is. */
   owner: string;
+  /** What it may do now: the role that it was made with, but never more than its owner has. */
   role: Role;
   state: CredentialState;
   createdAt:

@@ -18,6 +18,7 @@ export interface Credential {
   prefix: string;
   /** The developer whose it is. */
   owner: string;
+  /** As it was made, but never more than its owner's is now. */
   role: Role;
   state: CredentialState;
   createdAt: Date;

@@ -9,8 +9,13 @@ import type { CredentialRef, CredentialStore, ListCredentials } from "./credenti
 const STATE = `case when revoked_at is not null then 'revoked'
      when expires_at <= clock_timestamp() then 'expired'
      when replaced_by is not null then 'in-grace' else 'active' end`;
+/** What it may do now: what it was made with, but never more than its owner. */
+const ROLES = "array['member', 'admin', 'owner']";
+const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role),
+       array_position(${ROLES}, person.role))] from rotation.people person
+     where person.tenant_id = credentials.tenant_id and person.developer = credentials.owner)`;
 const COLUMNS = `sequence, tenant_id, credential_id, kind, label, agent_name, scopes, prefix, owner,
-     role, created_at, expires_at, revoked_at, replaces, replaced_by, ${STATE} as state`;
+     ${ROLE} as role, created_at, expires_at, revoked_at, replaces, replaced_by, ${STATE} as state`;
 const SECONDS = `interval '1 second'`;
 
 interface CredentialRow {

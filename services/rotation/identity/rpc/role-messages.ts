@@ -1,5 +1,6 @@
 import { Role as RoleMessage } from "../../../../gen/murmur/rotation/v1/identity";
-import type { Role } from "../../../../lib/identity/principal";
+import { invalid } from "../../../../lib/errors";
+import { ROLES, type Role } from "../../../../lib/identity/principal";
 
 /** Roles as the contract shows them. */
 export const ROLE_MESSAGES: Record<Role, RoleMessage> = {
@@ -7,3 +8,10 @@ export const ROLE_MESSAGES: Record<Role, RoleMessage> = {
   admin: RoleMessage.ROLE_ADMIN,
   owner: RoleMessage.ROLE_OWNER,
 };
+
+/** The role that a request names; throws INVALID_ARGUMENT for none and for one that is not known. */
+export function readRole(message: RoleMessage): Role {
+  const role = ROLES.find((known) => ROLE_MESSAGES[known] === message);
+  if (role) return role;
+  throw invalid("role", "role must be ROLE_MEMBER, ROLE_ADMIN or ROLE_OWNER");
+}
