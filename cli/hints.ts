@@ -40,6 +40,10 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Use murmur agents ls to see your agents, murmur agents ls --unclaimed to see nobody's.",
   [ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY]:
     "Use murmur agents claim, with its key, and then murmur agents deactivate.",
+  [ErrorReason.ERROR_REASON_PERSON_NOT_FOUND]:
+    "Use murmur people ls to see who is in the tenant, murmur people add to let somebody in.",
+  [ErrorReason.ERROR_REASON_PERSON_EXISTS]: "Use murmur people set-role to change it.",
+  [ErrorReason.ERROR_REASON_LAST_OWNER]: "Make somebody else an owner first.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:

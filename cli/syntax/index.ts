@@ -3,6 +3,7 @@ import { AGENT_COMMANDS } from "./agents";
 import { ASKING_COMMANDS } from "./asking";
 import { KEY_COMMANDS } from "./keys";
 import { REGISTERED_AGENT_COMMANDS } from "./registered-agents";
+import { PEOPLE_COMMANDS } from "./people";
 import { ROLLOUT_COMMANDS } from "./rollouts";
 import { SECRET_COMMANDS } from "./secrets";
 import { SETUP_COMMANDS } from "./setup";
@@ -16,6 +17,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
   { title: "Inside an agent", commands: ASKING_COMMANDS },
   { title: "API keys and agent tokens", commands: KEY_COMMANDS },
   { title: "Registered agents", commands: REGISTERED_AGENT_COMMANDS },
+  { title: "People", commands: PEOPLE_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },
 ];

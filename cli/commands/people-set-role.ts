@@ -1,0 +1,12 @@
+import { type Run } from "../command";
+import { printable } from "../output/printable";
+import { patient } from "../patient";
+import { parseRole, roleWord } from "../people/views";
+
+export const run: Run = async ({ rotation, output }, call) => {
+  const role = parseRole("role", call.arg("role"));
+  const developer = call.arg("developer");
+  const { people } = await rotation();
+  await patient(() => people.setPersonRole({ developer, role }));
+  output.line(printable(`${developer} is ${roleWord(role)}`));
+};
