@@ -10,6 +10,7 @@ import { hashesOf } from "../../test/harness/bindings";
 import { API_KEY } from "../../test/harness/credentials";
 import { eventually } from "../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../test/harness/fleet";
+import { allRefused } from "../../test/harness/refusals";
 import type { RotationClients } from "../../test/harness/rotation";
 
 const BOUND = hashesOf("example-provider-key-0001");
@@ -259,10 +260,7 @@ describe("another tenant", () => {
       nobody.people.listPeople({ pageSize: 0, pageToken: "" }),
       nobody.people.addPerson({ developer: "github/alice", role: Role.ROLE_OWNER }),
     ];
-    for (const call of calls)
-      await expect(call).rejects.toMatchObject({
-        code: "UNAUTHENTICATED",
-        message: "identity token is missing or expired",
-      });
+    const message = "identity token is missing or expired";
+    await allRefused(calls, { code: "UNAUTHENTICATED", message });
   });
 });

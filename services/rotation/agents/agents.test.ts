@@ -5,6 +5,7 @@ import type { FakeVm } from "../../../test/fakes/fake-catalog";
 import type { ScriptedVm } from "../../../test/fakes/scripted-vm";
 import { eventually } from "../../../test/harness/eventually";
 import { startFleet, type Fleet } from "../../../test/harness/fleet";
+import { allRefused } from "../../../test/harness/refusals";
 
 describe("agents", () => {
   let fleet: Fleet;
@@ -81,12 +82,12 @@ describe("agents", () => {
       const { agents } = fleet.rotation.clients(machine.credentials);
       const from = (path: string, callerAgentId: string) =>
         agents.killAgent({ ...named(path), callerAgentId });
-      for (const refused of [
+      const calls = [
         from("boss/help", bystander.agentId),
         from("boss", parent.agentId),
         from("boss/help", ""),
-      ])
-        await expect(refused).rejects.toMatchObject({ code: "NOT_FOUND" });
+      ];
+      await allRefused(calls, { code: "NOT_FOUND" });
       const killed = await from("boss/help", parent.agentId);
       expect(killed.agents.map(({ path }) => path)).toEqual(["boss/help"]);
     });

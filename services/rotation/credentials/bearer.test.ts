@@ -5,6 +5,7 @@ import { Role } from "../../../gen/murmur/rotation/v1/identity";
 import { bearerCredentials } from "../../../lib/identity/credentials";
 import { sensitive } from "../../../lib/sensitive";
 import { type CredentialIssuer, startCredentialIssuer } from "../../../test/harness/credentials";
+import { allRefused } from "../../../test/harness/refusals";
 
 const REFUSED = { code: "UNAUTHENTICATED", message: "identity token is missing or expired" };
 
@@ -105,16 +106,16 @@ describe("an API key in place of an identity token", () => {
     const { credentialId } = (await issuer.create(alice)).credential;
     const { credentials } = by(value);
     const kind = CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN;
-    for (const call of [
+    const calls = [
       issuer.create(credentials),
       issuer.create(credentials, { kind, agentName: "a" }),
       issuer.create(credentials, { expiresAt: new Date(inAnHour.getTime() + 1) }),
       credentials.rotateCredential({ credentialId, graceSeconds: 0, requestId: "" }),
-    ])
-      await expect(call).rejects.toMatchObject({
-        ...{ code: "PERMISSION_DENIED" },
-        message: "the API key may not make one that is valid for longer than itself",
-      });
+    ];
+    await allRefused(calls, {
+      ...{ code: "PERMISSION_DENIED" },
+      message: "the API key may not make one that is valid for longer than itself",
+    });
     await issuer.create(credentials, { expiresAt: inAnHour });
   });
 

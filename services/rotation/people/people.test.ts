@@ -7,6 +7,7 @@ import { sensitive } from "../../../lib/sensitive";
 import { spawnRequest } from "../../../test/fakes/scripted-vm";
 import { API_KEY } from "../../../test/harness/credentials";
 import { type Fleet, startFleet } from "../../../test/harness/fleet";
+import { allRefused } from "../../../test/harness/refusals";
 import type { RotationClients } from "../../../test/harness/rotation";
 
 import { createCredential } from "../credentials/issue-credential";
@@ -60,10 +61,6 @@ const list = async (clients = owner) =>
   (await clients.people.listPeople({ pageSize: 0, pageToken: "" })).people.map(
     ({ developer, role }) => [developer, role],
   );
-const allRefused = async (calls: readonly Promise<unknown>[], error: object) => {
-  for (const outcome of await Promise.allSettled(calls))
-    expect(outcome).toMatchObject({ status: "rejected", reason: error });
-};
 const audited = async () => {
   const { rows } = await fleet.rotation.pool.query<{ action: string; object_id: string }>(
     `select actor_id, action, object_id, detail from rotation.audit
