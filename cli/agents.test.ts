@@ -259,6 +259,17 @@ describe("murmur agents check-binding", () => {
   });
 });
 
+it("a shell completes the names of one's own agents", async () => {
+  const { has, murmur } = await newDeveloper();
+  await has(newKey(), "my-coder");
+  await has(newKey());
+  await observe(newKey(), "my-other");
+  for (const command of ["rebind", "check-binding", "show", "deactivate"])
+    expect(await murmur(["__complete", "agents", command, "my-"])).toEqual({
+      ...{ code: 0, stdout: "my-coder\n", stderr: "" },
+    });
+});
+
 describe("murmur agents ls", () => {
   it("shows one's own with the prefix of their keys, unclaimed ones and everybody's on demand", async () => {
     const { has, murmur, id } = await newDeveloper();

@@ -7,7 +7,7 @@ import { type Terminal } from "./terminal";
 
 /** What stands for an argument when it is completed in a shell. */
 export type Candidates =
-  | ("agent" | "secret" | "workspace" | "vm" | "rollout" | "file" | "command")
+  | ("agent" | "registered-agent" | "secret" | "workspace" | "vm" | "rollout" | "file" | "command")
   /** What there is of the kind that the argument before names. */
   | "resource"
   | readonly string[];

@@ -1,3 +1,4 @@
+import { AgentsOf } from "../../gen/murmur/rotation/v1/bindings";
 import { type CommandContext } from "../command";
 import { type Lookup } from "./complete";
 
@@ -46,6 +47,15 @@ async function find(context: CommandContext, kind: string): Promise<string[]> {
       const workspace = (await context.findWorkspace(undefined)) ?? "";
       const page = await agents.listAgents({ workspace, includeEnded: false, ...PAGE }, control);
       return page.agents.map(({ path }) => path);
+    }
+    case "registered-agent": {
+      const { bindings } = await context.rotation();
+      const wish = { agentsOf: AgentsOf.AGENTS_OF_UNSPECIFIED, name: undefined };
+      const page = await bindings.listBoundAgents(
+        { ...wish, includeDeactivated: false, ...PAGE },
+        control,
+      );
+      return page.agents.map(({ name }) => name).filter(Boolean);
     }
     case "rollout": {
       const { rollouts } = await context.rotation();

@@ -1,10 +1,14 @@
-import { type CommandSyntax, type OptionSyntax } from "../command";
+import { type ArgumentSyntax, type CommandSyntax, type OptionSyntax } from "../command";
 import { JSON_OUTPUT } from "./options";
 
 const EXAMPLE_ID = "3d9f6c1e-52a4-4f0e-9a37-6c1b8e2f7d40";
-const OWN_NAME = { name: "name", isOptional: true };
+const OWN_NAME: ArgumentSyntax = {
+  name: "name",
+  isOptional: true,
+  candidates: "registered-agent",
+};
 /** Its name or its id. */
-const AGENT = { name: "agent" };
+const AGENT: ArgumentSyntax = { name: "agent", candidates: "registered-agent" };
 const AGENT_ID: OptionSyntax = {
   flags: "--agent-id <id>",
   description: "the agent by its id, in place of its name",

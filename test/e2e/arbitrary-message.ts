@@ -41,6 +41,11 @@ const FITTING: Record<string, readonly unknown[]> = {
   incarnation_number: [1n, 2n],
   boot_id: ["boot"],
   nonce: [new Uint8Array(16)],
+  agent_hash: ["3f247b0f0ac4ecb8", "083a8bfd3307e6ba"],
+  new_key_hash: ["3f247b0f0ac4ecb8", "083a8bfd3307e6ba"],
+  key_hash: ["3f247b0f0ac4ecb8"],
+  hash_proof: ["", "3f247b0f0ac4ecb8".repeat(4)],
+  key_prefix: ["", "example-provider"],
 };
 /** The one machine is nowhere else, so that nothing removes it. */
 const WORDS = Object.values(FITTING)
