@@ -1,4 +1,4 @@
-# One image; the command chooses the process: catalog, rotation, vm-agent, migrate.
+# One image; the command chooses the process: catalog, rotation, gateway, vm-agent, migrate.
 FROM node:20-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./

@@ -15,6 +15,9 @@ const DOORS = [
   { name: "node-vault", message: "node-vault is imported by services/catalog/keys only" },
   { name: "koffi", message: "koffi is imported by services/vm-agent/linux only" },
   { name: "jose", message: "jose is imported by lib/identity only" },
+  ...["fastify", "@fastify/rate-limit", "ajv", "ajv-formats"].map((name) => ({
+    ...{ name, message: `${name} is imported by services/gateway only` },
+  })),
   { name: "@opentelemetry/sdk-node", message: "the SDK is imported by lib/telemetry only" },
   { name: "child_process", message: "use node:child_process" },
 ];
@@ -51,6 +54,7 @@ const MAY_EXPOSE = [
   "services/*/rpc/**",
   "services/rotation/**/rpc/**",
   "verifier/credential-verifier.ts",
+  "services/gateway/upstream/backends.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/rotation/bindings/domain/agent-hash.ts",
   "services/*/identity/**",
@@ -158,6 +162,12 @@ export default tseslint.config(
   {
     files: ["services/catalog/keys/**"],
     rules: { "no-restricted-imports": restrict("node-vault") },
+  },
+  {
+    files: ["services/gateway/**"],
+    rules: {
+      "no-restricted-imports": restrict("fastify", "@fastify/rate-limit", "ajv", "ajv-formats"),
+    },
   },
   { files: ["services/vm-agent/linux/**"], rules: { "no-restricted-imports": restrict("koffi") } },
   {

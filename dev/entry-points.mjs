@@ -3,6 +3,7 @@ export const ENTRY_POINTS = {
   cli: "cli/main.ts",
   catalog: "services/catalog/main.ts",
   rotation: "services/rotation/main.ts",
+  gateway: "services/gateway/main.ts",
   "vm-agent": "services/vm-agent/main.ts",
   "issue-token": "services/rotation/identity/issue-token-main.ts",
   migrate: "lib/postgres/migrate-command/main.ts",

@@ -15,15 +15,16 @@ async function main(): Promise<void> {
       "database-url": { type: "string" },
       catalog: { type: "string" },
       rotation: { type: "string" },
+      gateway: { type: "string" },
       workspace: { type: "string", default: "demo" },
       "vault-token": { type: "string" },
     },
   });
   const [directory] = positionals;
-  const { catalog, rotation, workspace } = values;
+  const { catalog, rotation, gateway, workspace } = values;
   if (directory === undefined || values["database-url"] === undefined || !catalog || !rotation) {
     throw new Error(
-      "usage: init DIRECTORY --database-url URL --catalog HOST:PORT --rotation HOST:PORT [--vault-token TOKEN]",
+      "usage: init DIRECTORY --database-url URL --catalog HOST:PORT --rotation HOST:PORT [--gateway HOST:PORT] [--vault-token TOKEN]",
     );
   }
   const identities = makeIdentities(directory);
@@ -31,7 +32,10 @@ async function main(): Promise<void> {
   if (values["vault-token"] !== undefined)
     writePrivate(join(directory, "vault-token"), values["vault-token"]);
   const token = await identities.issueToken();
-  const config = { catalog, rotation, tenant: identities.tenant, workspace, token };
+  const config = {
+    ...{ catalog, rotation, ...(gateway !== undefined && { gateway }) },
+    ...{ tenant: identities.tenant, workspace, token },
+  };
   const lines = Object.entries(config).map(([key, value]) => `${key}: ${value}\n`);
   writePrivate(join(directory, "murmur.local.yaml"), lines.join(""));
 }

@@ -38,6 +38,7 @@ async function main(): Promise<number> {
 function invite({ place, vms }: Stack): void {
   say("");
   say("Everything is running:");
+  say(`  gateway   http://${place.gateway}`);
   say(`  catalog   ${place.catalog}`);
   say(`  rotation  ${place.rotation}`);
   if (place.kafkaBrokers) say(`  kafka     ${place.kafkaBrokers}`);
@@ -52,6 +53,9 @@ function invite({ place, vms }: Stack): void {
   say("  bin/murmur rekey fix-auth");
   say("  bin/murmur status fix-auth");
   say("  bin/murmur --help");
+  say(
+    `  curl -H "authorization: Bearer $(bin/murmur auth token)" http://${place.gateway}/v1/secrets`,
+  );
   say("");
   say("Ctrl-C stops everything.");
 }

@@ -20,3 +20,13 @@ export async function isServing(address: string): Promise<boolean> {
     client.close();
   }
 }
+
+/** Whether the gateway at `address` says that it is ready. */
+export async function isAnswering(address: string): Promise<boolean> {
+  try {
+    const options = { signal: AbortSignal.timeout(2_000) };
+    return (await fetch(`http://${address}/readyz`, options)).ok;
+  } catch {
+    return false; // Not there yet.
+  }
+}

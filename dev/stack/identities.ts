@@ -15,6 +15,7 @@ import { createPrivate, writePrivate } from "./private-file";
 export interface Identities {
   rotationKeyFile: string;
   catalogKeyFile: string;
+  gatewayKeyFile: string;
   keySetFile: string;
   keyringFile: string;
   tenant: string;
@@ -30,13 +31,16 @@ const TOKEN_TTL_SECONDS = 30 * 24 * 3600;
 export function makeIdentities(directory: string): Identities {
   const rotationKeyFile = join(directory, "rotation-signing-key.json");
   const catalogKeyFile = join(directory, "catalog-signing-key.json");
+  const gatewayKeyFile = join(directory, "gateway-signing-key.json");
   const rotation = keep(rotationKeyFile, "murmur-rotation");
   const catalog = keep(catalogKeyFile, "murmur-catalog");
-  const keys = [rotation, catalog].map(publicJwkOf);
+  const gateway = keep(gatewayKeyFile, "murmur-gateway");
+  const keys = [rotation, catalog, gateway].map(publicJwkOf);
   const keySetFile = writePrivate(join(directory, "key-set.json"), JSON.stringify({ keys }));
   return {
     rotationKeyFile,
     catalogKeyFile,
+    gatewayKeyFile,
     keySetFile,
     keyringFile: join(directory, "keyring.json"),
     tenant: TENANT,

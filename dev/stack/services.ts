@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Part, spawnPart } from "../parts/part";
-import { isServing } from "./health";
+import { isAnswering, isServing } from "./health";
 import type { Identities } from "./identities";
 import { writePrivate } from "./private-file";
 
@@ -18,6 +18,7 @@ export interface Place {
   configFile: string;
   catalog: string;
   rotation: string;
+  gateway: string;
   postgresUrl: string;
   kafkaBrokers?: string;
   vault?: { address: string; tokenFile: string };
@@ -54,25 +55,37 @@ export function startCatalog(place: Place, identities: Identities): Promise<Part
         MURMUR_VAULT_TOKEN_FILE: place.vault.tokenFile,
       }
     : { MURMUR_KEY_PROVIDER: "local", MURMUR_LOCAL_KEYRING_FILE: identities.keyringFile };
-  return startService(place, "catalog", place.catalog, {
+  const env = {
     MURMUR_CATALOG_LISTEN: place.catalog,
     MURMUR_CATALOG_DATABASE_URL_FILE: databaseUrlFile(place),
     MURMUR_CATALOG_SIGNING_KEY_FILE: identities.catalogKeyFile,
     MURMUR_ROTATION_ADDRESS: place.rotation,
     MURMUR_KEY_SET_FILE: identities.keySetFile,
     ...keys,
-  });
+  };
+  return startService(place, "catalog", { env, isReady: () => isServing(place.catalog) });
 }
 
 export function startRotation(place: Place, identities: Identities): Promise<Part> {
-  return startService(place, "rotation", place.rotation, {
+  const env = {
     MURMUR_ROTATION_LISTEN: place.rotation,
     MURMUR_ROTATION_DATABASE_URL_FILE: databaseUrlFile(place),
     MURMUR_ROTATION_SIGNING_KEY_FILE: identities.rotationKeyFile,
     MURMUR_KEY_SET_FILE: identities.keySetFile,
     MURMUR_CATALOG_ADDRESS: place.catalog,
     ...(place.kafkaBrokers && { MURMUR_KAFKA_BROKERS: place.kafkaBrokers }),
-  });
+  };
+  return startService(place, "rotation", { env, isReady: () => isServing(place.rotation) });
+}
+
+export function startGateway(place: Place, identities: Identities): Promise<Part> {
+  const env = {
+    MURMUR_GATEWAY_LISTEN: place.gateway,
+    MURMUR_GATEWAY_SIGNING_KEY_FILE: identities.gatewayKeyFile,
+    MURMUR_CATALOG_ADDRESS: place.catalog,
+    MURMUR_ROTATION_ADDRESS: place.rotation,
+  };
+  return startService(place, "gateway", { env, isReady: () => isAnswering(place.gateway) });
 }
 
 export function startVmAgent(place: Place, vm: VmPlace): Promise<Part> {
@@ -102,8 +115,7 @@ export function startVmAgent(place: Place, vm: VmPlace): Promise<Part> {
 function startService(
   place: Place,
   name: string,
-  address: string,
-  env: Record<string, string>,
+  { env, isReady }: { env: Record<string, string>; isReady: () => Promise<boolean> },
 ): Promise<Part> {
   return spawnPart({
     name,
@@ -111,7 +123,7 @@ function startService(
     cwd: place.root,
     logFile: join(place.logDir, `${name}.log`),
     env: { ...baseEnv(), ...env, ...place.settings },
-    isReady: () => isServing(address),
+    isReady,
   });
 }
 

@@ -7,6 +7,7 @@ export interface StackFile {
   ready: boolean;
   catalog: string;
   rotation: string;
+  gateway: string;
   kafka?: string;
   vault?: string;
   postgres: string;

@@ -14,7 +14,14 @@ import { keepRunning, type KeptPart } from "./keep-running";
 import { Murmur } from "./murmur";
 import type { StackOptions } from "./options";
 import { writePrivate } from "./private-file";
-import { type Place, startCatalog, startRotation, startVmAgent, updateSchemas } from "./services";
+import {
+  type Place,
+  startCatalog,
+  startGateway,
+  startRotation,
+  startVmAgent,
+  updateSchemas,
+} from "./services";
 import { removeStackFile, staleRunDirs, writeStackFile } from "./stack-file";
 
 /** Tells the person in front of the terminal what goes on. */
@@ -83,10 +90,12 @@ class Starting {
     await updateSchemas(place);
     await this.#keep("catalog", () => startCatalog(place, identities));
     await this.#keep("rotation", () => startRotation(place, identities));
+    await this.#keep("gateway", () => startGateway(place, identities));
     const token = await identities.issueToken();
     const config = {
       catalog: place.catalog,
       rotation: place.rotation,
+      gateway: place.gateway,
       tenant: identities.tenant,
       workspace: WORKSPACE,
       token,
@@ -179,6 +188,7 @@ class Starting {
       runDir,
       logDir: join(dataDir, "logs"),
       configFile: join(dataDir, "murmur.local.yaml"),
+      gateway: `127.0.0.1:${await port(0)}`,
       catalog: `127.0.0.1:${await port(1)}`,
       rotation: `127.0.0.1:${await port(2)}`,
       postgresUrl: "",
@@ -256,15 +266,16 @@ class Starting {
   #writeFile(): void {
     const place = this.#place;
     if (!place || this.#stopping) return;
-    const { kafkaBrokers: kafka, vault, catalog, rotation, postgresUrl, configFile } = place;
+    const { kafkaBrokers: kafka, vault, catalog, rotation, gateway } = place;
     writeStackFile(place.dataDir, {
       ready: this.#isReady,
       catalog,
       rotation,
+      gateway,
       ...(kafka && { kafka }),
       ...(vault && { vault: vault.address }),
-      postgres: postgresUrl,
-      config: configFile,
+      postgres: place.postgresUrl,
+      config: place.configFile,
       vms: this.#vms.map(({ id, socket, runDir }) => ({ id, socket, run_dir: runDir })),
       pids: { ...this.#pids },
     });

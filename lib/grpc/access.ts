@@ -31,14 +31,21 @@ export function checkAccess(row: AccessRow, principal: Principal | undefined): v
   throw row.refusal?.(principal) ?? permissionDenied();
 }
 
-/** Throws PERMISSION_DENIED for a method that the caller's API key is not for. */
+/**
+ * Throws PERMISSION_DENIED for a method that the caller's API key is not for, unless it is for the route
+ * that the gateway serves by it.
+ */
 export function checkScopes(
   { access, method }: { access: AccessRow; method: string },
   principal: Principal | undefined,
+  route?: { method: string; path: string },
 ): void {
   if (access.anyScope || principal?.kind !== "developer" || !principal.apiKey) return;
-  if (isInScope(principal.apiKey.scopes, { kind: "rpc", path: method })) return;
-  throw permissionDenied("the scopes of the API key do not include this method");
+  const { scopes } = principal.apiKey;
+  if (isInScope(scopes, { kind: "rpc", path: method })) return;
+  if (route && isInScope(scopes, { kind: "rest", ...route })) return;
+  const what = route ? `${route.method} ${route.path}` : "this method";
+  throw permissionDenied(`the scopes of the API key do not include ${what}`);
 }
 
 function isAllowed(row: AccessRow, principal: Principal): boolean {

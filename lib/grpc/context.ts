@@ -11,7 +11,7 @@ export interface CallContext {
   signal: AbortSignal;
   /** Milliseconds left when the call came in. */
   timeoutMs: number;
-  /** Network address of the caller. */
+  /** Network address of the caller; of the client, when the gateway vouches for it. */
   peer: string;
   log: Log;
   /** Absent only for RPCs that anyone may call. */

@@ -10,6 +10,7 @@ import {
 import { AppError, deadlineExceeded, invalid, isAppError } from "../errors";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import type { Principal } from "../identity/principal";
+import type { ReadVouch } from "../identity/vouch";
 import type { Log } from "../log";
 import { checkAccess, checkScopes, type AccessRow } from "./access";
 import type { CallContext } from "./context";
@@ -26,6 +27,8 @@ export type Authenticate = (call: {
 /** What every call of a server shares. */
 export interface CallDeps {
   authenticate: Authenticate;
+  /** Reads what the gateway says of a call that it makes for somebody; absent: nobody is believed. */
+  readVouch?: ReadVouch;
   log: Log;
   /** Cap for calls whose client set no deadline or a longer one; streams have none. */
   maxTimeoutMs: number;
@@ -78,15 +81,18 @@ export async function runCall<T>(
   const tracer = trace.getTracer("murmur");
   return tracer.startActiveSpan(shape.method, { kind: SpanKind.SERVER }, parent, async (span) => {
     const log = deps.log.child({ method: shape.method, requestId });
+    const incoming = {
+      method: shape.method,
+      get: (key: string) => firstText(call.metadata, key),
+    };
     let principal: Principal | undefined;
+    let peer = call.getPeer();
     try {
-      principal = await deps.authenticate({
-        method: shape.method,
-        get: (key) => firstText(call.metadata, key),
-        peer: call.getPeer(),
-      });
+      const vouch = await deps.readVouch?.(incoming);
+      if (vouch) peer = vouch.client;
+      principal = await deps.authenticate({ ...incoming, peer });
       checkAccess(shape.access, principal);
-      checkScopes(shape, principal);
+      checkScopes(shape, principal, vouch?.route);
       const context: CallContext = {
         method: shape.method,
         requestId,
@@ -94,7 +100,7 @@ export async function runCall<T>(
           return deadline.signal;
         },
         timeoutMs,
-        peer: call.getPeer(),
+        peer,
         log,
         principal,
       };
@@ -103,7 +109,7 @@ export async function runCall<T>(
       if (!isAppError(error)) log.error("call failed with a bug", { error });
       else if (error.code === "UNAVAILABLE") log.warn("call failed", { error });
       else if (error.code === "UNAUTHENTICATED" || error.code === "PERMISSION_DENIED")
-        deps.onRefused?.({ method: shape.method, peer: call.getPeer(), principal });
+        deps.onRefused?.({ method: shape.method, peer, principal });
       span.setStatus({
         code: SpanStatusCode.ERROR,
         message: isAppError(error) ? error.code : "INTERNAL",

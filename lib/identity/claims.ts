@@ -5,10 +5,11 @@ import { PRODUCT_AUDIENCE, signToken, type VerifiedToken } from "./tokens";
 import type { SigningKey } from "./signing-key";
 import type { Clock } from "../clock";
 
-/** The services that each issuer may speak for: rotation for all, the catalog for itself. */
+/** The services that each issuer may speak for: rotation for all, the others for themselves. */
 const SERVICES_OF: Readonly<Record<string, readonly string[] | "all">> = {
   "murmur-rotation": "all",
   "murmur-catalog": ["catalog"],
+  "murmur-gateway": ["gateway"],
 };
 
 /** Who may issue what: a token of a kind counts only when its issuer signed it. */

@@ -13,6 +13,7 @@ import type { ServerTls } from "../../lib/grpc/tls";
 import { createAuthenticator, type VerifyKey } from "../../lib/identity/authenticate";
 import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
+import { createVouchReader } from "../../lib/identity/vouch";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
 import {
@@ -90,6 +91,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       ...{ keySet, service: "catalog", findProofKey, clock },
       ...(deps.rotation && { verifyKey: createKeyVerifier(deps.rotation, signingKey, clock) }),
     }),
+    readVouch: createVouchReader({ keySet, service: "catalog", clock }),
     access: CATALOG_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,

@@ -16,6 +16,7 @@ import type { ServerTls } from "../../lib/grpc/tls";
 import { createAuthenticator } from "../../lib/identity/authenticate";
 import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
+import { createVouchReader } from "../../lib/identity/vouch";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
 import { ROTATION_ACCESS } from "./access";
@@ -93,6 +94,7 @@ export function createRotation(deps: RotationDeps): Rotation {
       verifyKey: createKeyVerifier({ db: pool, credentials }),
       admit: createAdmission({ pool, people }),
     }),
+    readVouch: createVouchReader({ keySet: deps.keySet, service: "rotation", clock }),
     access: ROTATION_ACCESS,
     descriptorSet: DESCRIPTOR_SET,
     log,

@@ -63,6 +63,7 @@ describe("npm start", () => {
     expect(first.output()).toContain("\n0 were restarted; 0 of ");
     expect(stackFile()).toMatchObject({
       ready: true,
+      gateway: `127.0.0.1:${port}`,
       catalog: `127.0.0.1:${port + 1}`,
       rotation: `127.0.0.1:${port + 2}`,
       config: join(dataDir, "murmur.local.yaml"),
@@ -87,7 +88,7 @@ describe("npm start", () => {
     try {
       const second = start("--data", other, "--ports", String(port));
       expect(await second.exited).toBe(2);
-      expect(second.output()).toContain(`port ${port + 1} is in use`);
+      expect(second.output()).toContain(`port ${port} is in use`);
     } finally {
       rmSync(other, { recursive: true, force: true });
     }

@@ -63,6 +63,8 @@ export interface TestCatalog {
   rotationKey: SigningKey;
   /** Signs VM tokens and delivery sessions. */
   catalogKey: SigningKey;
+  /** Vouches for clients of a gateway. */
+  gatewayKey: SigningKey;
   keySet: KeySet;
   keyProvider: KeyProvider;
   catalog: Catalog;
@@ -79,7 +81,8 @@ export interface TestCatalog {
 
 export interface TestCatalogOptions {
   /** Another catalog's database and keys: a second replica, or the same one after a restart. */
-  beside?: Pick<TestCatalog, "database" | "rotationKey" | "catalogKey" | "keyProvider">;
+  beside?: Pick<TestCatalog, "database" | "rotationKey" | "catalogKey" | "keyProvider"> &
+    Partial<Pick<TestCatalog, "gatewayKey">>;
   /** An own database, which the test drops. */
   database?: TestDatabase;
   keyProvider?: KeyProvider;
@@ -103,7 +106,8 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
   const database = options.database ?? beside?.database ?? (await createTestDatabase("catalog"));
   const rotationKey = beside?.rotationKey ?? generateSigningKey("murmur-rotation");
   const catalogKey = beside?.catalogKey ?? generateSigningKey("murmur-catalog");
-  const keySet = keySetOf([rotationKey, catalogKey].map(toPublicKey));
+  const gatewayKey = beside?.gatewayKey ?? generateSigningKey("murmur-gateway");
+  const keySet = keySetOf([rotationKey, catalogKey, gatewayKey].map(toPublicKey));
   const keyProvider = options.keyProvider ?? beside?.keyProvider ?? createTestKeyProvider();
   const pool = createPool({
     url: options.databaseUrl ?? database.url,
@@ -134,6 +138,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
     database,
     rotationKey,
     catalogKey,
+    gatewayKey,
     keySet,
     keyProvider,
     catalog,

@@ -1,0 +1,19 @@
+import { agentRoutes } from "./agents";
+import { credentialRoutes } from "./credentials";
+import { identityRoutes } from "./identity";
+import { rolloutRoutes } from "./rollouts";
+import type { Route } from "./route";
+import type { RouteKit } from "./rpc-route";
+import { secretRoutes } from "./secrets";
+import { userRoutes } from "./users";
+import { vmRoutes } from "./vms";
+import { workspaceRoutes } from "./workspaces";
+
+/** Every route under `/v1`: one function per noun. */
+export function allRoutes(kit: RouteKit): Route[] {
+  const nouns = [
+    ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
+    ...[credentialRoutes, identityRoutes],
+  ];
+  return nouns.flatMap((routesOf) => routesOf(kit));
+}
