@@ -19,6 +19,7 @@ const TOOLS = {
   bash: { command: "bash", debianPackage: "bash", what: "bash" },
   systemd: { command: "systemctl", debianPackage: "systemd", what: "systemd" },
   docker: { command: "docker", debianPackage: "docker.io", what: "the docker command" },
+  curl: { command: "curl", debianPackage: "curl", what: "curl" },
   strace: { command: "strace", debianPackage: "strace", what: "strace" },
   go: { command: "go", debianPackage: "golang-go", what: "Go" },
   gcc: { command: "gcc", debianPackage: "build-essential", what: "gcc" },

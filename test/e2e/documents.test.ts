@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloadGrpcurl } from "../../dev/parts/grpcurl";
+import { findTool } from "../../dev/parts/tools";
 import { CONFIG_VARIABLES } from "../../lib/config-variables";
 import { startTestStack, type TestStack } from "../harness/stack";
 
@@ -114,6 +115,24 @@ describe("docs/grpc.md", () => {
     expect(stdout.split("\n").slice(-3)).toEqual([
       ...["github/bob is member", "Removed github/bob", ""],
     ]);
+  }, 360_000);
+
+  it("goes with docs/rest.md, whose commands work as they stand, with a real curl", async () => {
+    await findTool("curl");
+    const blocks = bashBlocks("docs/rest.md");
+    const script = blocks.filter(({ fails }) => !fails).map(({ code }) => code);
+    expect(script.length).toBeGreaterThan(4);
+    const { code, stdout, stderr } = await runBash(script.join("\n"), env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("event: done");
+    expect(stdout).not.toMatch(/npm-1|ghp-1/);
+    const [setup] = blocks;
+    for (const { code: failing, output } of blocks.filter(({ fails }) => fails)) {
+      const refused = await runBash(`${setup?.code ?? ""}\n${failing}`, env);
+      expect({ code: refused.code, stdout: `${refused.stdout.trim()}\n` }).toEqual({
+        ...{ code: 22, stdout: output },
+      });
+    }
   }, 360_000);
 
   it("calls every RPC that is for developers", () => {
