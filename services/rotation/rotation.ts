@@ -7,7 +7,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
-import { createRefusals } from "../../lib/audit/refusals";
+import { createRefusals, type Refusals } from "../../lib/audit/refusals";
 import { type Clock, systemClock } from "../../lib/clock";
 import { unavailable } from "../../lib/errors";
 import type { Channel } from "../../lib/grpc/client";
@@ -88,22 +88,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
   const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
-  const server = createGrpcServer({
-    authenticate: createAuthenticator({
-      ...{ keySet: deps.keySet, service: "rotation", clock },
-      verifyKey: createKeyVerifier({ db: pool, credentials }),
-      admit: createAdmission({ pool, people }),
-    }),
-    readVouch: createVouchReader({ keySet: deps.keySet, service: "rotation", clock }),
-    access: ROTATION_ACCESS,
-    descriptorSet: DESCRIPTOR_SET,
-    log,
-    maxTimeoutMs: MAX_TIMEOUT_MS,
-    onRefused: (refused) => {
-      refusals.note(refused);
-    },
-    ...(deps.tls && { tls: deps.tls }),
-  });
+  const server = createServer(deps, refusals);
   const stopping = new AbortController();
   const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
@@ -183,4 +168,25 @@ export function createRotation(deps: RotationDeps): Rotation {
       ]);
     },
   };
+}
+
+/** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
+function createServer(deps: RotationDeps, refusals: Refusals): GrpcServer {
+  const { pool, keySet, clock = systemClock, log = silentLog } = deps;
+  return createGrpcServer({
+    authenticate: createAuthenticator({
+      ...{ keySet, service: "rotation", clock },
+      verifyKey: createKeyVerifier({ db: pool, credentials: postgresCredentialStore }),
+      admit: createAdmission({ pool, people: postgresPersonStore }),
+    }),
+    readVouch: createVouchReader({ keySet, service: "rotation", clock }),
+    access: ROTATION_ACCESS,
+    descriptorSet: DESCRIPTOR_SET,
+    log,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+    onRefused: (refused) => {
+      refusals.note(refused);
+    },
+    ...(deps.tls && { tls: deps.tls }),
+  });
 }
