@@ -57,6 +57,7 @@ const MAY_EXPOSE = [
   "services/gateway/upstream/backends.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/rotation/bindings/domain/agent-hash.ts",
+  "services/rotation/self-rotation/{make-pair,register-agent,rotate-self}.ts",
   "services/*/identity/**",
   "services/vm-agent/env-set/**",
   "services/vm-agent/reload/redact.ts",

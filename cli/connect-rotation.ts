@@ -4,6 +4,7 @@ import { CredentialServiceService } from "../gen/murmur/rotation/v1/credentials"
 import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../gen/murmur/rotation/v1/vm_sync";
 import { connect, type ServiceAddress } from "./connect";
 import { createLightClient } from "./grpc/light-client";
@@ -20,6 +21,7 @@ export function connectRotation(to: ServiceAddress) {
     credentials: createLightClient(CredentialServiceService, session),
     bindings: createLightClient(BindingServiceService, session),
     people: createLightClient(PeopleServiceService, session),
+    selfRotation: createLightClient(SelfRotationServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     close: session.close,
   };

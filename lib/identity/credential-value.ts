@@ -15,6 +15,9 @@ const SECRET_DIGITS = 43;
 /** 62^5 < 2^32 < 62^6. */
 const CHECKSUM_DIGITS = 6;
 const FORMAT = /^mur_(?:key|agt)_[0-9A-Za-z]{49}$/;
+const MARKED = /^[0-9A-Za-z]{49}$/;
+/** What other values of the same make begin with: rotation secrets, invitations to register. */
+export type ValueMark = "mur_rot_" | "mur_inv_";
 /** Of the secret, these many characters are shown. */
 const SHOWN = 4;
 
@@ -31,17 +34,33 @@ export interface CredentialValue {
  * double click takes it whole and scanners of source code can tell a leaked one from a look-alike.
  */
 export function createCredentialValue(kind: CredentialKind): CredentialValue {
+  const { text, hash } = createMarkedValue(PREFIXES[kind]);
+  const prefix = text.expose().slice(0, PREFIXES[kind].length + SHOWN);
+  return { text, hash, prefix };
+}
+
+/** A value of the same make that begins with `mark`, and what is kept of it. */
+export function createMarkedValue(mark: string): Pick<CredentialValue, "text" | "hash"> {
   const secret = BigInt(`0x${randomBytes(SECRET_BYTES).toString("hex")}`);
-  const body = PREFIXES[kind] + toDigits(secret, SECRET_DIGITS);
+  const body = mark + toDigits(secret, SECRET_DIGITS);
   const text = body + checksumOf(body);
-  const prefix = body.slice(0, PREFIXES[kind].length + SHOWN);
-  return { text: sensitive(text), hash: hashOf(text), prefix };
+  return { text: sensitive(text), hash: hashOf(text) };
 }
 
 /** What is kept of a presented value; undefined when it cannot be one of ours. */
 export function readCredentialValue(value: Sensitive<string>): Buffer | undefined {
   const text = value.expose();
-  if (!FORMAT.test(text)) return undefined;
+  return FORMAT.test(text) ? checkedHash(text) : undefined;
+}
+
+/** The same of a value that has to begin with `mark`. */
+export function readMarkedValue(mark: ValueMark, value: Sensitive<string>): Buffer | undefined {
+  const text = value.expose();
+  if (!text.startsWith(mark) || !MARKED.test(text.slice(mark.length))) return undefined;
+  return checkedHash(text);
+}
+
+function checkedHash(text: string): Buffer | undefined {
   const body = text.slice(0, -CHECKSUM_DIGITS);
   return checksumOf(body) === text.slice(-CHECKSUM_DIGITS) ? hashOf(text) : undefined;
 }

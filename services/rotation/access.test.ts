@@ -6,6 +6,7 @@ import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { checkAccess } from "../../lib/grpc/access";
 import type { Principal } from "../../lib/identity/principal";
@@ -17,6 +18,11 @@ function rpcs(): string[] {
     .filter((file) => file.package === "murmur.rotation.v1")
     .flatMap((file) => file.service)
     .flatMap(({ name, method }) => method.map((rpc) => `/murmur.rotation.v1.${name}/${rpc.name}`));
+}
+
+/** All but those that are for whoever comes. */
+function guarded(): string[] {
+  return rpcs().filter((path) => !ROTATION_ACCESS[path]?.anyone);
 }
 
 const MEMBER: Principal = {
@@ -35,14 +41,20 @@ describe("the access table", () => {
     expect(Object.keys(ROTATION_ACCESS).sort()).toEqual(rpcs().sort());
   });
 
-  it.each(rpcs())("%s lets in nobody without a credential, and no service", (path) => {
+  it("lets anyone register and rotate: what they present is in the request", () => {
+    const open = rpcs().filter((path) => ROTATION_ACCESS[path]?.anyone);
+    const { registerAgent, rotateSelf } = SelfRotationServiceService;
+    expect(open.sort()).toEqual([registerAgent.path, rotateSelf.path].sort());
+  });
+
+  it.each(guarded())("%s lets in nobody without a credential, and no service", (path) => {
     const row = ROTATION_ACCESS[path] ?? {};
     expect(() => checkAccess(row, undefined)).toThrow("identity token is missing or expired");
     expect(() => checkAccess(row, SERVICE)).toThrow("permission denied");
   });
 
   const openTo = (principal: Principal) =>
-    rpcs().filter((path) => {
+    guarded().filter((path) => {
       try {
         checkAccess(ROTATION_ACCESS[path] ?? {}, principal);
         return true;
@@ -67,7 +79,7 @@ describe("the access table", () => {
       expect(() => checkAccess(ROTATION_ACCESS[path] ?? {}, MEMBER)).toThrow("permission denied");
   });
 
-  it.each(rpcs())("%s lets in no agent", (path) => {
+  it.each(guarded())("%s lets in no agent", (path) => {
     const agent: Principal = {
       kind: "agent",
       tenantId: "t1",

@@ -5,6 +5,7 @@ import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentia
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
 import type { AccessTable } from "../../lib/grpc/access";
@@ -65,6 +66,15 @@ export const ROTATION_ACCESS: AccessTable = {
   [PeopleServiceService.listPeople.path]: { developer: "member" },
   [PeopleServiceService.setPersonRole.path]: { developer: "owner" },
   [PeopleServiceService.removePerson.path]: { developer: "owner" },
+
+  [SelfRotationServiceService.inviteAgent.path]: { developer: "member" },
+  // Both carry their own proof: an invitation, or a token with its rotation secret.
+  [SelfRotationServiceService.registerAgent.path]: { anyone: true },
+  [SelfRotationServiceService.rotateSelf.path]: { anyone: true },
+  [SelfRotationServiceService.listRegisteredAgents.path]: { developer: "member" },
+  [SelfRotationServiceService.getRegisteredAgent.path]: { developer: "member" },
+  [SelfRotationServiceService.rotateAgentCredentials.path]: { developer: "member" },
+  [SelfRotationServiceService.revokeAgent.path]: { developer: "member" },
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },

@@ -6,7 +6,7 @@ import { unauthenticated } from "../../lib/errors";
 /** Who makes a call, within which tenant, from where. */
 export interface Caller {
   tenantId: string;
-  kind: Principal["kind"];
+  kind: Principal["kind"] | "invitation" | "unknown";
   id: string;
   peer: string;
   /** By which API key; undefined: by none. */

@@ -16,6 +16,8 @@ export interface RotationConfig {
   catalogAddress: string;
   /** With which the catalog is verified; absent: the catalog speaks without TLS. */
   catalogTls: ClientTls | undefined;
+  /** Whose agents are those that anyone may register; absent: nobody may without an invitation. */
+  openRegistration: { tenantId: string; developer: string } | undefined;
   /** Absent: VMs are woken over their streams only. */
   kafka: { brokers: readonly string[]; topic: string } | undefined;
   logLevel: LogLevel;
@@ -40,11 +42,22 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     tls: readTls(read),
     catalogAddress: read.address("MURMUR_CATALOG_ADDRESS", "127.0.0.1:7301"),
     catalogTls: readCatalogTls(read),
+    openRegistration: readOpenRegistration(read),
     kafka: readKafka(read),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
     otlpEndpoint: read.optionalString("MURMUR_OTLP_ENDPOINT"),
     shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),
   }));
+}
+
+function readOpenRegistration(read: ConfigReader): RotationConfig["openRegistration"] {
+  const name = "MURMUR_ROTATION_OPEN_REGISTRATION";
+  const text = read.optionalString(name);
+  if (text === undefined) return undefined;
+  const [, tenantId, developer] = /^([^\s:]+):([^\s/]+\/\S+)$/.exec(text) ?? [];
+  if (tenantId !== undefined && developer !== undefined) return { tenantId, developer };
+  read.problem(`${name} must be a tenant and a developer, such as acme:github/alice`);
+  return undefined;
 }
 
 function readEarlierKey(read: ConfigReader): Sensitive<string> | undefined {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
@@ -6,6 +7,7 @@ import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentia
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { createRefusals, type Refusals } from "../../lib/audit/refusals";
 import { type Clock, systemClock } from "../../lib/clock";
@@ -39,6 +41,7 @@ import { createKeyVerifier } from "./credentials/rpc/verify-key";
 import { createCredentialService } from "./credentials/rpc/credential-service";
 import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
+import type { TokenUses } from "./credentials/verify-credentials";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { postgresAttemptStore as attempts } from "./limits/postgres-attempt-store";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
@@ -53,6 +56,9 @@ import { createRolloutSignals } from "./rollouts/rollout-signals";
 import { createRolloutService } from "./rollouts/rpc/rollout-service";
 import { postgresCanaryStore } from "./rollouts/store/postgres-canary-store";
 import { createPostgresRolloutStore } from "./rollouts/store/postgres-rollout-store";
+import { postgresInvitationStore as invitations } from "./self-rotation/store/postgres-invitation-store";
+import type { OpenRegistration } from "./self-rotation/register-agent";
+import { createSelfRotation } from "./self-rotation/self-rotation";
 import { createIntake } from "./vm-sync/intake";
 import { createVmSyncService } from "./vm-sync/rpc/vm-sync-service";
 import { createPostgresVmStore, postgresEvidenceStore } from "./vm-sync/store/postgres-vm-store";
@@ -67,6 +73,8 @@ export interface RotationDeps {
   signingKey: SigningKey;
   /** Signing keys before it: agents that were spawned under them stay good. */
   earlierSigningKeys?: readonly SigningKey[];
+  /** Whose agents are those that anyone may register; absent: nobody may without an invitation. */
+  openRegistration?: OpenRegistration;
   /** Absent: VMs are woken over their streams only. */
   kafka?: KafkaTarget;
   tls?: ServerTls;
@@ -81,14 +89,17 @@ export interface Rotation {
 }
 
 const MAX_TIMEOUT_MS = 30_000;
+/** All of them wait for one signal: that so many do is no leak. */
+const MAX_LOOPS = 20;
 
 /** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
 export function createRotation(deps: RotationDeps): Rotation {
   const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
+  const selfRotation = createSelfRotation({ ...deps, answers, people, clock, log });
   const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
-  const server = createServer(deps, refusals);
+  const server = createServer(deps, refusals, selfRotation.uses);
   const stopping = new AbortController();
   const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
@@ -137,22 +148,24 @@ export function createRotation(deps: RotationDeps): Rotation {
     createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
-  const issuing = { pool, credentials, answers, people };
+  const issuing = { pool, credentials, answers, people, uses: selfRotation.uses };
   server.add(CredentialServiceService, createCredentialService(issuing));
   server.add(PeopleServiceService, createPeopleService({ pool, people }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));
+  server.add(SelfRotationServiceService, selfRotation.service);
 
   const endStreams = () => {
     server.health.set("", false);
     streams.closeAll(unavailable("the service is stopping", undefined, 0));
     stopping.abort();
   };
-  const upkeep = { db: pool, answers, attempts, clock, log };
+  const upkeep = { db: pool, answers, attempts, invitations, clock, log };
   return {
     server,
     async run(signal) {
+      setMaxListeners(MAX_LOOPS, signal);
       signal.addEventListener("abort", endStreams, { once: true });
       await Promise.all([
         tail.run(signal),
@@ -164,6 +177,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         canaries.run(signal),
         kafka?.run(signal),
         refusals.run(signal),
+        selfRotation.run(signal),
         runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
     },
@@ -171,12 +185,12 @@ export function createRotation(deps: RotationDeps): Rotation {
 }
 
 /** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
-function createServer(deps: RotationDeps, refusals: Refusals): GrpcServer {
+function createServer(deps: RotationDeps, refusals: Refusals, uses: TokenUses): GrpcServer {
   const { pool, keySet, clock = systemClock, log = silentLog } = deps;
   return createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet, service: "rotation", clock },
-      verifyKey: createKeyVerifier({ db: pool, credentials: postgresCredentialStore }),
+      verifyKey: createKeyVerifier({ db: pool, credentials: postgresCredentialStore, uses }),
       admit: createAdmission({ pool, people: postgresPersonStore }),
     }),
     readVouch: createVouchReader({ keySet, service: "rotation", clock }),

@@ -42,6 +42,7 @@ export async function startRotation(config: RotationConfig, scope: Scope, log: L
     signingKey: parseSigningKey(config.signingKey),
     earlierSigningKeys: config.earlierSigningKey ? [parseSigningKey(config.earlierSigningKey)] : [],
     log,
+    ...(config.openRegistration && { openRegistration: config.openRegistration }),
     ...(config.kafka && { kafka: config.kafka }),
     ...(config.tls && { tls: config.tls }),
   });

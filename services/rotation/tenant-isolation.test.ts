@@ -23,6 +23,7 @@ describe("another tenant", () => {
   let rolloutId: string;
   let credentialId: string;
   let boundId: string;
+  let registeredId: string;
   let stranger: RotationClients;
   let strangeMachine: FakeVm;
 
@@ -37,6 +38,9 @@ describe("another tenant", () => {
     const seen = { agentHash: BOUND.hash, name: "", keyPrefix: "" };
     ({ agentId: boundId } = await fleet.owner.bindings.observeKey(seen));
     await fleet.owner.bindings.claimAgent({ agentId: boundId, hashProof: BOUND.proof });
+    const registered = { invitation: "", name: "my-coder", requestId: "" };
+    const agent = (await fleet.owner.selfRotation.registerAgent(registered)).agent;
+    registeredId = agent?.agentId ?? "";
     // The same names, and even the same VM id, in another tenant.
     fleet.catalog.workspaces.set("t2/backend", []);
     strangeMachine = fleet.catalog.addVm("t2", "vm-1", machine.id);
@@ -118,6 +122,23 @@ describe("another tenant", () => {
       () => stranger.people.setPersonRole({ developer: "github/alice", role: Role.ROLE_MEMBER }),
     ],
     ["RemovePerson", () => stranger.people.removePerson({ developer: "github/alice" })],
+    [
+      "GetRegisteredAgent, by id and by name",
+      async () => {
+        const { selfRotation } = stranger;
+        const byName = { $case: "name" as const, value: "my-coder" };
+        await expect(selfRotation.getRegisteredAgent({ which: byName })).rejects.toMatchObject({
+          code: "NOT_FOUND",
+        });
+        const which = { $case: "agentId" as const, value: registeredId };
+        await selfRotation.getRegisteredAgent({ which });
+      },
+    ],
+    [
+      "RotateAgentCredentials",
+      () => stranger.selfRotation.rotateAgentCredentials({ agentId: registeredId, requestId: "" }),
+    ],
+    ["RevokeAgent", () => stranger.selfRotation.revokeAgent({ agentId: registeredId })],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",
@@ -141,7 +162,7 @@ describe("another tenant", () => {
     await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it("sees nothing in lists: agents, rollouts, holders, VMs, credentials, people", async () => {
+  it("sees nothing in lists: agents of all kinds, rollouts, holders, VMs, credentials, people", async () => {
     const page = { workspace: "", pageSize: 0, pageToken: "" };
     expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
       agents: [],
@@ -154,6 +175,9 @@ describe("another tenant", () => {
     expect((await fleet.owner.credentials.listCredentials(wish)).credentials).toHaveLength(1);
     const { people } = await stranger.people.listPeople({ pageSize: 0, pageToken: "" });
     expect(people.map(({ developer }) => developer)).toEqual(["github/mallory"]);
+    const all = { includeRevoked: true, pageSize: 0, pageToken: "" };
+    expect((await stranger.selfRotation.listRegisteredAgents(all)).agents).toEqual([]);
+    expect((await fleet.owner.selfRotation.listRegisteredAgents(all)).agents).toHaveLength(1);
     const pinned = { agentId, generation: 1n, version: 1n };
     const pin = { ...pinned, scope: SecretScope.SECRET_SCOPE_TENANT };
     fleet.catalog.findPins = () => ({ pins: [pin], unknown: [], hadAgentIds: [agentId] });
@@ -197,6 +221,15 @@ describe("another tenant", () => {
     await stranger.people.addPerson(request);
     await stranger.people.removePerson(request);
     expect(await fleet.owner.identity.getIdentity({})).toMatchObject({ role: Role.ROLE_OWNER });
+  });
+
+  it("may register an agent of the same name, and invites to itself", async () => {
+    const { invitation } = await stranger.selfRotation.inviteAgent({});
+    const wish = { invitation, name: "my-coder", requestId: "" };
+    const anyone = fleet.rotation.clients().selfRotation;
+    expect((await anyone.registerAgent(wish)).agent?.owner).toBe("github/mallory");
+    const all = { includeRevoked: true, pageSize: 0, pageToken: "" };
+    expect((await fleet.owner.selfRotation.listRegisteredAgents(all)).agents).toHaveLength(1);
   });
 
   it("may use the same agent id, slug and request id for itself", async () => {

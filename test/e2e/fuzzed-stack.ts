@@ -24,7 +24,7 @@ export const RPCS = contractRpcs().sort(
   (a, b) => ENDING.indexOf(nameOf(a)) - ENDING.indexOf(nameOf(b)),
 );
 /** For whoever comes. */
-export const OPEN = ["JoinVm", "RenewVmToken"];
+export const OPEN = ["JoinVm", "RenewVmToken", "RegisterAgent", "RotateSelf"];
 /** Who may call what developers may not. */
 const CALLERS = {
   vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"],

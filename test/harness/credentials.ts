@@ -7,9 +7,15 @@ import type { Role } from "../../lib/identity/principal";
 import { issueDeveloperToken } from "../../lib/identity/claims";
 import { serviceCredentials } from "../../lib/identity/credentials";
 import { type FakeCatalog, startFakeCatalog } from "../fakes/fake-catalog";
-import { type RotationClients, startRotation, type TestRotation } from "./rotation";
+import {
+  type RotationClients,
+  startRotation,
+  type TestRotation,
+  type TestRotationOptions,
+} from "./rotation";
 
 type Client = RotationClients["credentials"];
+type AgentsClient = RotationClients["selfRotation"];
 
 /** Rotation with developers who have API keys and agent tokens, and a service that verifies them. */
 export interface CredentialIssuer {
@@ -18,12 +24,16 @@ export interface CredentialIssuer {
   catalog: FakeCatalog;
   /** A member of t1, unless told otherwise. */
   developer(id: string, role?: Role, tenantId?: string): Client;
+  /** The same developer, for registered agents. */
+  registrar(id: string, role?: Role, tenantId?: string): AgentsClient;
+  /** Who presents nothing but what is in the request. */
+  anyone: AgentsClient;
   /** The identity token of an owner of t1. */
   token(id: string): Promise<string>;
   /** A service that credentials are presented to. */
   verifier(tenantId?: string): Client;
   create(by: Client, change?: Partial<CreateCredentialRequest>): Promise<Shown>;
-  /** Lets time pass for all credentials and answers: what they have of times becomes that much older. */
+  /** Lets time pass for all credentials, answers, invitations and attempts: what they have of times becomes that much older. */
   pass(seconds: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -35,13 +45,18 @@ export interface Shown {
 }
 
 /** Starts all of it in this process; `stop` it in `afterAll`. */
-export async function startCredentialIssuer(): Promise<CredentialIssuer> {
+export async function startCredentialIssuer(
+  options: Omit<TestRotationOptions, "catalog"> = {},
+): Promise<CredentialIssuer> {
   const catalog = await startFakeCatalog();
-  const rotation = await startRotation({ catalog });
+  const rotation = await startRotation({ ...options, catalog });
   return {
     ...{ rotation, catalog },
     developer: (id, role = "member", tenantId = "t1") =>
       rotation.clients(catalog.developer({ tenantId, role, id })).credentials,
+    registrar: (id, role = "member", tenantId = "t1") =>
+      rotation.clients(catalog.developer({ tenantId, role, id })).selfRotation,
+    anyone: rotation.clients().selfRotation,
     token: (developer) =>
       issueDeveloperToken(catalog.rotationKey, {
         ...{ tenantId: "t1", developer, role: "owner", ttlSeconds: 3600 },
@@ -55,9 +70,15 @@ export async function startCredentialIssuer(): Promise<CredentialIssuer> {
       const earlier = (column: string) => `${column} = ${column} - $1 * interval '1 second'`;
       const times = ["created_at", "expires_at", "revoked_at"].map(earlier).join();
       await rotation.pool.query(`update rotation.credentials set ${times}`, [seconds]);
-      await rotation.pool.query(`update rotation.sealed_answers set ${earlier("expires_at")}`, [
-        seconds,
-      ]);
+      for (const table of ["sealed_answers", "agent_invitations"])
+        await rotation.pool.query(`update rotation.${table} set ${earlier("expires_at")}`, [
+          seconds,
+        ]);
+      await rotation.pool.query(
+        `update rotation.attempts set over_at = over_at - $1 * interval '1 second', times = array(
+           select t - $1 * interval '1 second' from unnest(times) with ordinality as u(t, n) order by n)`,
+        [seconds],
+      );
     },
     async stop() {
       await rotation.stop();

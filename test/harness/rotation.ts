@@ -4,6 +4,7 @@ import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentia
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../lib/clock";
 import {
@@ -29,6 +30,7 @@ export interface RotationClients {
   credentials: ClientOf<typeof CredentialServiceService>;
   bindings: ClientOf<typeof BindingServiceService>;
   people: ClientOf<typeof PeopleServiceService>;
+  selfRotation: ClientOf<typeof SelfRotationServiceService>;
 }
 
 export interface TestRotation {
@@ -52,6 +54,7 @@ export interface TestRotationOptions {
   /** Another way to the database, through a proxy that a test can cut. */
   databaseUrl?: Sensitive<string>;
   kafka?: NonNullable<RotationDeps["kafka"]>;
+  openRegistration?: NonNullable<RotationDeps["openRegistration"]>;
   clock?: Clock;
   log?: Log;
 }
@@ -77,6 +80,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
     keySet: catalog.keySet,
     signingKey: catalog.rotationKey,
     ...(options.kafka && { kafka: options.kafka }),
+    ...(options.openRegistration && { openRegistration: options.openRegistration }),
     ...(options.clock && { clock: options.clock }),
     ...(options.log && { log: options.log }),
   });
@@ -110,6 +114,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         credentials: createClient(CredentialServiceService, authenticated),
         bindings: createClient(BindingServiceService, authenticated),
         people: createClient(PeopleServiceService, authenticated),
+        selfRotation: createClient(SelfRotationServiceService, authenticated),
       };
     },
     interrupt: () => {

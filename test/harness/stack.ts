@@ -10,6 +10,7 @@ import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
 import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { StackOptions } from "../../dev/stack/options";
 export { WORKSPACE } from "../../dev/stack/stack";
@@ -29,6 +30,7 @@ export interface StackClients {
   rollouts: ClientOf<typeof RolloutServiceService>;
   credentials: ClientOf<typeof CredentialServiceService>;
   bindings: ClientOf<typeof BindingServiceService>;
+  selfRotation: ClientOf<typeof SelfRotationServiceService>;
   identity: ClientOf<typeof IdentityServiceService>;
   vmSync: ClientOf<typeof VmSyncServiceService>;
 }
@@ -198,6 +200,7 @@ function createClients(catalog: Channel, rotation: Channel): StackClients {
     rollouts: createClient(RolloutServiceService, rotation),
     credentials: createClient(CredentialServiceService, rotation),
     bindings: createClient(BindingServiceService, rotation),
+    selfRotation: createClient(SelfRotationServiceService, rotation),
     identity: createClient(IdentityServiceService, rotation),
     vmSync: createClient(VmSyncServiceService, rotation),
   };

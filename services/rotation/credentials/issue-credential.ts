@@ -11,6 +11,7 @@ import type { PersonStore } from "../people/store/person-store";
 import { assertManages, assertMayHave } from "./domain/authority";
 import type { Credential } from "./domain/credential";
 import { credentialEnded } from "./domain/credential-errors";
+import { rotatesItself } from "../self-rotation/domain/self-rotation-errors";
 import { answerOnce, checkRequestId } from "./repeatable";
 import type { CredentialStore, NewCredential } from "./store/credential-store";
 import type { SealedAnswerStore } from "./store/sealed-answer-store";
@@ -87,6 +88,8 @@ export async function rotateCredential(
   const issued = await issueOnce(deps, by, { ...request, what }, async (tx) => {
     const old = assertManages(by.developer, await deps.credentials.lock(tx, ref), id);
     assertMayHave(by.developer, old);
+    if (old.registeredAgentId)
+      throw rotatesItself({ id: old.registeredAgentId, name: old.agentName });
     await assertRotatable(deps, tx, old);
     const { credential, value } = await insert(deps, tx, { ...old, replaces: id });
     const replaced = await deps.credentials.replace(tx, ref, credential.id, graceSeconds);

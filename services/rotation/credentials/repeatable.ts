@@ -44,7 +44,7 @@ export async function answerOnce(
 }
 
 /** Without the id: whoever has it can have the answer. */
-function requestIdReused(): AppError {
+export function requestIdReused(): AppError {
   const description = "request_id was used before with another request";
   return new AppError({
     code: "INVALID_ARGUMENT",

@@ -2,6 +2,7 @@ import { invalid } from "../../../lib/errors";
 import { readCredentialValue } from "../../../lib/identity/credential-value";
 import type { Db } from "../../../lib/postgres/db";
 import type { Sensitive } from "../../../lib/sensitive";
+import type { Credential } from "./domain/credential";
 import type { CredentialStore, FoundCredential } from "./store/credential-store";
 
 export type CredentialFault = "unknown" | "expired" | "revoked";
@@ -11,6 +12,15 @@ export type Verdict = (FoundCredential & { fault?: "expired" | "revoked" }) | { 
 export interface VerifyDeps {
   db: Db;
   credentials: CredentialStore;
+  uses: TokenUses;
+}
+
+/** What has to be known of the uses of registered agents' tokens. */
+export interface TokenUses {
+  /** Of one that was not used before; it is looked at again after. */
+  first(token: Credential): Promise<void>;
+  /** Of one that had been rotated away. */
+  ofRotatedAway(token: Credential): void;
 }
 
 const MAX_VALUES = 1000;
@@ -20,7 +30,7 @@ const MAX_VALUES = 1000;
  * database, or not at all.
  */
 export async function verifyCredentials(
-  { db, credentials }: VerifyDeps,
+  { db, credentials, uses }: VerifyDeps,
   tenantId: string | undefined,
   values: readonly Sensitive<string>[],
 ): Promise<Verdict[]> {
@@ -28,11 +38,26 @@ export async function verifyCredentials(
     throw invalid("values", `values must be 1 to ${MAX_VALUES}`);
   const hashes = values.map(readCredentialValue);
   const known = hashes.filter((hash) => hash !== undefined);
-  const found =
+  const find = async () =>
     known.length === 0
       ? new Map<string, FoundCredential>()
       : await credentials.findByHash(db, tenantId, known);
+  let found = await find();
+  const firsts = [...found.values()].map(({ credential }) => credential).filter(isFirstUse);
+  for (const token of firsts) await uses.first(token);
+  if (firsts.length > 0) found = await find();
+  for (const { credential } of found.values())
+    if (isRotatedAway(credential)) uses.ofRotatedAway(credential);
   return hashes.map((hash) => verdictOn(hash && found.get(hash.toString("hex"))));
+}
+
+function isFirstUse({ awaitsFirstUse, state }: Credential): boolean {
+  return awaitsFirstUse && (state === "active" || state === "in-grace");
+}
+
+function isRotatedAway({ registeredAgentId, replacedBy, state }: Credential): boolean {
+  const hasEnded = state === "revoked" || state === "expired";
+  return registeredAgentId !== undefined && replacedBy !== undefined && hasEnded;
 }
 
 function verdictOn(found: FoundCredential | undefined): Verdict {

@@ -1,6 +1,18 @@
 -- What the migrations of this folder make of an empty database. Never run; a test compares.
 create schema rotation;
 
+create table rotation.agent_invitations (
+  hash bytea not null,
+  tenant_id text collate "C" not null,
+  inviter text collate "C" not null,
+  role text not null,
+  expires_at timestamp with time zone not null,
+  agent_id uuid,
+  constraint agent_invitations_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint agent_invitations_pkey PRIMARY KEY (hash)
+);
+CREATE INDEX agent_invitations_expired ON rotation.agent_invitations USING btree (expires_at);
+
 create table rotation.agents (
   tenant_id text collate "C" not null,
   agent_id uuid not null,
@@ -116,15 +128,20 @@ create table rotation.credentials (
   revoked_at timestamp with time zone,
   replaces uuid,
   replaced_by uuid,
+  registered_agent_id uuid,
+  rotation_secret_hash bytea,
+  first_used_at timestamp with time zone,
   constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
   constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
   constraint credentials_tenant_id_owner_fkey FOREIGN KEY (tenant_id, owner) REFERENCES rotation.people(tenant_id, developer),
+  constraint credentials_tenant_id_registered_agent_id_fkey FOREIGN KEY (tenant_id, registered_agent_id) REFERENCES rotation.self_rotating_agents(tenant_id, agent_id),
   constraint credentials_tenant_id_replaces_fkey FOREIGN KEY (tenant_id, replaces) REFERENCES rotation.credentials(tenant_id, credential_id),
   constraint credentials_pkey PRIMARY KEY (tenant_id, credential_id),
   constraint credentials_hash_key UNIQUE (hash),
   constraint credentials_tenant_id_replaces_key UNIQUE (tenant_id, replaces)
 );
 CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, sequence);
+CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
 
 create table rotation.generations (
@@ -251,6 +268,31 @@ create table rotation.sealed_answers (
   constraint sealed_answers_pkey PRIMARY KEY (tenant_id, request)
 );
 CREATE INDEX sealed_answers_expired ON rotation.sealed_answers USING btree (expires_at);
+
+create table rotation.self_rotating_agents (
+  sequence bigint generated always as identity not null,
+  tenant_id text collate "C" not null,
+  agent_id uuid not null,
+  name text collate "C" not null,
+  owner text collate "C" not null,
+  role text not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  revoked_at timestamp with time zone,
+  reuses bigint default 0 not null,
+  reused_at timestamp with time zone,
+  rotate_every_seconds bigint,
+  rotate_workspace text collate "C",
+  rotate_path text collate "C",
+  api_key_name text collate "C",
+  rotation_secret_name text collate "C",
+  rotation_due_at timestamp with time zone,
+  constraint self_rotating_agents_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint self_rotating_agents_tenant_id_agent_id_fkey FOREIGN KEY (tenant_id, agent_id) REFERENCES rotation.registered_agents(tenant_id, agent_id),
+  constraint self_rotating_agents_pkey PRIMARY KEY (tenant_id, agent_id)
+);
+CREATE INDEX self_rotating_agents_due ON rotation.self_rotating_agents USING btree (tenant_id, rotation_due_at) WHERE ((rotation_due_at IS NOT NULL) AND (revoked_at IS NULL));
+CREATE INDEX self_rotating_agents_listed ON rotation.self_rotating_agents USING btree (tenant_id, sequence);
+CREATE UNIQUE INDEX self_rotating_agents_named ON rotation.self_rotating_agents USING btree (tenant_id, name) WHERE (revoked_at IS NULL);
 
 create table rotation.targets (
   tenant_id text collate "C" not null,

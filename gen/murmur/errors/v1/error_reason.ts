@@ -112,6 +112,22 @@ export enum ErrorReason {
    * `replaced_by`, `replaced_by_developer` where it has a successor.
    */
   ERROR_REASON_CREDENTIAL_ENDED = 53,
+  /**
+   * ERROR_REASON_ROTATES_ITSELF - The agent token belongs to an agent that rotates it by its rotation secret. Metadata: `agent_id`,
+   * `agent_name`.
+   */
+  ERROR_REASON_ROTATES_ITSELF = 61,
+  /** ERROR_REASON_ROTATION_REFUSED - The token never was, or was rotated away, or the rotation secret is not its own: all look the same. */
+  ERROR_REASON_ROTATION_REFUSED = 62,
+  /** ERROR_REASON_REGISTERED_AGENT_REVOKED - The agent was revoked, or has no rotation secret. Metadata, for who manages it: `agent`. */
+  ERROR_REASON_REGISTERED_AGENT_REVOKED = 63,
+  /**
+   * ERROR_REASON_AGENT_NOT_REGISTERED - No agent of that id or name registered to rotate its own token, or another developer's. Metadata:
+   * `agent`.
+   */
+  ERROR_REASON_AGENT_NOT_REGISTERED = 64,
+  /** ERROR_REASON_REGISTERED_AGENT_EXISTS - An agent of that name registered before, and was not revoked. Metadata: `name`. */
+  ERROR_REASON_REGISTERED_AGENT_EXISTS = 65,
   /** ERROR_REASON_TOO_MANY_ATTEMPTS - Tried too often in a time; RetryInfo says when the next try is let through. Metadata: `limit`. */
   ERROR_REASON_TOO_MANY_ATTEMPTS = 66,
   /**
@@ -266,6 +282,21 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 53:
     case "ERROR_REASON_CREDENTIAL_ENDED":
       return ErrorReason.ERROR_REASON_CREDENTIAL_ENDED;
+    case 61:
+    case "ERROR_REASON_ROTATES_ITSELF":
+      return ErrorReason.ERROR_REASON_ROTATES_ITSELF;
+    case 62:
+    case "ERROR_REASON_ROTATION_REFUSED":
+      return ErrorReason.ERROR_REASON_ROTATION_REFUSED;
+    case 63:
+    case "ERROR_REASON_REGISTERED_AGENT_REVOKED":
+      return ErrorReason.ERROR_REASON_REGISTERED_AGENT_REVOKED;
+    case 64:
+    case "ERROR_REASON_AGENT_NOT_REGISTERED":
+      return ErrorReason.ERROR_REASON_AGENT_NOT_REGISTERED;
+    case 65:
+    case "ERROR_REASON_REGISTERED_AGENT_EXISTS":
+      return ErrorReason.ERROR_REASON_REGISTERED_AGENT_EXISTS;
     case 66:
     case "ERROR_REASON_TOO_MANY_ATTEMPTS":
       return ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS;
@@ -382,6 +413,16 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_CREDENTIAL_NOT_FOUND";
     case ErrorReason.ERROR_REASON_CREDENTIAL_ENDED:
       return "ERROR_REASON_CREDENTIAL_ENDED";
+    case ErrorReason.ERROR_REASON_ROTATES_ITSELF:
+      return "ERROR_REASON_ROTATES_ITSELF";
+    case ErrorReason.ERROR_REASON_ROTATION_REFUSED:
+      return "ERROR_REASON_ROTATION_REFUSED";
+    case ErrorReason.ERROR_REASON_REGISTERED_AGENT_REVOKED:
+      return "ERROR_REASON_REGISTERED_AGENT_REVOKED";
+    case ErrorReason.ERROR_REASON_AGENT_NOT_REGISTERED:
+      return "ERROR_REASON_AGENT_NOT_REGISTERED";
+    case ErrorReason.ERROR_REASON_REGISTERED_AGENT_EXISTS:
+      return "ERROR_REASON_REGISTERED_AGENT_EXISTS";
     case ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS:
       return "ERROR_REASON_TOO_MANY_ATTEMPTS";
     case ErrorReason.ERROR_REASON_KEY_ALREADY_BOUND:

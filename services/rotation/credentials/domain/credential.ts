@@ -26,6 +26,10 @@ export interface Credential {
   revokedAt: Date | undefined;
   replaces: string | undefined;
   replacedBy: string | undefined;
+  /** Whose token it is, of an agent that registered. */
+  registeredAgentId: string | undefined;
+  /** Whether it is such a token, and was not used yet. */
+  awaitsFirstUse: boolean;
   /** Of the tenant, in the order in which they were made. */
   sequence: bigint;
 }

@@ -14,7 +14,7 @@ import { assertVisible, developerOf, visibleOwner } from "../domain/authority";
 import { readGrace } from "../domain/grace";
 import { createCredential, type IssueDeps, rotateCredential } from "../issue-credential";
 import { revokeCredential } from "../revoke-credential";
-import { verifyCredentials } from "../verify-credentials";
+import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
 import { readCreateRequest } from "./read-create-request";
 import { readKind, toCredential, toVerdict } from "./to-credential";
 
@@ -25,15 +25,15 @@ const SEQUENCE = /^\d{1,18}$/;
 
 /** The handlers of CredentialService. */
 export function createCredentialService(
-  deps: IssueDeps,
+  deps: IssueDeps & Pick<VerifyDeps, "uses">,
 ): HandlersOf<typeof CredentialServiceService> {
-  const { credentials } = deps;
+  const { credentials, uses } = deps;
   const db: Db = deps.pool;
   const verify = (context: CallContext, values: readonly string[]) => {
     const { tenantId } = principalOf(context);
     const isOurs = FOR_ALL_TENANTS.includes(principalOf(context).id);
     const within = isOurs && tenantId === ALL_TENANTS ? undefined : tenantId;
-    return verifyCredentials({ db, credentials }, within, values.map(sensitive));
+    return verifyCredentials({ db, credentials, uses }, within, values.map(sensitive));
   };
   return {
     async createCredential(request, context) {

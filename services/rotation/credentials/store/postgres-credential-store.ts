@@ -6,7 +6,7 @@ import type { Credential, CredentialState } from "../domain/credential";
 import type { CredentialRef, CredentialStore, ListCredentials } from "./credential-store";
 
 /** Revoked is what somebody ended, for good, whatever the clock does; the rest is told by it. */
-const STATE = `case when revoked_at is not null then 'revoked'
+export const STATE = `case when revoked_at is not null then 'revoked'
      when expires_at <= clock_timestamp() then 'expired'
      when replaced_by is not null then 'in-grace' else 'active' end`;
 /** What it may do now: what it was made with, but never more than its owner. */
@@ -15,7 +15,9 @@ const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role
        array_position(${ROLES}, person.role))] from rotation.people person
      where person.tenant_id = credentials.tenant_id and person.developer = credentials.owner)`;
 const COLUMNS = `sequence, tenant_id, credential_id, kind, label, agent_name, scopes, prefix, owner,
-     ${ROLE} as role, created_at, expires_at, revoked_at, replaces, replaced_by, ${STATE} as state`;
+     ${ROLE} as role, created_at, expires_at, revoked_at, replaces, replaced_by, registered_agent_id,
+     registered_agent_id is not null and first_used_at is null as awaits_first_use,
+     ${STATE} as state`;
 const SECONDS = `interval '1 second'`;
 
 interface CredentialRow {
@@ -35,6 +37,8 @@ interface CredentialRow {
   revoked_at: Date | null;
   replaces: string | null;
   replaced_by: string | null;
+  registered_agent_id: string | null;
+  awaits_first_use: boolean;
 }
 
 /** CredentialStore in `rotation.credentials`. */
@@ -141,6 +145,8 @@ function fromRow(row: CredentialRow): Credential {
     revokedAt: row.revoked_at ?? undefined,
     replaces: row.replaces ?? undefined,
     replacedBy: row.replaced_by ?? undefined,
+    registeredAgentId: row.registered_agent_id ?? undefined,
+    awaitsFirstUse: row.awaits_first_use,
     sequence: row.sequence,
   };
 }

@@ -19,6 +19,24 @@ export const postgresSealedAnswerStore: SealedAnswerStore = {
     if (!row || row.is_new) return undefined;
     return { requestHash: row.request_hash, sealed: row.sealed };
   },
+  async find(db, tenantId, request) {
+    const { rows } = await db.query<{ request_hash: Buffer; sealed: Buffer }>(
+      `select request_hash, sealed from rotation.sealed_answers
+       where tenant_id = $1 and request = $2 and expires_at > clock_timestamp()
+         and length(sealed) > 0`,
+      [tenantId, request],
+    );
+    return rows.map((row) => ({ requestHash: row.request_hash, sealed: row.sealed }))[0];
+  },
+  async put(tx, tenantId, request, { requestHash, sealed }) {
+    await tx.query(
+      `insert into rotation.sealed_answers (tenant_id, request, request_hash, sealed, expires_at)
+       values ($1, $2, $3, $4, clock_timestamp() + ${LIFE})
+       on conflict (tenant_id, request) do update set request_hash = excluded.request_hash,
+         sealed = excluded.sealed, expires_at = excluded.expires_at`,
+      [tenantId, request, requestHash, sealed],
+    );
+  },
   async keep(tx, tenantId, request, { requestHash, sealed }) {
     await tx.query(
       `update rotation.sealed_answers set request_hash = $3, sealed = $4,

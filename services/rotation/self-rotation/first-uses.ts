@@ -1,0 +1,38 @@
+import type { Pool } from "../../../lib/postgres/db";
+import { withTransactionRetry } from "../../../lib/postgres/transaction";
+import { writeAudit } from "../audit";
+import type { PairStore } from "./store/pair-store";
+import type { RegisteredAgentStore } from "./store/registered-agent-store";
+
+export interface FirstUsesDeps {
+  pool: Pool;
+  agents: Pick<RegisteredAgentStore, "lock">;
+  pairs: Pick<PairStore, "confirm">;
+}
+
+/** A registered agent's token that is valid and was not used before. */
+export interface UnusedToken {
+  tenantId: string;
+  id: string;
+  registeredAgentId: string;
+}
+
+/**
+ * Notes that a token was used for the first time: the pairs before it end with that, and the answer that
+ * it came in can be had no more. Whoever calls looks at the token again: it may have ended meanwhile.
+ */
+export async function confirmFirstUse(
+  { pool, agents, pairs }: FirstUsesDeps,
+  { tenantId, id, registeredAgentId }: UnusedToken,
+): Promise<void> {
+  await withTransactionRetry(pool, async (tx) => {
+    const agent = await agents.lock(tx, { tenantId, id: registeredAgentId });
+    if (!agent || !(await pairs.confirm(tx, { tenantId, id: agent.id }, id))) return;
+    await writeAudit(tx, { tenantId, kind: "agent", id: agent.id, peer: "" }, [
+      {
+        ...{ action: "agent.first-use", objectKind: "registered-agent", objectId: agent.id },
+        ...{ outcome: "ok", detail: { name: agent.name, token: id } },
+      },
+    ]);
+  });
+}
