@@ -6,6 +6,7 @@ import { REGISTERED_AGENT_COMMANDS } from "./registered-agents";
 import { PEOPLE_COMMANDS } from "./people";
 import { ROLLOUT_COMMANDS } from "./rollouts";
 import { SECRET_COMMANDS } from "./secrets";
+import { SELF_ROTATION_COMMANDS } from "./self-rotation";
 import { SETUP_COMMANDS } from "./setup";
 import { VM_COMMANDS } from "./vms";
 
@@ -16,7 +17,10 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
   { title: "Rekey", commands: ROLLOUT_COMMANDS },
   { title: "Inside an agent", commands: ASKING_COMMANDS },
   { title: "API keys and agent tokens", commands: KEY_COMMANDS },
-  { title: "Registered agents", commands: REGISTERED_AGENT_COMMANDS },
+  {
+    title: "Registered agents",
+    commands: [...REGISTERED_AGENT_COMMANDS, ...SELF_ROTATION_COMMANDS],
+  },
   { title: "People", commands: PEOPLE_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },

@@ -135,6 +135,25 @@ describe("docs/grpc.md", () => {
     }
   }, 360_000);
 
+  it("goes with docs/self-rotation.md, whose commands work as they stand, too", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
+    const script = bashBlocks("docs/self-rotation.md").map(({ code }) => code);
+    const { code, stdout } = await runBash(script.join("\n"), { ...env, DIR: directory });
+    const pairs = ["my-coder.env", "first.env", "second.env"].map((file) =>
+      readFileSync(join(directory, file), "utf8"),
+    );
+    rmSync(directory, { recursive: true });
+    expect({ code, stdout }).toEqual({
+      ...{
+        code: 0,
+        stdout: expect.stringMatching(/^mur_inv_\w+\nRevoked agent lost-\d+\n$/) as string,
+      },
+    });
+    expect(new Set(pairs).size).toBe(3);
+    for (const pair of pairs)
+      expect(pair).toMatch(/^AGENT_API_KEY=mur_agt_\w+\nAGENT_ROTATION_SECRET=mur_rot_\w+\n$/);
+  }, 360_000);
+
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
