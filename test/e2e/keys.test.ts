@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { eventually } from "../harness/eventually";
+import { hashesOf, newKey } from "../harness/bindings";
 import { API_KEY, toShown } from "../harness/credentials";
 import { startTestStack, type StackClients, type TestStack } from "../harness/stack";
 import { formsOf, LeakSearch } from "./leaks";
@@ -71,13 +72,27 @@ test("keys work again by themselves when rotation and the database have been kil
   }, FELT);
 }, 240_000);
 
-test("no value and no request id is in any log, table, file or error", async () => {
+test("agents are claimed and freed by proofs of their keys", async () => {
+  const { bindings } = stack.clients;
+  const { hash, proof, prefix } = hashesOf(newKey());
+  const wrong = hashesOf(newKey()).proof;
+  const seen = { agentHash: hash, name: "", keyPrefix: prefix };
+  const { agentId } = await bindings.observeKey(seen);
+  for (const call of [bindings.claimAgent, bindings.deactivateAgent])
+    await call({ agentId, hashProof: wrong }).catch((error: unknown) => errors.push(error));
+  await bindings.claimAgent({ agentId, hashProof: proof });
+  await bindings.deactivateAgent({ agentId, hashProof: proof });
+  expect((await bindings.observeKey(seen)).created).toBe(true);
+  marks.push(proof, wrong);
+});
+
+test("no value, no request id and no proof is in any log, table, file or error", async () => {
   const { value, credential } = await create();
   const { credentialId } = credential;
   await stack.clients.credentials.revokeCredential({ credentialId, at: undefined });
   await isNobody(rolloutsBy(value));
   await isNobody(secretsBy(value));
-  expect(marks.length).toBeGreaterThanOrEqual(8);
+  expect(marks.length).toBeGreaterThanOrEqual(10);
   // The first characters are shown; what is secret comes after them.
   const secrets = marks.map((mark) => mark.slice(12));
   const search = new LeakSearch(secrets.flatMap(formsOf), join(own, "patterns"));
