@@ -32,6 +32,8 @@ export interface ErrorBody {
       fields?: { field: string; description: string }[];
     };
   };
+  /** Of a key that another agent has: which (behaviour, section 9). */
+  conflict_agent_id?: string;
 }
 
 export interface ErrorAnswer {
@@ -100,7 +102,11 @@ function bodyOf({ code, message, reason, metadata, violations }: AppError): Erro
     ...(facts.length > 0 && { metadata: Object.fromEntries(facts) }),
     ...(fields.length > 0 && { fields }),
   };
-  return { error: { code, message, details } };
+  const conflict = metadata["conflict_agent_id"];
+  return {
+    error: { code, message, details },
+    ...(conflict !== undefined && { conflict_agent_id: conflict }),
+  };
 }
 
 function internal(requestId: string): AppError {

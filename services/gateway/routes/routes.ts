@@ -1,4 +1,5 @@
 import { agentRoutes } from "./agents";
+import { bindingRoutes } from "./bindings";
 import { credentialRoutes } from "./credentials";
 import { identityRoutes } from "./identity";
 import { rolloutRoutes } from "./rollouts";
@@ -13,7 +14,7 @@ import { workspaceRoutes } from "./workspaces";
 export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
-    ...[credentialRoutes, identityRoutes],
+    ...[credentialRoutes, bindingRoutes, identityRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }
