@@ -78,7 +78,7 @@ const zones = [
     from: ["./services", "./verifier", "./cli", "./dev", "./test", "./bench", "./dashboard"],
   },
   { target: "./verifier", from: ["./services", "./cli", "./dev", "./test", "./bench"] },
-  { target: "./lib", from: "./gen", except: ["./google", "./murmur/errors"] },
+  { target: "./lib", from: "./gen", except: ["./google", "./murmur/errors", "./murmur/audit"] },
   { target: "./cli", from: ["./services", "./dev", "./test", "./bench"] },
   ...SERVICES.flatMap((service) => [
     {

@@ -42,7 +42,7 @@ export function toPage<T>(
   const items = rows.slice(0, query.limit);
   const last = items.at(-1);
   const hasMore = rows.length > query.limit && last !== undefined;
-  return { items, nextPageToken: hasMore ? toToken(list, keyOf(last)) : "" };
+  return { items, nextPageToken: hasMore ? toPageToken(list, keyOf(last)) : "" };
 }
 
 /** For keys that are more than a text: what to throw when a token's key does not parse. */
@@ -50,7 +50,8 @@ export function garbledPageToken() {
   return invalid("page_token", "page_token is not one that this list gave");
 }
 
-function toToken(list: string, key: string): string {
+/** The token of the page behind a key, for lists whose pages need not end with a row of theirs. */
+export function toPageToken(list: string, key: string): string {
   return Buffer.from(JSON.stringify([list, key])).toString("base64url");
 }
 

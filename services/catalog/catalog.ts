@@ -1,11 +1,12 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
-import { createRefusals } from "../../lib/audit/refusals";
+import { createAudit } from "../../lib/audit/audit";
 import { type Clock, systemClock } from "../../lib/clock";
 import type { Channel } from "../../lib/grpc/client";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
@@ -82,10 +83,11 @@ const MAX_TIMEOUT_MS = 30_000;
 
 /** Builds the catalog: secrets, workspaces, environments, and the register of VMs. */
 export function createCatalog(deps: CatalogDeps): Catalog {
-  const { pool, keySet, signingKey, clock = systemClock, log = silentLog } = deps;
+  const { keySet, signingKey, clock = systemClock, log = silentLog } = deps;
+  const audit = createAudit({ ...deps, schema: "catalog" });
+  const { pool } = audit;
   const sessions = createDeliverySessions(clock);
   const { findProofKey } = sessions;
-  const refusals = createRefusals({ db: pool, schema: "catalog", clock, log });
   const server = createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet, service: "catalog", findProofKey, clock },
@@ -96,9 +98,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     descriptorSet: DESCRIPTOR_SET,
     log,
     maxTimeoutMs: MAX_TIMEOUT_MS,
-    onRefused: (refused) => {
-      refusals.note(refused);
-    },
+    onRefused: audit.onRefused,
     ...(deps.tls && { tls: deps.tls }),
   });
   const keyStore = createPostgresKeyStore(pool);
@@ -134,6 +134,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   );
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));
+  server.add(AuditServiceService, audit.handlers);
   return {
     server,
     checkKeys: () => provider.check(),
@@ -141,7 +142,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       await Promise.all([
         watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
         cleanUp({ store: createPostgresExpiryStore(pool), clock, log }, signal),
-        refusals.run(signal),
+        audit.run(signal),
       ]);
     },
   };

@@ -15,9 +15,12 @@ import { ROTATION_ACCESS } from "./access";
 function rpcs(): string[] {
   const set = fromBinary(FileDescriptorSetSchema, Buffer.from(DESCRIPTOR_SET, "base64"));
   return set.file
-    .filter((file) => file.package === "murmur.rotation.v1")
-    .flatMap((file) => file.service)
-    .flatMap(({ name, method }) => method.map((rpc) => `/murmur.rotation.v1.${name}/${rpc.name}`));
+    .filter((file) => ["murmur.rotation.v1", "murmur.audit.v1"].includes(file.package))
+    .flatMap((file) =>
+      file.service.flatMap(({ name, method }) =>
+        method.map((rpc) => `/${file.package}.${name}/${rpc.name}`),
+      ),
+    );
 }
 
 /** All but those that are for whoever comes. */
@@ -109,6 +112,15 @@ describe("the access table", () => {
     expect(rows).toEqual(
       [addPerson, setPersonRole, removePerson].map(({ path }) => [path, { developer: "owner" }]),
     );
+  });
+
+  it("shows the audit to admins and owners alone", () => {
+    for (const path of rpcs().filter((it) => it.startsWith("/murmur.audit."))) {
+      const row = ROTATION_ACCESS[path] ?? {};
+      expect(() => checkAccess(row, MEMBER)).toThrow("permission denied");
+      expect(() => checkAccess(row, VM)).toThrow("permission denied");
+      checkAccess(row, { ...MEMBER, role: "admin" });
+    }
   });
 
   it("lets developers say nothing in the name of a VM", () => {

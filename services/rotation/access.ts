@@ -8,6 +8,7 @@ import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
+import { AUDIT_ACCESS } from "../../lib/audit/rpc/access";
 import type { AccessTable } from "../../lib/grpc/access";
 import type { Principal } from "../../lib/identity/principal";
 
@@ -78,4 +79,6 @@ export const ROTATION_ACCESS: AccessTable = {
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },
+
+  ...AUDIT_ACCESS,
 };

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
+import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
@@ -9,7 +10,7 @@ import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
-import { createRefusals, type Refusals } from "../../lib/audit/refusals";
+import { type Audit, createAudit } from "../../lib/audit/audit";
 import { type Clock, systemClock } from "../../lib/clock";
 import { unavailable } from "../../lib/errors";
 import type { Channel } from "../../lib/grpc/client";
@@ -94,12 +95,13 @@ const MAX_LOOPS = 20;
 
 /** Builds rotation: agents, rollouts, what VMs say and hear, developers' identity. */
 export function createRotation(deps: RotationDeps): Rotation {
-  const { pool, clock = systemClock, log = silentLog, signingKey } = deps;
+  const { clock = systemClock, log = silentLog, signingKey } = deps;
+  const audit = createAudit({ ...deps, schema: "rotation" });
+  const { pool } = audit;
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
-  const selfRotation = createSelfRotation({ ...deps, answers, people, clock, log });
-  const refusals = createRefusals({ db: pool, schema: "rotation", clock, log });
-  const server = createServer(deps, refusals, selfRotation.uses);
+  const selfRotation = createSelfRotation({ ...deps, pool, answers, people, clock, log });
+  const server = createServer(deps, audit, selfRotation.uses);
   const stopping = new AbortController();
   const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
@@ -155,6 +157,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));
   server.add(SelfRotationServiceService, selfRotation.service);
+  server.add(AuditServiceService, audit.handlers);
 
   const endStreams = () => {
     server.health.set("", false);
@@ -176,7 +179,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         missingGenerations.run(signal),
         canaries.run(signal),
         kafka?.run(signal),
-        refusals.run(signal),
+        audit.run(signal),
         selfRotation.run(signal),
         runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
@@ -185,8 +188,9 @@ export function createRotation(deps: RotationDeps): Rotation {
 }
 
 /** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
-function createServer(deps: RotationDeps, refusals: Refusals, uses: TokenUses): GrpcServer {
-  const { pool, keySet, clock = systemClock, log = silentLog } = deps;
+function createServer(deps: RotationDeps, audit: Audit, uses: TokenUses): GrpcServer {
+  const { keySet, clock = systemClock, log = silentLog } = deps;
+  const { pool } = audit;
   return createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet, service: "rotation", clock },
@@ -198,9 +202,7 @@ function createServer(deps: RotationDeps, refusals: Refusals, uses: TokenUses): 
     descriptorSet: DESCRIPTOR_SET,
     log,
     maxTimeoutMs: MAX_TIMEOUT_MS,
-    onRefused: (refused) => {
-      refusals.note(refused);
-    },
+    onRefused: audit.onRefused,
     ...(deps.tls && { tls: deps.tls }),
   });
 }

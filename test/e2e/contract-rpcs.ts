@@ -21,7 +21,9 @@ export function contractRpcs(): ContractRpc[] {
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes));
   return [...registry.files].flatMap((file) =>
     file.services.flatMap((service) => {
-      const area = /^murmur\.(catalog|rotation)\./.exec(service.typeName)?.[1];
+      const named = /^murmur\.(catalog|rotation|audit)\./.exec(service.typeName)?.[1];
+      // Both serve the audit, by the same code.
+      const area = named === "audit" ? "catalog" : named;
       if (area !== "catalog" && area !== "rotation") return [];
       return service.methods.map((method) => ({
         service: area,

@@ -158,7 +158,7 @@ describe("docs/grpc.md", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
       /JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|ListRemovedVms|RenewIdentityToken|RemoveVm|VerifyCredentials?$/;
-    const rpcs = ["catalog", "rotation"].flatMap((area) => {
+    const rpcs = ["catalog", "rotation", "audit"].flatMap((area) => {
       const directory = join(ROOT, "proto/murmur", area, "v1");
       return readdirSync(directory).flatMap((file) => {
         const text = readFileSync(join(directory, file), "utf8");

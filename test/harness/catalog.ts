@@ -1,4 +1,5 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
@@ -44,6 +45,7 @@ export interface CatalogClients {
   environments: ClientOf<typeof EnvironmentServiceService>;
   vms: ClientOf<typeof VmServiceService>;
   delivery: ClientOf<typeof DeliveryServiceService>;
+  audit: ClientOf<typeof AuditServiceService>;
 }
 
 /** A machine that has joined. */
@@ -155,6 +157,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
         environments: createClient(EnvironmentServiceService, authenticated),
         vms: createClient(VmServiceService, authenticated),
         delivery: createClient(DeliveryServiceService, authenticated),
+        audit: createClient(AuditServiceService, authenticated),
       };
     },
     joinVm: (tenantId, name) => joinVm(test, tenantId, name),

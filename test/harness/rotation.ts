@@ -1,3 +1,4 @@
+import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
@@ -31,6 +32,7 @@ export interface RotationClients {
   bindings: ClientOf<typeof BindingServiceService>;
   people: ClientOf<typeof PeopleServiceService>;
   selfRotation: ClientOf<typeof SelfRotationServiceService>;
+  audit: ClientOf<typeof AuditServiceService>;
 }
 
 export interface TestRotation {
@@ -115,6 +117,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         bindings: createClient(BindingServiceService, authenticated),
         people: createClient(PeopleServiceService, authenticated),
         selfRotation: createClient(SelfRotationServiceService, authenticated),
+        audit: createClient(AuditServiceService, authenticated),
       };
     },
     interrupt: () => {

@@ -36,6 +36,40 @@ create table catalog.audit (
   detail jsonb default '{}'::jsonb not null,
   constraint audit_pkey PRIMARY KEY (tenant_id, id)
 );
+CREATE INDEX audit_order ON catalog.audit USING btree (xid, id);
+
+create table catalog.audit_chain (
+  tenant_id text collate "C" not null,
+  sequence bigint not null,
+  audit_id bigint not null,
+  epoch integer not null,
+  hash bytea not null,
+  constraint audit_chain_pkey PRIMARY KEY (tenant_id, sequence),
+  constraint audit_chain_tenant_id_audit_id_key UNIQUE (tenant_id, audit_id)
+);
+
+create table catalog.audit_checkpoints (
+  tenant_id text collate "C" not null,
+  size bigint not null,
+  head bytea not null,
+  at timestamp with time zone not null,
+  key_id text collate "C" not null,
+  signature bytea not null,
+  constraint audit_checkpoints_pkey PRIMARY KEY (tenant_id, size, key_id)
+);
+
+create table catalog.audit_sealer (
+  is_only boolean default true not null,
+  holder uuid not null,
+  lease_until timestamp with time zone not null,
+  cursor_xid xid8 default '0'::xid8 not null,
+  cursor_id bigint default '-1'::integer not null,
+  epoch integer default 1 not null,
+  system_identifier bigint not null,
+  rival_until timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint audit_sealer_is_only_check CHECK (is_only),
+  constraint audit_sealer_pkey PRIMARY KEY (is_only)
+);
 
 create table catalog.data_keys (
   tenant_id text collate "C" not null,

@@ -5,14 +5,17 @@ import { checkAccess } from "../../../lib/grpc/access";
 import type { Principal, Role } from "../../../lib/identity/principal";
 import { CATALOG_ACCESS } from "./access";
 
-const PACKAGE = "/murmur.catalog.v1.";
+const PACKAGES = ["murmur.catalog.v1", "murmur.audit.v1"];
 
 function rpcs(): string[] {
   const set = fromBinary(FileDescriptorSetSchema, Buffer.from(DESCRIPTOR_SET, "base64"));
   return set.file
-    .filter((file) => file.package === "murmur.catalog.v1")
-    .flatMap((file) => file.service)
-    .flatMap(({ name, method }) => method.map((rpc) => `${PACKAGE}${name}/${rpc.name}`));
+    .filter((file) => PACKAGES.includes(file.package))
+    .flatMap((file) =>
+      file.service.flatMap(({ name, method }) =>
+        method.map((rpc) => `/${file.package}.${name}/${rpc.name}`),
+      ),
+    );
 }
 
 const developer = (role: Role): Principal => ({
@@ -36,7 +39,7 @@ function open(principal: Principal | undefined): string[] {
       return false;
     }
   });
-  return paths.map((path) => path.slice(PACKAGE.length)).sort();
+  return paths.map((path) => path.replace(/^.*\.v1\./, "")).sort();
 }
 
 const WITHOUT_TOKEN = ["VmService/JoinVm", "VmService/RenewVmToken"];
@@ -58,6 +61,11 @@ const MEMBER = [
 ];
 const ADMIN = [
   ...MEMBER,
+  "AuditService/ListAuditCheckpoints",
+  "AuditService/ListAuditKeys",
+  "AuditService/ListAuditLinks",
+  "AuditService/ListAuditRecords",
+  "AuditService/ListUnsealedAuditRecords",
   "SecretService/DeleteSecret",
   "SecretService/DestroySecretVersion",
   "SecretService/ImportSecrets",

@@ -1,3 +1,4 @@
+import { AUDIT_ACCESS } from "../../../lib/audit/rpc/access";
 import type { AccessTable } from "../../../lib/grpc/access";
 import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
@@ -51,4 +52,6 @@ export const CATALOG_ACCESS: AccessTable = {
 
   [DeliveryServiceService.openDeliverySession.path]: { vm: true },
   [DeliveryServiceService.fetchEnvironments.path]: { vm: true },
+
+  ...AUDIT_ACCESS,
 };
