@@ -164,7 +164,7 @@ describe("murmur tokens", () => {
     expect(value).toMatch(/^mur_agt_/);
     const { stdout } = await murmur("tokens", "ls");
     expect(stdout.split("\n").find((line) => line.includes(String(id)))).toMatch(
-      /my-coder +night shift +mur_agt_....… +active +never +github\/alice/,
+      /my-coder +night shift +mur_agt_....… +active +never +never +github\/alice/,
     );
     const rotated = await json("tokens", "rotate", String(id), "--grace", "15m");
     expect(rotated).toMatchObject({ agent_name: "my-coder", label: "night shift", replaces: id });

@@ -1,6 +1,6 @@
 import { API_KEY, type RunOf } from "../keys/kind";
 import { requireKind } from "../keys/require-kind";
-import { credentialToJson, endWords, roleWord, stateWord } from "../keys/views";
+import { credentialToJson, endWords, roleWord, stateWord, useWords } from "../keys/views";
 import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
 
@@ -24,6 +24,7 @@ export const runOf: RunOf =
       ["role", roleWord(credential)],
       ["created", relativeTime(credential.createdAt, now)],
       ["ends", endWords(credential, now)],
+      ["last used", useWords(credential, now)],
       ["replaces", credential.replaces],
       ["replaced by", credential.replacedBy],
     ];

@@ -27,6 +27,11 @@ export function endWords({ expiresAt, revokedAt }: Credential, now: Date): strin
   return end ? relativeTime(end, now) : "never";
 }
 
+/** When a credential was last found valid: `2 hours ago`, `never`. */
+export function useWords({ lastUsedAt }: Credential, now: Date): string {
+  return lastUsedAt ? relativeTime(lastUsedAt, now) : "never";
+}
+
 /** One line each; `name` heads the column of labels, or of agents. */
 export function credentialTable(
   credentials: readonly Credential[],
@@ -42,6 +47,7 @@ export function credentialTable(
       { title: "VALUE", text: (it) => `${it.prefix}…` },
       { title: "STATE", text: stateWord },
       { title: "ENDS", text: (it) => endWords(it, now) },
+      { title: "LAST USED", text: (it) => useWords(it, now) },
       { title: "OWNER", text: (it) => it.owner },
     ],
     bold,
@@ -62,6 +68,7 @@ export function credentialToJson(credential: Credential) {
     created_at: credential.createdAt,
     expires_at: credential.expiresAt,
     revoked_at: credential.revokedAt,
+    last_used_at: credential.lastUsedAt,
     replaces: credential.replaces || undefined,
     replaced_by: credential.replacedBy || undefined,
   };

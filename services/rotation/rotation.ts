@@ -38,11 +38,13 @@ import { createVmStreams } from "./announce/vm-streams";
 import { createBindingService } from "./bindings/rpc/binding-service";
 import { postgresBindingStore as bindingStore } from "./bindings/store/postgres-binding-store";
 import { createCatalogClient } from "./catalog/catalog-client";
+import type { VerifyDeps } from "./credentials/verify-credentials";
 import { createKeyVerifier } from "./credentials/rpc/verify-key";
 import { createCredentialService } from "./credentials/rpc/credential-service";
 import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
+import { createCredentialLookup } from "./credentials/verification/credential-lookup";
+import { createCredentialUses } from "./credentials/verification/credential-uses";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
-import type { TokenUses } from "./credentials/verify-credentials";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { postgresAttemptStore as attempts } from "./limits/postgres-attempt-store";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
@@ -101,7 +103,10 @@ export function createRotation(deps: RotationDeps): Rotation {
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
   const selfRotation = createSelfRotation({ ...deps, pool, answers, people, clock, log });
-  const server = createServer(deps, audit, selfRotation.uses);
+  const uses = createCredentialUses({ db: pool, clock, log });
+  const lookup = createCredentialLookup({ db: pool, credentials, clock, log });
+  const verifying = { lookup, uses, tokenUses: selfRotation.uses };
+  const server = createServer(deps, { audit, verifying });
   const stopping = new AbortController();
   const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
@@ -150,9 +155,9 @@ export function createRotation(deps: RotationDeps): Rotation {
     createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
   );
   server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
-  const issuing = { pool, credentials, answers, people, uses: selfRotation.uses };
-  server.add(CredentialServiceService, createCredentialService(issuing));
-  server.add(PeopleServiceService, createPeopleService({ pool, people }));
+  const issuing = { pool, credentials, answers, people, clock };
+  server.add(CredentialServiceService, createCredentialService({ ...issuing, ...verifying }));
+  server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));
@@ -181,6 +186,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         kafka?.run(signal),
         audit.run(signal),
         selfRotation.run(signal),
+        uses.run(signal),
         runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
     },
@@ -188,13 +194,16 @@ export function createRotation(deps: RotationDeps): Rotation {
 }
 
 /** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
-function createServer(deps: RotationDeps, audit: Audit, uses: TokenUses): GrpcServer {
+function createServer(
+  deps: RotationDeps,
+  { audit, verifying }: { audit: Audit; verifying: VerifyDeps },
+): GrpcServer {
   const { keySet, clock = systemClock, log = silentLog } = deps;
   const { pool } = audit;
   return createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet, service: "rotation", clock },
-      verifyKey: createKeyVerifier({ db: pool, credentials: postgresCredentialStore, uses }),
+      verifyKey: createKeyVerifier(verifying),
       admit: createAdmission({ pool, people: postgresPersonStore }),
     }),
     readVouch: createVouchReader({ keySet, service: "rotation", clock }),

@@ -3,9 +3,11 @@ import {
   CredentialKind,
   type CreateCredentialRequest,
 } from "../../gen/murmur/rotation/v1/credentials";
+import { systemClock } from "../../lib/clock";
 import type { Role } from "../../lib/identity/principal";
 import { issueDeveloperToken } from "../../lib/identity/claims";
 import { serviceCredentials } from "../../lib/identity/credentials";
+import { leaseOver } from "../../services/rotation/credentials/verification/credential-lease";
 import { type FakeCatalog, startFakeCatalog } from "../fakes/fake-catalog";
 import {
   type RotationClients,
@@ -68,7 +70,8 @@ export async function startCredentialIssuer(
     create: async (by, change) => toShown(await by.createCredential({ ...API_KEY, ...change })),
     async pass(seconds) {
       const earlier = (column: string) => `${column} = ${column} - $1 * interval '1 second'`;
-      const times = ["created_at", "expires_at", "revoked_at"].map(earlier).join();
+      const columns = ["created_at", "expires_at", "revoked_at", "last_used_at"];
+      const times = columns.map(earlier).join();
       await rotation.pool.query(`update rotation.credentials set ${times}`, [seconds]);
       for (const table of ["sealed_answers", "agent_invitations"])
         await rotation.pool.query(`update rotation.${table} set ${earlier("expires_at")}`, [
@@ -79,6 +82,7 @@ export async function startCredentialIssuer(
            select t - $1 * interval '1 second' from unnest(times) with ordinality as u(t, n) order by n)`,
         [seconds],
       );
+      await leaseOver(systemClock);
     },
     async stop() {
       await rotation.stop();

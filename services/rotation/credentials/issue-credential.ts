@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Clock } from "../../../lib/clock";
 import { invalid } from "../../../lib/errors";
 import { createCredentialValue, type CredentialKind } from "../../../lib/identity/credential-value";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
@@ -15,12 +16,14 @@ import { rotatesItself } from "../self-rotation/domain/self-rotation-errors";
 import { answerOnce, checkRequestId } from "./repeatable";
 import type { CredentialStore, NewCredential } from "./store/credential-store";
 import type { SealedAnswerStore } from "./store/sealed-answer-store";
+import { leaseOver } from "./verification/credential-lease";
 
 export interface IssueDeps {
   pool: Pool;
   credentials: CredentialStore;
   answers: SealedAnswerStore;
   people: PersonStore;
+  clock: Clock;
 }
 
 /** A credential with its value, which is shown to the caller and to nobody after. */
@@ -75,7 +78,8 @@ export async function createCredential(
 
 /**
  * Makes the successor of a credential and ends the old one after the grace period at the latest. Of many
- * that ask at once, one does; the others are told which it is.
+ * that ask at once, one does; the others are told which it is. Without grace, no replica calls the old one
+ * valid once this has resolved.
  */
 export async function rotateCredential(
   deps: IssueDeps,
@@ -99,6 +103,7 @@ export async function rotateCredential(
   });
   const { replaced } = issued;
   if (!replaced) throw new Error("a rotation replaced nothing");
+  if (graceSeconds === 0) await leaseOver(deps.clock);
   return { ...issued, replaced };
 }
 

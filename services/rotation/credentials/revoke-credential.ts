@@ -1,3 +1,4 @@
+import type { Clock } from "../../../lib/clock";
 import { invalid } from "../../../lib/errors";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
 import type { Pool } from "../../../lib/postgres/db";
@@ -6,20 +7,25 @@ import { type Caller, writeAudit } from "../audit";
 import { assertMayEnd } from "./domain/authority";
 import type { Credential } from "./domain/credential";
 import type { CredentialStore } from "./store/credential-store";
+import { leaseOver } from "./verification/credential-lease";
 
 export interface RevokeDeps {
   pool: Pool;
   credentials: CredentialStore;
+  clock: Clock;
 }
 
-/** Ends a credential at `at`, or at once; one that is revoked already stays as it is. */
+/**
+ * Ends a credential at `at`, or at once; one that is revoked already stays as it is. No replica calls it
+ * valid after its end once this has resolved.
+ */
 export async function revokeCredential(
-  { pool, credentials }: RevokeDeps,
+  { pool, credentials, clock }: RevokeDeps,
   { developer, caller }: { developer: DeveloperPrincipal; caller: Caller },
   { id, at }: { id: string; at: Date | undefined },
 ): Promise<Credential> {
   const ref = { tenantId: developer.tenantId, id };
-  return withTransactionRetry(pool, async (tx) => {
+  const credential = await withTransactionRetry(pool, async (tx) => {
     const before = assertMayEnd(developer, await credentials.lock(tx, ref), id);
     if (before.state === "revoked") return before;
     const ended = await credentials.end(tx, ref, at);
@@ -33,4 +39,6 @@ export async function revokeCredential(
     ]);
     return ended;
   });
+  await leaseOver(clock);
+  return credential;
 }

@@ -1,18 +1,19 @@
 import { invalid } from "../../../lib/errors";
 import { readCredentialValue } from "../../../lib/identity/credential-value";
-import type { Db } from "../../../lib/postgres/db";
 import type { Sensitive } from "../../../lib/sensitive";
 import type { Credential } from "./domain/credential";
-import type { CredentialStore, FoundCredential } from "./store/credential-store";
+import type { FoundCredential } from "./store/credential-store";
+import type { CredentialLookup } from "./verification/credential-lookup";
+import type { CredentialUses } from "./verification/credential-uses";
 
 export type CredentialFault = "unknown" | "expired" | "revoked";
 
 export type Verdict = (FoundCredential & { fault?: "expired" | "revoked" }) | { fault: "unknown" };
 
 export interface VerifyDeps {
-  db: Db;
-  credentials: CredentialStore;
-  uses: TokenUses;
+  lookup: CredentialLookup;
+  uses: Pick<CredentialUses, "note">;
+  tokenUses: TokenUses;
 }
 
 /** What has to be known of the uses of registered agents' tokens. */
@@ -26,11 +27,11 @@ export interface TokenUses {
 const MAX_VALUES = 1000;
 
 /**
- * What is known of values within a tenant, or in all (undefined), in their order: by one look at the
- * database, or not at all.
+ * What is known of values within a tenant, or in all (undefined), in their order: by one look, or not at
+ * all.
  */
 export async function verifyCredentials(
-  { db, credentials, uses }: VerifyDeps,
+  { lookup, uses, tokenUses }: VerifyDeps,
   tenantId: string | undefined,
   values: readonly Sensitive<string>[],
 ): Promise<Verdict[]> {
@@ -39,16 +40,18 @@ export async function verifyCredentials(
   const hashes = values.map(readCredentialValue);
   const known = hashes.filter((hash) => hash !== undefined);
   const find = async () =>
-    known.length === 0
-      ? new Map<string, FoundCredential>()
-      : await credentials.findByHash(db, tenantId, known);
+    known.length === 0 ? new Map<string, FoundCredential>() : await lookup.find(tenantId, known);
   let found = await find();
   const firsts = [...found.values()].map(({ credential }) => credential).filter(isFirstUse);
-  for (const token of firsts) await uses.first(token);
+  for (const token of firsts) await tokenUses.first(token);
   if (firsts.length > 0) found = await find();
   for (const { credential } of found.values())
-    if (isRotatedAway(credential)) uses.ofRotatedAway(credential);
-  return hashes.map((hash) => verdictOn(hash && found.get(hash.toString("hex"))));
+    if (isRotatedAway(credential)) tokenUses.ofRotatedAway(credential);
+  return hashes.map((hash) => {
+    const verdict = verdictOn(hash && found.get(hash.toString("hex")));
+    if (!verdict.fault) uses.note(verdict.credential);
+    return verdict;
+  });
 }
 
 function isFirstUse({ awaitsFirstUse, state }: Credential): boolean {

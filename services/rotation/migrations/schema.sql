@@ -164,6 +164,8 @@ create table rotation.credentials (
   registered_agent_id uuid,
   rotation_secret_hash bytea,
   first_used_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  changed_xid xid8,
   constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
   constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
   constraint credentials_tenant_id_owner_fkey FOREIGN KEY (tenant_id, owner) REFERENCES rotation.people(tenant_id, developer),
@@ -173,6 +175,7 @@ create table rotation.credentials (
   constraint credentials_hash_key UNIQUE (hash),
   constraint credentials_tenant_id_replaces_key UNIQUE (tenant_id, replaces)
 );
+CREATE INDEX credentials_changed ON rotation.credentials USING btree (changed_xid) WHERE (changed_xid IS NOT NULL);
 CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, sequence);
 CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);

@@ -10,7 +10,7 @@ import type { KnownPerson, PersonStore } from "./store/person-store";
  * Who the bearer of a good identity token is now: with the role that the person has, whatever the token
  * says, or nobody. An operator's token brings somebody into the tenant who never was there before.
  */
-export function createAdmission({ pool, people }: PeopleDeps) {
+export function createAdmission({ pool, people }: Omit<PeopleDeps, "clock">) {
   return async (
     developer: DeveloperPrincipal,
     peer: string,

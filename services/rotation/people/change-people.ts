@@ -1,8 +1,10 @@
+import type { Clock } from "../../../lib/clock";
 import { permissionDenied } from "../../../lib/errors";
 import type { Role } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type AuditEntry, type Caller, writeAudit } from "../audit";
+import { leaseOver } from "../credentials/verification/credential-lease";
 import { lastOwner, personExists, personNotFound } from "./domain/people-errors";
 import type { Person } from "./domain/person";
 import type { KnownPerson, PersonRef, PersonStore } from "./store/person-store";
@@ -10,6 +12,7 @@ import type { KnownPerson, PersonRef, PersonStore } from "./store/person-store";
 export interface PeopleDeps {
   pool: Pool;
   people: PersonStore;
+  clock: Clock;
 }
 
 /** What ended with a membership, and what did not. */
@@ -83,22 +86,25 @@ interface Change {
 
 /**
  * One change at a time in a tenant. That the caller is an owner is asked again within: of two who take
- * the role from each other at once, the second is none any more.
+ * the role from each other at once, the second is none any more. No replica lets anybody do what they may
+ * not any more once this has resolved.
  */
 async function changePeople<T>(
-  { pool, people }: PeopleDeps,
+  { pool, people, clock }: PeopleDeps,
   by: Caller,
   developer: string,
   change: (within: Change) => Promise<{ result: T; entry?: AuditEntry }>,
 ): Promise<T> {
   const ref = { tenantId: by.tenantId, developer };
-  return withTransactionRetry(pool, async (tx) => {
+  const changed = await withTransactionRetry(pool, async (tx) => {
     const owners = await people.lockOwners(tx, by.tenantId);
     if (!owners.includes(by.id)) throw permissionDenied();
     const { result, entry: done } = await change({ tx, ref, owners });
     if (done) await writeAudit(tx, by, [done]);
     return result;
   });
+  await leaseOver(clock);
+  return changed;
 }
 
 async function lockPresent({ people }: PeopleDeps, tx: Tx, ref: PersonRef): Promise<KnownPerson> {

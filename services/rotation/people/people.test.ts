@@ -1,5 +1,6 @@
 import { CredentialFault, CredentialKind } from "../../../gen/murmur/rotation/v1/credentials";
 import { Role } from "../../../gen/murmur/rotation/v1/identity";
+import { systemClock } from "../../../lib/clock";
 import { issueDeveloperToken } from "../../../lib/identity/claims";
 import { bearerCredentials, serviceCredentials } from "../../../lib/identity/credentials";
 import type { Role as RoleName } from "../../../lib/identity/principal";
@@ -204,7 +205,7 @@ describe("a role", () => {
     await owner.people.setPersonRole({ developer: "github/late", role: ROLE_ADMIN });
     const wish = { developer: "github/olga", role: "member" as const };
     await expect(
-      setPersonRole({ pool, people: postgresPersonStore }, late, wish),
+      setPersonRole({ pool, people: postgresPersonStore, clock: systemClock }, late, wish),
     ).rejects.toMatchObject(DENIED);
     expect(await list()).toContainEqual(["github/olga", ROLE_OWNER]);
   });
@@ -344,7 +345,7 @@ describe("whoever is removed", () => {
       ...{ firstIssuedAt: 0, expiresAt: undefined },
     };
     const deps = {
-      ...{ pool: fleet.rotation.pool, people: postgresPersonStore },
+      ...{ pool: fleet.rotation.pool, people: postgresPersonStore, clock: systemClock },
       ...{ credentials: postgresCredentialStore, answers: postgresSealedAnswerStore },
     };
     const made = createCredential(

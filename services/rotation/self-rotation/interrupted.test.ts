@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Connection, Pool, QueryResult } from "../../../lib/postgres/db";
+import { systemClock } from "../../../lib/clock";
 import { sensitive } from "../../../lib/sensitive";
 import { type CredentialIssuer, startCredentialIssuer } from "../../../test/harness/credentials";
 import { postgresSealedAnswerStore } from "../credentials/store/postgres-sealed-answer-store";
@@ -53,7 +54,11 @@ describe("a rotation", () => {
       {
         ...{ pool: watched(issuer.rotation.pool, watch), agents: postgresRegisteredAgentStore },
         ...{ pairs: postgresPairStore, attempts: postgresAttemptStore },
-        ...{ answers: postgresSealedAnswerStore, reuses: { note: () => undefined } },
+        ...{
+          answers: postgresSealedAnswerStore,
+          reuses: { note: () => undefined },
+          clock: systemClock,
+        },
       },
       {
         ...{ apiKey: sensitive(apiKey), rotationSecret: sensitive(rotationSecret), confirm },

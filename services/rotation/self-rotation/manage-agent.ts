@@ -1,3 +1,4 @@
+import type { Clock } from "../../../lib/clock";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
@@ -6,6 +7,7 @@ import { type AuditEntry, type Caller, writeAudit } from "../audit";
 import { assertMayHave } from "../credentials/domain/authority";
 import { answerOnce, checkRequestId } from "../credentials/repeatable";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
+import { leaseOver } from "../credentials/verification/credential-lease";
 import { holdDeveloper } from "../people/admit";
 import type { PersonStore } from "../people/store/person-store";
 import { assertManages } from "./domain/authority";
@@ -21,6 +23,7 @@ export interface ManageAgentDeps {
   pairs: PairStore;
   answers: SealedAnswerStore;
   people: PersonStore;
+  clock: Clock;
 }
 
 /** Who asks: the developer, and who that is in the audit. */
@@ -37,9 +40,9 @@ export function assertMayHavePair({ developer }: By): void {
   assertMayHave(developer, ENDLESS_TOKEN);
 }
 
-/** Gives an agent a new pair and ends what it had. */
+/** Gives an agent a new pair and ends what it had, for every replica once this has resolved. */
 export async function rotateAgentCredentials(
-  { pool, agents, pairs, answers, people }: ManageAgentDeps,
+  { pool, agents, pairs, answers, people, clock }: ManageAgentDeps,
   by: By,
   { id, requestId }: { id: string; requestId: Sensitive<string> },
 ): Promise<Pair & { agent: RegisteredAgent }> {
@@ -50,7 +53,7 @@ export async function rotateAgentCredentials(
   const { role, id: developer, apiKey } = by.developer;
   const request = { tenantId, caller: JSON.stringify([developer, role, apiKey?.id]), requestId };
   const what = ["rotate-agent-credentials", id];
-  return withTransactionRetry(pool, async (tx) => {
+  const rotated = await withTransactionRetry(pool, async (tx) => {
     const answer = await answerOnce(tx, answers, { request, what }, async () => {
       await holdDeveloper(people, tx, by.developer);
       const agent = requireLiving(assertManages(by.developer, await agents.lock(tx, ref), id));
@@ -61,16 +64,21 @@ export async function rotateAgentCredentials(
     });
     return { ...unpackPair(answer).pair, agent: await require(agents, tx, by, id) };
   });
+  await leaseOver(clock);
+  return rotated;
 }
 
-/** Ends an agent and its pairs for good; one that is revoked already stays as it is. */
+/**
+ * Ends an agent and its pairs for good, for every replica once this has resolved; one that is revoked
+ * already stays as it is.
+ */
 export async function revokeAgent(
-  { pool, agents, pairs }: ManageAgentDeps,
+  { pool, agents, pairs, clock }: ManageAgentDeps,
   by: By,
   id: string,
 ): Promise<RegisteredAgent> {
   const ref = { tenantId: by.caller.tenantId, id };
-  return withTransactionRetry(pool, async (tx) => {
+  const revoked = await withTransactionRetry(pool, async (tx) => {
     const agent = assertManages(by.developer, await agents.lock(tx, ref), id);
     if (agent.revokedAt) return agent;
     await agents.revoke(tx, ref);
@@ -78,6 +86,8 @@ export async function revokeAgent(
     await writeAudit(tx, by.caller, [entry("agent.revoke", agent, { name: agent.name })]);
     return require(agents, tx, by, id);
   });
+  await leaseOver(clock);
+  return revoked;
 }
 
 function requireLiving(agent: RegisteredAgent): RegisteredAgent {

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Clock } from "../../../lib/clock";
 import { type AppError, invalid } from "../../../lib/errors";
 import { readCredentialValue, readMarkedValue } from "../../../lib/identity/credential-value";
 import type { Pool, Tx } from "../../../lib/postgres/db";
@@ -8,6 +9,7 @@ import { writeAudit } from "../audit";
 import { requestIdReused } from "../credentials/repeatable";
 import { openAnswer, requestDigest, sealAnswer } from "../credentials/sealed-answer";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
+import { leaseOver } from "../credentials/verification/credential-lease";
 import type { AttemptLimit, AttemptStore } from "../limits/attempt-limit";
 import { networkOf } from "./domain/address";
 import {
@@ -28,6 +30,7 @@ export interface RotateSelfDeps {
   attempts: AttemptStore;
   answers: SealedAnswerStore;
   reuses: Pick<ReuseAlarms, "note">;
+  clock: Clock;
 }
 
 /** What is presented, as it came. */
@@ -63,7 +66,7 @@ type Outcome = { rotated: SelfRotated } | { fault: AppError; rotatedAway?: Prese
 
 /**
  * Replaces a pair. All is one transaction: it is committed with the attempt and its audit also where
- * the answer is a refusal. Each refusal takes the same statements: how long it took tells nothing.
+ * the answer is a refusal. No replica calls what it ended valid once this has resolved. Each refusal takes the same statements: how long it took tells nothing.
  */
 export async function rotateSelf(
   deps: RotateSelfDeps,
@@ -75,7 +78,10 @@ export async function rotateSelf(
     secretHash: readMarkedValue("mur_rot_", request.rotationSecret) ?? NO_HASH,
   };
   const outcome = await withTransactionRetry(deps.pool, (tx) => tryToRotate(deps, tx, attempt));
-  if ("rotated" in outcome) return outcome.rotated;
+  if ("rotated" in outcome) {
+    await leaseOver(deps.clock);
+    return outcome.rotated;
+  }
   if (outcome.rotatedAway) deps.reuses.note(outcome.rotatedAway);
   throw outcome.fault;
 }

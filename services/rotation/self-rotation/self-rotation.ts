@@ -41,7 +41,7 @@ export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
   const reuses = createReuseAlarms({ db: pool, agents: stores.agents, clock, log });
   return {
     service: createSelfRotationService({
-      ...{ ...stores, reuses },
+      ...{ ...stores, reuses, clock },
       ...(openRegistration && { openRegistration }),
     }),
     uses: createTokenUses({ ...stores, reuses }),

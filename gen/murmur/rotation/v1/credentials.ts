@@ -194,6 +194,8 @@ export interface Credential {
   replacedBy: string;
   /** The id of the one that it came after; empty: none. */
   replaces: string;
+  /** When it was last found valid, to within half a minute; absent: never. */
+  lastUsedAt: Date | undefined;
 }
 
 /** A new credential. */
@@ -331,6 +333,7 @@ function createBaseCredential(): Credential {
     revokedAt: undefined,
     replacedBy: "",
     replaces: "",
+    lastUsedAt: undefined,
   };
 }
 
@@ -377,6 +380,9 @@ export const Credential: MessageFns<Credential> = {
     }
     if (message.replaces !== "") {
       writer.uint32(114).string(message.replaces);
+    }
+    if (message.lastUsedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastUsedAt), writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -506,6 +512,14 @@ export const Credential: MessageFns<Credential> = {
             message.replaces = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.lastUsedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -558,6 +572,11 @@ export const Credential: MessageFns<Credential> = {
         ? globalThis.String(object.replaced_by)
         : "",
       replaces: isSet(object.replaces) ? globalThis.String(object.replaces) : "",
+      lastUsedAt: isSet(object.lastUsedAt)
+        ? fromJsonTimestamp(object.lastUsedAt)
+        : isSet(object.last_used_at)
+        ? fromJsonTimestamp(object.last_used_at)
+        : undefined,
     };
   },
 
@@ -605,6 +624,9 @@ export const Credential: MessageFns<Credential> = {
     if (message.replaces !== "") {
       obj.replaces = message.replaces;
     }
+    if (message.lastUsedAt !== undefined) {
+      obj.lastUsedAt = message.lastUsedAt.toISOString();
+    }
     return obj;
   },
 
@@ -627,6 +649,7 @@ export const Credential: MessageFns<Credential> = {
     message.revokedAt = object.revokedAt ?? undefined;
     message.replacedBy = object.replacedBy ?? "";
     message.replaces = object.replaces ?? "";
+    message.lastUsedAt = object.lastUsedAt ?? undefined;
     return message;
   },
 };

@@ -24,6 +24,8 @@ export interface Credential {
   createdAt: Date;
   expiresAt: Date | undefined;
   revokedAt: Date | undefined;
+  /** When it was last found valid, to within half a minute; undefined: never. */
+  lastUsedAt: Date | undefined;
   replaces: string | undefined;
   replacedBy: string | undefined;
   /** Whose token it is, of an agent that registered. */

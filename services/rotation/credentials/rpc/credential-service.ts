@@ -25,15 +25,15 @@ const SEQUENCE = /^\d{1,18}$/;
 
 /** The handlers of CredentialService. */
 export function createCredentialService(
-  deps: IssueDeps & Pick<VerifyDeps, "uses">,
+  deps: IssueDeps & VerifyDeps,
 ): HandlersOf<typeof CredentialServiceService> {
-  const { credentials, uses } = deps;
+  const { credentials } = deps;
   const db: Db = deps.pool;
   const verify = (context: CallContext, values: readonly string[]) => {
     const { tenantId } = principalOf(context);
     const isOurs = FOR_ALL_TENANTS.includes(principalOf(context).id);
     const within = isOurs && tenantId === ALL_TENANTS ? undefined : tenantId;
-    return verifyCredentials({ db, credentials, uses }, within, values.map(sensitive));
+    return verifyCredentials(deps, within, values.map(sensitive));
   };
   return {
     async createCredential(request, context) {

@@ -42,6 +42,7 @@ export function toCredential(credential: Credential): CredentialMessage {
     createdAt: credential.createdAt,
     expiresAt: credential.expiresAt,
     revokedAt: credential.revokedAt,
+    lastUsedAt: credential.lastUsedAt,
     replacedBy: credential.replacedBy ?? "",
     replaces: credential.replaces ?? "",
   };

@@ -15,7 +15,8 @@ const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role
        array_position(${ROLES}, person.role))] from rotation.people person
      where person.tenant_id = credentials.tenant_id and person.developer = credentials.owner)`;
 const COLUMNS = `sequence, tenant_id, credential_id, kind, label, agent_name, scopes, prefix, owner,
-     ${ROLE} as role, created_at, expires_at, revoked_at, replaces, replaced_by, registered_agent_id,
+     ${ROLE} as role, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by,
+     registered_agent_id,
      registered_agent_id is not null and first_used_at is null as awaits_first_use,
      ${STATE} as state`;
 const SECONDS = `interval '1 second'`;
@@ -35,6 +36,7 @@ interface CredentialRow {
   created_at: Date;
   expires_at: Date | null;
   revoked_at: Date | null;
+  last_used_at: Date | null;
   replaces: string | null;
   replaced_by: string | null;
   registered_agent_id: string | null;
@@ -143,6 +145,7 @@ function fromRow(row: CredentialRow): Credential {
     createdAt: row.created_at,
     expiresAt: row.expires_at ?? undefined,
     revokedAt: row.revoked_at ?? undefined,
+    lastUsedAt: row.last_used_at ?? undefined,
     replaces: row.replaces ?? undefined,
     replacedBy: row.replaced_by ?? undefined,
     registeredAgentId: row.registered_agent_id ?? undefined,

@@ -1,0 +1,107 @@
+import type { Clock } from "../../../../lib/clock";
+import { type Log, silentLog } from "../../../../lib/log";
+import type { Db } from "../../../../lib/postgres/db";
+import type { ChangesSince, ReadChanges } from "./credential-changes";
+
+/**
+ * For how long a replica may answer from memory after it began to look for changes. Whoever ends a
+ * credential waits as long before it says so: then nobody has an older view, however it is cut off.
+ */
+export const LEASE_MS = 100;
+/** How old a view may be before somebody's question has it renewed. */
+const RENEW_AFTER_MS = 30;
+/** Beyond such a pause nothing is known any more: the database may be another one by then. */
+const MAX_PAUSE_MS = 1_000;
+/** The network between a replica and the database's clock is no step of it. */
+const CLOCK_STEP_MS = 1_000;
+
+/** One unbroken time of looking; what was read within it may be kept while it lasts. */
+export interface View {
+  /** How many looks found changes: what was read before the last of them may be out of date. */
+  readonly changes: number;
+}
+
+export interface CredentialLease {
+  /** The present view, while it may be trusted; asking has it renewed. */
+  view(): View | undefined;
+}
+
+export interface CredentialLeaseDeps {
+  db: Db;
+  readChanges: ReadChanges;
+  clock: Clock;
+  /** Told whose credentials have changed, and when the view broke: nothing is known any more then. */
+  onChanged(hashes: readonly string[]): void;
+  onBroken(): void;
+  log?: Log;
+}
+
+interface Held extends View {
+  changes: number;
+  /** When the last look began, by the monotonic clock. */
+  sinceMs: number;
+  next: bigint;
+  /** The database's clock less the monotonic one. */
+  offsetMs: number;
+}
+
+/**
+ * Looks for changes only while somebody asks: a replica that verifies nothing does nothing. A look that
+ * fails breaks the view; so do a long pause and a step of the database's clock.
+ */
+export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLease {
+  const { db, clock, readChanges, log = silentLog } = deps;
+  let held: Held | undefined;
+  let isLooking = false;
+
+  const breakView = () => {
+    if (held) deps.onBroken();
+    held = undefined;
+  };
+  const accept = (changes: ChangesSince, startMs: number) => {
+    const offsetMs = changes.databaseMs - clock.monotonicMs();
+    const isContinuous =
+      held &&
+      changes.next >= held.next &&
+      startMs - held.sinceMs <= MAX_PAUSE_MS &&
+      Math.abs(offsetMs - held.offsetMs) < CLOCK_STEP_MS;
+    if (!held || !isContinuous) {
+      breakView();
+      held = { changes: 0, sinceMs: startMs, next: changes.next, offsetMs };
+      return;
+    }
+    if (changes.hashes.length > 0) {
+      held.changes += 1;
+      deps.onChanged(changes.hashes);
+    }
+    Object.assign(held, { sinceMs: startMs, next: changes.next, offsetMs });
+  };
+  const look = async () => {
+    if (isLooking) return;
+    isLooking = true;
+    const startMs = clock.monotonicMs();
+    try {
+      accept(await readChanges(db, held?.next), startMs);
+    } catch (error) {
+      breakView();
+      log.debug("changes of credentials could not be read", { error });
+    } finally {
+      isLooking = false;
+    }
+  };
+  return {
+    view() {
+      const ageMs = held ? clock.monotonicMs() - held.sinceMs : Infinity;
+      if (ageMs > RENEW_AFTER_MS) void look();
+      return ageMs <= LEASE_MS ? held : undefined;
+    },
+  };
+}
+
+/** Resolves when no replica has a view from before now. */
+export async function leaseOver(clock: Clock): Promise<void> {
+  const endMs = clock.monotonicMs() + LEASE_MS;
+  // A timer may fire early by the grain of its clock.
+  for (let leftMs = LEASE_MS; leftMs > 0; leftMs = endMs - clock.monotonicMs())
+    await clock.sleep(Math.ceil(leftMs) + 1);
+}

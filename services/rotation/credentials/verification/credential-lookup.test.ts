@@ -1,0 +1,164 @@
+import { FakeClock } from "../../../../test/fakes/fake-clock";
+import type { Credential } from "../domain/credential";
+import type { FoundCredential } from "../store/credential-store";
+import type { ChangesSince } from "./credential-changes";
+import { LEASE_MS, leaseOver } from "./credential-lease";
+import { createCredentialLookup } from "./credential-lookup";
+
+const [HASH, OTHER] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+const HEX = HASH.toString("hex");
+
+describe("credentials in memory", () => {
+  it("are answered for without the database while nothing has changed", async () => {
+    const replica = await startReplica();
+    for (let at = 0; at < 10; at++) {
+      await replica.clock.advance(LEASE_MS / 2);
+      expect(await replica.isKnown()).toBe(true);
+    }
+    expect(replica.lookUps).toBe(1);
+  });
+
+  it("are forgotten when they have changed, and the others are not", async () => {
+    const replica = await startReplica();
+    await replica.find(OTHER);
+    replica.database.changed = [HEX];
+    await replica.clock.advance(LEASE_MS / 2);
+    await replica.find(OTHER); // has it looked for changes
+    await replica.settle();
+    expect(replica.lookUps).toBe(2);
+    await replica.find(HASH);
+    expect(replica.lookUps).toBe(3);
+    await replica.find(OTHER);
+    expect(replica.lookUps).toBe(3);
+  });
+
+  it("are answered for by the database as soon as the lease is over, and not at all without it", async () => {
+    const replica = await startReplica();
+    replica.database.isAway = true;
+    await replica.clock.advance(LEASE_MS);
+    expect(await replica.isKnown()).toBe(true);
+    await replica.clock.advance(1);
+    await expect(replica.isKnown()).rejects.toThrow("away");
+  });
+
+  it("are not known any more when the database was away, even for a moment", async () => {
+    const replica = await startReplica();
+    replica.database.isAway = true;
+    await replica.clock.advance(LEASE_MS / 2);
+    await replica.isKnown();
+    await replica.settle();
+    replica.database.isAway = false;
+    await replica.isKnown();
+    expect(replica.lookUps).toBe(2);
+  });
+
+  it.each([
+    ["the database's clock steps forward", (database: FakeDatabase) => (database.ms += 3_600_000)],
+    ["the database's clock steps back", (database: FakeDatabase) => (database.ms -= 3_600_000)],
+    ["the database is an older one", (database: FakeDatabase) => (database.next = 1n)],
+  ])("are not known any more when %s", async (_when, change) => {
+    const replica = await startReplica();
+    change(replica.database);
+    await replica.clock.advance(LEASE_MS / 2);
+    await replica.isKnown();
+    await replica.settle();
+    await replica.isKnown();
+    expect(replica.lookUps).toBe(2);
+  });
+
+  it("are not kept when they were read before a change that was noticed meanwhile", async () => {
+    const replica = await startReplica();
+    const slow = replica.holdLookUps();
+    const answer = replica.find(OTHER);
+    replica.database.changed = [OTHER.toString("hex")];
+    await replica.clock.advance(LEASE_MS / 2);
+    await replica.isKnown();
+    await replica.settle();
+    slow.release();
+    await answer;
+    replica.database.changed = [];
+    await replica.find(OTHER);
+    expect(replica.lookUps).toBe(3);
+  });
+
+  it("are not answered for past their own end, whatever the lease says", async () => {
+    const replica = await startReplica(40);
+    await replica.clock.advance(39);
+    expect((await replica.find(HASH)).get(HEX)?.validForMs).toBe(1);
+    expect(replica.lookUps).toBe(1);
+    await replica.clock.advance(1);
+    await replica.isKnown();
+    expect(replica.lookUps).toBe(2);
+  });
+
+  it("of one tenant are unknown to another", async () => {
+    const replica = await startReplica();
+    expect((await replica.find(HASH, "t2")).size).toBe(0);
+  });
+});
+
+it("a lease is over for all when whoever ends a credential has waited for it", async () => {
+  const clock = new FakeClock();
+  let isOver = false;
+  const over = leaseOver(clock).then(() => (isOver = true));
+  await clock.advance(LEASE_MS);
+  expect(isOver).toBe(false);
+  await clock.advance(1);
+  await over;
+  expect(isOver).toBe(true);
+});
+
+interface FakeDatabase {
+  isAway: boolean;
+  changed: string[];
+  next: bigint;
+  ms: number;
+}
+
+/** A replica that has found HASH, and keeps it, with a database that behaves as told. */
+async function startReplica(validForMs?: number) {
+  const clock = new FakeClock();
+  const database: FakeDatabase = { isAway: false, changed: [], next: 10n, ms: 1_000_000 };
+  const counts = { lookUps: 0 };
+  let gate = Promise.resolve();
+  const credential = { tenantId: "t1", id: "c1", state: "active" } as Credential;
+  const lookup = createCredentialLookup({
+    clock,
+    db: { query: () => Promise.reject(new Error("not used")) },
+    readChanges(): Promise<ChangesSince> {
+      if (database.isAway) return Promise.reject(new Error("away"));
+      const databaseMs = database.ms + clock.monotonicMs();
+      return Promise.resolve({ hashes: database.changed, next: database.next, databaseMs });
+    },
+    credentials: {
+      async findByHash(_db, tenantId, hashes) {
+        counts.lookUps += 1;
+        await gate;
+        if (database.isAway) throw new Error("away");
+        const found: FoundCredential = { credential, validForMs };
+        const isOurs = tenantId === undefined || tenantId === credential.tenantId;
+        return new Map(isOurs ? hashes.map((hash) => [hash.toString("hex"), found]) : []);
+      },
+    },
+  });
+  const settle = () => clock.advance(0);
+  const find = (hash: Buffer, tenantId = "t1") => lookup.find(tenantId, [hash]);
+  const replica = {
+    ...{ clock, database, settle, find },
+    get lookUps() {
+      return counts.lookUps;
+    },
+    isKnown: async () => (await find(HASH)).has(HEX),
+    holdLookUps() {
+      let release = () => {};
+      gate = new Promise((resolve) => (release = resolve));
+      return { release };
+    },
+  };
+  // The first look for changes begins with the first question; what that finds is not kept yet.
+  await replica.isKnown();
+  await settle();
+  await replica.isKnown();
+  counts.lookUps -= 1;
+  return replica;
+}
