@@ -23,6 +23,8 @@ export interface GatewayDeps {
   tls?: { certFile: string; keyFile: string };
   trustedProxies?: readonly string[];
   rateLimit: number;
+  /** Of a request, event streams aside; 10 s unless told. */
+  timeoutMs?: number;
   clock?: Clock;
   log?: Log;
 }
@@ -36,6 +38,8 @@ export interface Gateway {
   /** Ends event streams, lets running requests end, and cuts what is left after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
+
+const TIMEOUT_MS = 10_000;
 
 /** Builds the gateway: REST for what services do by gRPC, with the caller's own credential. */
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
@@ -53,8 +57,9 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   recordAnswers(app, log);
   addHealth(app, { backends, document, stopping: stopping.signal });
   const validation = createValidation(kit.components);
-  for (const route of routes)
-    serveRoute(app, { validation, clock, log, stopping: stopping.signal }, route);
+  const { timeoutMs = TIMEOUT_MS } = deps;
+  const serving = { validation, clock, log, stopping: stopping.signal, timeoutMs };
+  for (const route of routes) serveRoute(app, serving, route);
   for (const [path, methods] of methodsByPath(routes)) refuseOtherMethods(app, path, methods);
   return {
     routes,

@@ -31,7 +31,7 @@ export type Rest = (path: string, call?: RestCall) => Promise<RestResponse>;
 
 /** A gateway in front of a real catalog and a real rotation, all in this process. */
 export interface TestGateway {
-  /** `http://127.0.0.1:port` */
+  /** `http://127.0.0.1:port`, or https */
   url: string;
   gateway: Gateway;
   catalog: TestCatalog;
@@ -50,6 +50,8 @@ export interface TestGatewayOptions {
   addresses?: { catalog?: string; rotation?: string };
   trustedProxies?: readonly string[];
   rateLimit?: number;
+  timeoutMs?: number;
+  tls?: { certFile: string; keyFile: string };
   log?: Log;
 }
 
@@ -66,9 +68,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     ...{ channels, signingKey: catalog.gatewayKey },
     rateLimit: options.rateLimit ?? 1_000_000,
     trustedProxies: options.trustedProxies ?? [],
+    ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
+    ...(options.tls && { tls: options.tls }),
     ...(log && { log }),
   });
-  const url = `http://127.0.0.1:${await gateway.listen("127.0.0.1:0")}`;
+  const scheme = options.tls ? "https" : "http";
+  const url = `${scheme}://127.0.0.1:${await gateway.listen("127.0.0.1:0")}`;
   return {
     ...{ url, gateway, catalog, rotation },
     token: ({ tenantId = "t1", role = "owner", id = "github/alice" } = {}) =>

@@ -10,6 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../../../lib/clock";
 import type { Log } from "../../../lib/log";
 import { canonicalPath, type RestRequest, type Route, toRouterPath } from "../routes/route";
+import { noSuchRoute } from "./errors";
 import { MAX_BODY_BYTES } from "./server";
 import { readBearer, readQuery, toClientAddress, type UnreadQuery } from "./read-request";
 import { sendEvents } from "./send-events";
@@ -21,11 +22,11 @@ export interface ServeDeps {
   log: Log;
   /** Aborts when event streams have to end. */
   stopping: AbortSignal;
+  /** How long a request may take whose route does not say. */
+  timeoutMs: number;
 }
 
 type Given = Pick<RestRequest, "params" | "query" | "body">;
-
-const TIMEOUT_MS = 10_000;
 
 /** Serves a route: its schemas first, then its handler, under one deadline and one span. */
 export function serveRoute(app: FastifyInstance, deps: ServeDeps, route: Route): void {
@@ -45,6 +46,8 @@ export function serveRoute(app: FastifyInstance, deps: ServeDeps, route: Route):
         // Where there was none; `null` is a body.
         body: (request.body === undefined || !body ? {} : request.body) as Given["body"],
       };
+      // `/v1/secrets/` is no secret without a name, but a path that there is not.
+      if (Object.values(given.params).includes("")) throw noSuchRoute();
       const wrong = params(given.params) ?? query(given.query) ?? body?.(given.body);
       if (wrong) throw wrong;
       await underSpan(route, request, () => answer(deps, route, given, { request, reply }));
@@ -54,7 +57,7 @@ export function serveRoute(app: FastifyInstance, deps: ServeDeps, route: Route):
 }
 
 async function answer(
-  { clock, log, stopping }: ServeDeps,
+  { clock, log, stopping, timeoutMs }: ServeDeps,
   route: Route,
   given: Given,
   { request, reply }: { request: FastifyRequest; reply: FastifyReply },
@@ -73,7 +76,7 @@ async function answer(
       client: toClientAddress(request.ip),
       route: { method: request.method, path: canonicalPath(route, given.params) },
       signal,
-      deadlineMs: clock.monotonicMs() + (route.timeoutMs ?? TIMEOUT_MS),
+      deadlineMs: clock.monotonicMs() + (route.timeoutMs ?? timeoutMs),
     },
   });
   if (!events) {

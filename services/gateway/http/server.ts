@@ -96,9 +96,8 @@ export function refuseOtherMethods(
   served: readonly string[],
 ): void {
   const allow = served.includes("GET") ? ["HEAD", ...served] : served;
-  const others = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
   app.route({
-    method: others.filter((method) => !allow.includes(method)),
+    method: app.supportedMethods.filter((method) => !allow.includes(method)),
     url: toRouterPath(path),
     handler: (request) => {
       throw new MethodNotAllowed(request.method, allow.toSorted());
@@ -134,8 +133,13 @@ function toAppError(error: FastifyError): unknown {
     case "FST_ERR_MAX_PARAM_LENGTH":
       return invalid("", "a part of the path is too long");
     default:
-      return error;
+      // The rest of what Fastify finds wrong with a request; its words are for programmers.
+      return isRefusal(error) ? invalid("", "the request cannot be read") : error;
   }
+}
+
+function isRefusal({ code, statusCode = 500 }: FastifyError): boolean {
+  return code.startsWith("FST_") && statusCode >= 400 && statusCode < 500;
 }
 
 function tooLarge(): AppError {

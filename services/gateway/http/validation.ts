@@ -15,8 +15,7 @@ export interface Validation {
   texts(properties: Readonly<Record<string, JsonSchema>>): Validate;
 }
 
-/** How schemas refer to each other; the whole of them is in every schema that is compiled. */
-const VOCABULARY = ["components"];
+const DOCUMENT = "openapi";
 
 /** Whatever was sent, an error is small. */
 const MAX_NAME = 100;
@@ -25,19 +24,26 @@ export function createValidation(components: SchemaSet): Validation {
   const strict = { strict: true, strictRequired: false, verbose: true } as const;
   const bodies = withFormats(new Ajv2020(strict));
   const texts = withFormats(new Ajv2020({ ...strict, coerceTypes: true }));
-  const shared = { components: { schemas: Object.fromEntries(components) } };
+  const shared = { $id: DOCUMENT, components: { schemas: Object.fromEntries(components) } };
+  for (const ajv of [bodies, texts]) ajv.addSchema(shared);
   return {
-    body: (schema) => toValidate(bodies.compile({ ...schema, ...shared }), "the body"),
+    body: (schema) => toValidate(bodies.compile(inDocument(schema)), "the body"),
     texts(properties) {
       const schema = { type: "object", properties, additionalProperties: false };
-      return toValidate(texts.compile({ ...schema, ...shared }), "the query");
+      return toValidate(texts.compile(inDocument(schema)), "the query");
     },
   };
 }
 
+/** A schema that refers to those of the document, each of which is compiled once. */
+function inDocument(schema: JsonSchema): JsonSchema {
+  const text = JSON.stringify(schema).replaceAll('"$ref":"#/', `"$ref":"${DOCUMENT}#/`);
+  return JSON.parse(text) as JsonSchema;
+}
+
 function withFormats(ajv: Ajv2020): Ajv2020 {
   addFormats(ajv, ["date-time"]);
-  ajv.addVocabulary(VOCABULARY);
+  ajv.addVocabulary(["components"]);
   // They say what the generated code holds; the limits beside them are what is checked.
   for (const format of ["int32", "int64"]) ajv.addFormat(format, true);
   return ajv;

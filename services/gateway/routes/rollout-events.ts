@@ -5,7 +5,7 @@ import {
   type WatchRolloutResponse,
 } from "../../../gen/murmur/rotation/v1/rollouts";
 import { messagesOf } from "../json/messages";
-import { responseSchema } from "../json/schema";
+import { type JsonSchema, responseSchema } from "../json/schema";
 import { toJson } from "../json/to-json";
 import type { RouteKit } from "./rpc-route";
 import type { RestAnswer, Route, ServerSentEvent } from "./route";
@@ -30,7 +30,7 @@ export function rolloutEvents(
     answers: {
       200: {
         description: "Events; each one's data is JSON as described.",
-        schema: { type: "string", "x-event-data": schema },
+        schema: eventSchema(schema),
         mediaType: "text/event-stream",
       },
       204: { description: "The rollout was seen to be done." },
@@ -44,6 +44,19 @@ export function rolloutEvents(
       const first = await events.next();
       if (first.done === true) return { status: 204 };
       return { status: 200, events: chain(first.value, events) };
+    },
+  };
+}
+
+/** Of one event of the stream. */
+function eventSchema(data: JsonSchema): JsonSchema {
+  const json = { contentMediaType: "application/json", contentSchema: data };
+  return {
+    type: "object",
+    properties: {
+      id: { type: "string" },
+      event: { type: "string", enum: ["progress", DONE] },
+      data: { type: "string", ...json },
     },
   };
 }

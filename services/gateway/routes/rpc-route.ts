@@ -48,6 +48,9 @@ export interface RouteKit {
 
 const IDEMPOTENCY_KEY = "idempotency-key";
 const REQUEST_ID = "request_id";
+const PAGE_SIZE = "page_size";
+/** As lib/page.ts reads it. */
+const PAGE_SIZE_SCHEMA = { type: "integer", minimum: 0, maximum: 1000, default: 100 };
 const TEXT = { type: "string" };
 
 export function createRouteKit(backends: Backends): RouteKit {
@@ -134,6 +137,7 @@ function queryOf(
 }
 
 function schemaOf(field: DescField, components: SchemaSet): JsonSchema {
+  if (field.name === PAGE_SIZE) return PAGE_SIZE_SCHEMA;
   return inputProperties(field, components)[0]?.[1] ?? TEXT;
 }
 
