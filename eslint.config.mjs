@@ -55,6 +55,7 @@ const MAY_EXPOSE = [
   "services/rotation/**/rpc/**",
   "verifier/credential-verifier.ts",
   "services/gateway/upstream/backends.ts",
+  "services/gateway/routes/self-rotation.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/rotation/bindings/domain/agent-hash.ts",
   "services/rotation/self-rotation/{make-pair,register-agent,rotate-self}.ts",

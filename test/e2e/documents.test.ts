@@ -146,7 +146,9 @@ describe("docs/grpc.md", () => {
     expect({ code, stdout }).toEqual({
       ...{
         code: 0,
-        stdout: expect.stringMatching(/^mur_inv_\w+\nRevoked agent lost-\d+\n$/) as string,
+        stdout: expect.stringMatching(
+          /^mur_inv_\w+\nAPI key and rotation secret rotated .*\nRevoked agent lost-\d+\n$/,
+        ) as string,
       },
     });
     expect(new Set(pairs).size).toBe(3);

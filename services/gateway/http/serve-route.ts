@@ -38,13 +38,14 @@ export function serveRoute(app: FastifyInstance, deps: ServeDeps, route: Route):
     method: route.method,
     url: toRouterPath(route.path),
     exposeHeadRoute: route.method === "GET",
+    config: { hasLenientBody: route.hasLenientBody ?? false },
     bodyLimit: route.maxBodyBytes ?? MAX_BODY_BYTES,
     handler: async (request, reply) => {
       const given: Given = {
         params: request.params as Given["params"],
         query: readQuery(request.query as UnreadQuery),
         // Where there was none; `null` is a body.
-        body: (request.body === undefined || !body ? {} : request.body) as Given["body"],
+        body: bodyOf(route, request.body),
       };
       // `/v1/secrets/` is no secret without a name, but a path that there is not.
       if (Object.values(given.params).includes("")) throw noSuchRoute();
@@ -54,6 +55,12 @@ export function serveRoute(app: FastifyInstance, deps: ServeDeps, route: Route):
       return reply;
     },
   });
+}
+
+function bodyOf({ body, hasLenientBody }: Route, given: unknown): Given["body"] {
+  if (given === undefined || !body) return {};
+  const isObject = typeof given === "object" && given !== null && !Array.isArray(given);
+  return (hasLenientBody && !isObject ? {} : given) as Given["body"];
 }
 
 async function answer(

@@ -15,6 +15,13 @@ import { toRouterPath } from "../routes/route";
 import { MethodNotAllowed, noSuchRoute, toErrorAnswer, tooManyRequests } from "./errors";
 import { readJson, readRequestId, unread } from "./read-request";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** As of a route. */
+    hasLenientBody?: boolean;
+  }
+}
+
 export interface HttpOptions {
   tls: { certFile: string; keyFile: string } | undefined;
   /** Addresses and networks whose `X-Forwarded-For` counts. */
@@ -68,11 +75,12 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     reply.headers({ ...headers, "x-request-id": request.id });
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, bytes, done) => {
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, bytes, done) => {
     try {
       done(null, readJson(bytes as Buffer));
     } catch (error) {
-      done(error as Error);
+      if (request.routeOptions.config.hasLenientBody) done(null);
+      else done(error as Error);
     }
   });
   app.setErrorHandler((error, request, reply) =>

@@ -55,6 +55,8 @@ export interface Route {
   headers?: Readonly<Record<string, JsonSchema>>;
   /** Of an object; absent: none is read. */
   body?: JsonSchema;
+  /** A body that cannot be read as an object counts as an empty one: the handler says what is missing. */
+  hasLenientBody?: true;
   /** Largest body, in bytes; 1 MiB unless told. */
   maxBodyBytes?: number;
   /** By status; errors are alike for all routes. */

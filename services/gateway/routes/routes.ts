@@ -6,6 +6,7 @@ import { rolloutRoutes } from "./rollouts";
 import type { Route } from "./route";
 import type { RouteKit } from "./rpc-route";
 import { secretRoutes } from "./secrets";
+import { selfRotationRoutes } from "./self-rotation";
 import { userRoutes } from "./users";
 import { vmRoutes } from "./vms";
 import { workspaceRoutes } from "./workspaces";
@@ -14,7 +15,7 @@ import { workspaceRoutes } from "./workspaces";
 export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
-    ...[credentialRoutes, bindingRoutes, identityRoutes],
+    ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }
