@@ -1,3 +1,4 @@
+import { AuditServiceService } from "../gen/murmur/audit/v1/audit";
 import { AgentServiceService } from "../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../gen/murmur/rotation/v1/credentials";
@@ -23,6 +24,7 @@ export function connectRotation(to: ServiceAddress) {
     people: createLightClient(PeopleServiceService, session),
     selfRotation: createLightClient(SelfRotationServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
+    audit: createLightClient(AuditServiceService, session),
     close: session.close,
   };
 }

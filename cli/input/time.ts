@@ -5,6 +5,16 @@ const DURATION = /^(\d{1,5})(m|h|d)$/;
 /** RFC 3339: a time without its zone would mean another moment on another machine. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/;
 
+/** A moment that has been, by itself or as a time before now: `2030-01-31T12:00:00Z`, `24h`. */
+export function parsePastTime(option: string, text: string, now: Date): Date {
+  const later = DURATION.test(text) ? parseTime(option, text, now) : undefined;
+  if (later) return new Date(2 * now.getTime() - later.getTime());
+  if (TIME.test(text)) return parseTime(option, text, now);
+  throw new UsageError(
+    `${option} must be a time such as 2030-01-31T12:00:00Z, or one before now such as 30m, 24h or 30d`,
+  );
+}
+
 /** The moment that an option names, by itself or as a time from now: `2030-01-31T12:00:00Z`, `30d`. */
 export function parseTime(option: string, text: string, now: Date): Date {
   const [, count, unit] = DURATION.exec(text) ?? [];

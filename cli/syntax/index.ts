@@ -1,6 +1,7 @@
 import { type CommandSyntax } from "../command";
 import { AGENT_COMMANDS } from "./agents";
 import { ASKING_COMMANDS } from "./asking";
+import { AUDIT_COMMANDS } from "./audit";
 import { KEY_COMMANDS } from "./keys";
 import { REGISTERED_AGENT_COMMANDS } from "./registered-agents";
 import { PEOPLE_COMMANDS } from "./people";
@@ -22,6 +23,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
     commands: [...REGISTERED_AGENT_COMMANDS, ...SELF_ROTATION_COMMANDS],
   },
   { title: "People", commands: PEOPLE_COMMANDS },
+  { title: "Audit", commands: AUDIT_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },
 ];

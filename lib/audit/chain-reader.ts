@@ -1,22 +1,10 @@
 import type { Db } from "../postgres/db";
 import type { AuditSchema } from "./audit-rows";
 import { createAuditStore } from "./audit-store";
+import { eachOf } from "./pages";
 import type { ChainReader } from "./verify-chain";
 
 const PAGE = 1_000;
-
-/** Everything in pages, one of which is in memory at a time. */
-export async function* eachOf<T, Next>(
-  fetch: (next: Next | undefined) => Promise<{ items: readonly T[]; next: Next | undefined }>,
-): AsyncGenerator<T, undefined> {
-  let next: Next | undefined;
-  do {
-    const page = await fetch(next);
-    yield* page.items;
-    next = page.next;
-  } while (next !== undefined);
-  return undefined;
-}
 
 /** Reads a chain where it is stored. */
 export function createStoredChainReader(
