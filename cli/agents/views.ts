@@ -3,7 +3,8 @@ import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
 
 /** `active`, or why it is not. */
-export function stateWord({ bound, deactivatedAt }: BoundAgent): string {
+export function stateWord({ bound, deactivatedAt, revokedAt }: BoundAgent): string {
+  if (revokedAt) return "revoked";
   if (deactivatedAt) return "deactivated";
   return bound ? "active" : "bound to no key";
 }
@@ -49,6 +50,7 @@ export function agentToJson(agent: BoundAgent) {
     rekey_count: agent.rekeyCount,
     observed_at: agent.observedAt,
     deactivated_at: agent.deactivatedAt,
+    revoked_at: agent.revokedAt,
     traces: agent.history?.traces,
     scores: agent.history?.scores,
     trust_edges: agent.history?.trustEdges,

@@ -25,6 +25,7 @@ export const run: Run = async ({ rotation, output, clock }, call) => {
     ],
     ["seen", time(agent.observedAt) || "never"],
     ["deactivated", time(agent.deactivatedAt)],
+    ["revoked", time(agent.revokedAt)],
     ["history", `${traces} traces, ${scores} scores, ${trustEdges} trust edges`],
   ];
   for (const [name, text] of rows)

@@ -1,9 +1,14 @@
 import { randomUUID } from "node:crypto";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import { conflict } from "../../../lib/errors";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Caller } from "../audit";
 import { type BindingDeps, record, withAgent } from "./binding-call";
 import type { AgentHistory, BoundAgent } from "./domain/bound-agent";
 import type { Observation } from "./store/binding-store";
+
+/** Races that one call may lose: each means that somebody took and freed this very key meanwhile. */
+const TRIES = 10;
 
 /** The agent that has the key, or a new unclaimed one: of many that ask at once, one makes it. */
 export async function observeKey(
@@ -11,7 +16,7 @@ export async function observeKey(
   caller: Caller,
   observation: Observation,
 ): Promise<{ id: string; created: boolean }> {
-  for (;;) {
+  for (let tries = 0; tries < TRIES; tries++) {
     const known = await bindings.noteSeen(pool, observation);
     if (known !== undefined) return { id: known, created: false };
     const made = await withTransactionRetry(pool, async (tx) => {
@@ -20,8 +25,12 @@ export async function observeKey(
       return shadow;
     });
     if (made) return { id: made.id, created: true };
-    // Another made it between the two, or gave it away again: each round somebody gets on.
+    // Another made it between the two: look again.
   }
+  throw conflict(
+    ErrorReason.ERROR_REASON_KEY_ALREADY_BOUND,
+    "others bind this key, too: try again",
+  );
 }
 
 /** What other systems keep under an agent's id by now. */

@@ -2,6 +2,7 @@ import { conflict } from "../../../lib/errors";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { isUniqueViolation } from "../../../lib/postgres/errors";
 import type { AttemptLimit } from "../limits/attempt-limit";
+import { agentRevoked } from "../self-rotation/domain/self-rotation-errors";
 import { type BindingDeps, type By, countAttempt, record, withAgent } from "./binding-call";
 import { isSameHash } from "./domain/agent-hash";
 import { assertOwns, isOwnOrUnclaimed } from "./domain/authority";
@@ -70,6 +71,7 @@ async function swap(
   const { tenantId } = developer;
   return withAgent(deps, developer, id, async (tx, agent) => {
     assertOwns(developer, agent);
+    if (agent.revokedAt) throw agentRevoked(agent);
     const holder = await deps.bindings.findByHash(tx, tenantId, hash);
     if (holder?.id === agent.id) return { agent, changed: false };
     if (holder)

@@ -87,7 +87,11 @@ export interface BoundAgent {
     | undefined;
   /** Absent: it is active. */
   deactivatedAt: Date | undefined;
-  history: AgentHistory | undefined;
+  history:
+    | AgentHistory
+    | undefined;
+  /** It was ended for good (SelfRotationService), and cannot be bound again. Absent: it was not. */
+  revokedAt: Date | undefined;
 }
 
 /** How much other systems keep under an agent's id. */
@@ -229,6 +233,7 @@ function createBaseBoundAgent(): BoundAgent {
     observedAt: undefined,
     deactivatedAt: undefined,
     history: undefined,
+    revokedAt: undefined,
   };
 }
 
@@ -269,6 +274,9 @@ export const BoundAgent: MessageFns<BoundAgent> = {
     }
     if (message.history !== undefined) {
       AgentHistory.encode(message.history, writer.uint32(98).fork()).join();
+    }
+    if (message.revokedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.revokedAt), writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -382,6 +390,14 @@ export const BoundAgent: MessageFns<BoundAgent> = {
             message.history = AgentHistory.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.revokedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -436,6 +452,11 @@ export const BoundAgent: MessageFns<BoundAgent> = {
         ? fromJsonTimestamp(object.deactivated_at)
         : undefined,
       history: isSet(object.history) ? AgentHistory.fromJSON(object.history) : undefined,
+      revokedAt: isSet(object.revokedAt)
+        ? fromJsonTimestamp(object.revokedAt)
+        : isSet(object.revoked_at)
+        ? fromJsonTimestamp(object.revoked_at)
+        : undefined,
     };
   },
 
@@ -477,6 +498,9 @@ export const BoundAgent: MessageFns<BoundAgent> = {
     if (message.history !== undefined) {
       obj.history = AgentHistory.toJSON(message.history);
     }
+    if (message.revokedAt !== undefined) {
+      obj.revokedAt = message.revokedAt.toISOString();
+    }
     return obj;
   },
 
@@ -499,6 +523,7 @@ export const BoundAgent: MessageFns<BoundAgent> = {
     message.history = (object.history !== undefined && object.history !== null)
       ? AgentHistory.fromPartial(object.history)
       : undefined;
+    message.revokedAt = object.revokedAt ?? undefined;
     return message;
   },
 };
@@ -2125,12 +2150,13 @@ export const BindingServiceService = {
     responseDeserialize: (value: Buffer): RecordHistoryResponse => RecordHistoryResponse.decode(value),
   },
   /**
-   * Binds an agent to another key and keeps its id and all that is recorded under it. With the hash that
-   * it has already, nothing changes or counts. At most 10 an hour per account.
+   * Binds an agent to another key and keeps its id and all that is recorded under it; one that was
+   * deactivated is active again. With the hash that it has already, nothing changes or counts. At most 10
+   * an hour per account.
    * Callers: developers, for agents that their account has claimed.
    * Retry: safe.
    * Reasons: INVALID_FIELD, REGISTERED_AGENT_NOT_FOUND, PERMISSION_DENIED (unclaimed, or another
-   * account's), KEY_ALREADY_BOUND (to another agent), TOO_MANY_ATTEMPTS.
+   * account's), KEY_ALREADY_BOUND (to another agent), REGISTERED_AGENT_REVOKED, TOO_MANY_ATTEMPTS.
    */
   rebindAgent: {
     path: "/murmur.rotation.v1.BindingService/RebindAgent" as const,
@@ -2246,12 +2272,13 @@ export interface BindingServiceServer extends UntypedServiceImplementation {
    */
   recordHistory: handleUnaryCall<RecordHistoryRequest, RecordHistoryResponse>;
   /**
-   * Binds an agent to another key and keeps its id and all that is recorded under it. With the hash that
-   * it has already, nothing changes or counts. At most 10 an hour per account.
+   * Binds an agent to another key and keeps its id and all that is recorded under it; one that was
+   * deactivated is active again. With the hash that it has already, nothing changes or counts. At most 10
+   * an hour per account.
    * Callers: developers, for agents that their account has claimed.
    * Retry: safe.
    * Reasons: INVALID_FIELD, REGISTERED_AGENT_NOT_FOUND, PERMISSION_DENIED (unclaimed, or another
-   * account's), KEY_ALREADY_BOUND (to another agent), TOO_MANY_ATTEMPTS.
+   * account's), KEY_ALREADY_BOUND (to another agent), REGISTERED_AGENT_REVOKED, TOO_MANY_ATTEMPTS.
    */
   rebindAgent: handleUnaryCall<RebindAgentRequest, RebindAgentResponse>;
   /**
@@ -2341,12 +2368,13 @@ export interface BindingServiceClient extends Client {
     callback: (error: ServiceError | null, response: RecordHistoryResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Binds an agent to another key and keeps its id and all that is recorded under it. With the hash that
-   * it has already, nothing changes or counts. At most 10 an hour per account.
+   * Binds an agent to another key and keeps its id and all that is recorded under it; one that was
+   * deactivated is active again. With the hash that it has already, nothing changes or counts. At most 10
+   * an hour per account.
    * Callers: developers, for agents that their account has claimed.
    * Retry: safe.
    * Reasons: INVALID_FIELD, REGISTERED_AGENT_NOT_FOUND, PERMISSION_DENIED (unclaimed, or another
-   * account's), KEY_ALREADY_BOUND (to another agent), TOO_MANY_ATTEMPTS.
+   * account's), KEY_ALREADY_BOUND (to another agent), REGISTERED_AGENT_REVOKED, TOO_MANY_ATTEMPTS.
    */
   rebindAgent(
     request: RebindAgentRequest,

@@ -3,7 +3,8 @@ import { invalid } from "../../../../lib/errors";
 import { type Sensitive, sensitive } from "../../../../lib/sensitive";
 
 const HASH = /^[0-9a-f]{16}$/;
-const PROOF = /^[0-9a-f]{64}$/;
+/** Some programs print it in capitals. */
+const PROOF = /^[0-9a-f]{64}$/i;
 const HASH_BYTES = 8;
 
 /** Throws INVALID_ARGUMENT, which does not show the text: people paste keys. */
@@ -16,7 +17,7 @@ export function readAgentHash(field: string, text: string): Buffer {
 export function readHashProof(text: string): Sensitive<string> | undefined {
   if (text === "") return undefined;
   if (PROOF.test(text)) return sensitive(text);
-  throw invalid("hash_proof", "hash_proof must be 64 lower-case hex characters");
+  throw invalid("hash_proof", "hash_proof must be 64 hex characters");
 }
 
 /** Whether it is the hash of an agent; the time it takes says nothing of where they differ. */

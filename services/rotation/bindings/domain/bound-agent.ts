@@ -17,6 +17,8 @@ export interface BoundAgent {
   observedAt: Date | undefined;
   /** Undefined: it is active. */
   deactivatedAt: Date | undefined;
+  /** Undefined: it was not ended for good. */
+  revokedAt: Date | undefined;
   history: AgentHistory;
   /** Of the tenant, in the order in which they were made. */
   sequence: bigint;

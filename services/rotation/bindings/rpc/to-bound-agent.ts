@@ -16,5 +16,6 @@ export function toBoundAgent(agent: BoundAgent): AgentMessage {
     observedAt: agent.observedAt,
     deactivatedAt: agent.deactivatedAt,
     history: agent.history,
+    revokedAt: agent.revokedAt,
   };
 }

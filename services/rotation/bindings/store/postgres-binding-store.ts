@@ -4,7 +4,10 @@ import type { BoundAgent } from "../domain/bound-agent";
 import type { BindingStore, BoundAgentRef, ListBoundAgents } from "./binding-store";
 
 const COLUMNS = `sequence, tenant_id, agent_id, name, owner, agent_hash, key_prefix, created_at,
-     rekeyed_at, rekey_count, observed_at, deactivated_at, traces, scores, trust_edges`;
+     rekeyed_at, rekey_count, observed_at, deactivated_at, traces, scores, trust_edges,
+     (select s.revoked_at from rotation.self_rotating_agents s
+       where s.tenant_id = registered_agents.tenant_id and s.agent_id = registered_agents.agent_id)
+       as revoked_at`;
 
 interface AgentRow {
   sequence: bigint;
@@ -22,12 +25,21 @@ interface AgentRow {
   traces: bigint;
   scores: bigint;
   trust_edges: bigint;
+  revoked_at: Date | null;
 }
 
 /** BindingStore in `rotation.registered_agents`. */
 export const postgresBindingStore: BindingStore = {
-  find: (db, ref) => findOne(db, ref, ""),
-  lock: (tx, ref) => findOne(tx, ref, "for update"),
+  find,
+  async lock(tx, ref) {
+    if (!isUuid(ref.id)) return undefined;
+    // Whether it is revoked is read in a later statement, which sees what others have written until then.
+    const { rows } = await tx.query(
+      `select from rotation.registered_agents where tenant_id = $1 and agent_id = $2 for update`,
+      [ref.tenantId, ref.id],
+    );
+    return rows.length === 0 ? undefined : find(tx, ref);
+  },
   async findByHash(db, tenantId, hash) {
     const { rows } = await db.query<AgentRow>(
       `select ${COLUMNS} from rotation.registered_agents where tenant_id = $1 and agent_hash = $2`,
@@ -109,10 +121,10 @@ async function change(
   return changed;
 }
 
-async function findOne(db: Db, { tenantId, id }: BoundAgentRef, lock: "" | "for update") {
+async function find(db: Db, { tenantId, id }: BoundAgentRef): Promise<BoundAgent | undefined> {
   if (!isUuid(id)) return undefined;
   const { rows } = await db.query<AgentRow>(
-    `select ${COLUMNS} from rotation.registered_agents where tenant_id = $1 and agent_id = $2 ${lock}`,
+    `select ${COLUMNS} from rotation.registered_agents where tenant_id = $1 and agent_id = $2`,
     [tenantId, id],
   );
   return rows.map(fromRow)[0];
@@ -122,15 +134,21 @@ async function list(db: Db, query: ListBoundAgents): Promise<BoundAgent[]> {
   const { tenantId, owner, name, includeDeactivated, page } = query;
   const { rows } = await db.query<AgentRow>(
     `select ${COLUMNS} from rotation.registered_agents
-     where tenant_id = $1 and ($2 or owner is not distinct from $3) and ($4::text is null or name = $4)
-       and ($5 or deactivated_at is null) and ($6::bigint is null or sequence < $6)
-     order by sequence desc limit $7`,
+     where tenant_id = $1 and ${ownedBy(owner)} and ($3::text is null or name = $3)
+       and ($4 or deactivated_at is null) and ($5::bigint is null or sequence < $5)
+     order by sequence desc limit $6`,
     [
-      ...[tenantId, owner === undefined, owner ?? null, name ?? null, includeDeactivated],
+      ...[tenantId, owner ?? null, name ?? null, includeDeactivated],
       ...[page.after ?? null, page.limit + 1],
     ],
   );
   return rows.map(fromRow);
+}
+
+/** As an index can tell, which "is not distinct from" it cannot. */
+function ownedBy(owner: ListBoundAgents["owner"]): string {
+  if (owner === undefined) return "$2::text is null";
+  return owner === null ? "owner is null and $2::text is null" : "owner = $2";
 }
 
 function fromRow(row: AgentRow): BoundAgent {
@@ -147,6 +165,7 @@ function fromRow(row: AgentRow): BoundAgent {
     observedAt: row.observed_at ?? undefined,
     deactivatedAt: row.deactivated_at ?? undefined,
     history: { traces: row.traces, scores: row.scores, trustEdges: row.trust_edges },
+    revokedAt: row.revoked_at ?? undefined,
     sequence: row.sequence,
   };
 }

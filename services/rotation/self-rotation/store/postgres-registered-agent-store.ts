@@ -80,6 +80,13 @@ export const postgresRegisteredAgentStore: RegisteredAgentStore = {
        where tenant_id = $1 and agent_id = $2 and revoked_at is null`,
       [tenantId, id],
     );
+    // Its provider key is free for another.
+    await tx.query(
+      `update rotation.registered_agents set agent_hash = null, key_prefix = '',
+         deactivated_at = coalesce(deactivated_at, clock_timestamp())
+       where tenant_id = $1 and agent_id = $2`,
+      [tenantId, id],
+    );
   },
   async setAutoRotation(tx, { tenantId, id }, wish) {
     await tx.query(
