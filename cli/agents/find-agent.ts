@@ -54,21 +54,26 @@ async function findOwn({ bindings }: Bindings, name: string): Promise<BoundAgent
       "a key stands where an agent's name belongs",
       "A key is never typed as an argument: it is asked for. Take it out of your shell's history.",
     );
-  const own = await allPages(
-    (page) =>
-      bindings.listBoundAgents({
-        ...{ agentsOf: AgentsOf.AGENTS_OF_UNSPECIFIED, name: undefined, ...page },
-        includeDeactivated: false,
-      }),
-    (page) => page.agents,
-  );
-  const found = own.filter((agent) => agent.name === name);
+  const ownNamed = (named: string | undefined) =>
+    allPages(
+      (page) =>
+        bindings.listBoundAgents({
+          ...{ agentsOf: AgentsOf.AGENTS_OF_UNSPECIFIED, name: named, ...page },
+          includeDeactivated: false,
+        }),
+      (page) => page.agents,
+      MAX_CHOICES,
+    );
+  const found = await ownNamed(name);
   if (found.length === 1 && found[0]) return found[0];
-  throw notOne(name, found.length > 0 ? found : own);
+  const isMany = found.length > 0;
+  throw notOne(name, { isMany, choices: isMany ? found : await ownNamed(undefined) });
 }
 
-function notOne(name: string, choices: readonly BoundAgent[]): Error {
-  const isMany = choices.length > 0 && choices.every((agent) => agent.name === name);
+function notOne(
+  name: string,
+  { isMany, choices }: { isMany: boolean; choices: readonly BoundAgent[] },
+): Error {
   if (name !== "" && !isMany)
     return new LocalError(
       `none of your agents is named "${printable(name)}"`,
@@ -86,6 +91,8 @@ function notOne(name: string, choices: readonly BoundAgent[]): Error {
   );
 }
 
+/** More are not read on an error. */
+const MAX_CHOICES = 50;
 const NO_AGENTS =
   "You have none. Use murmur agents ls --unclaimed to see those that you can claim.";
 

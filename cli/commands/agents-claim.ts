@@ -1,6 +1,7 @@
 import { agentWords, getAgent, requireAgent } from "../agents/find-agent";
 import { hashKey } from "../agents/provider-key";
 import { readProviderKey } from "../agents/read-key";
+import { agentToJson } from "../agents/views";
 import { type Run } from "../command";
 import { patient } from "../patient";
 
@@ -11,5 +12,6 @@ export const run: Run = async (context, call) => {
   const key = await readProviderKey(context, variables, "Provider API key of the agent");
   const request = { agentId, hashProof: hashKey(key, name).proof };
   const agent = requireAgent(await patient(() => bindings.claimAgent(request)));
-  context.output.line(`Claimed ${agentWords(agent)}`);
+  if (call.flag("json")) context.output.json(agentToJson(agent));
+  else context.output.line(`Claimed ${agentWords(agent)}`);
 };

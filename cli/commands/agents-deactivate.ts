@@ -1,6 +1,7 @@
 import { agentWords, findByEither, requireAgent } from "../agents/find-agent";
 import { hashKey } from "../agents/provider-key";
 import { readProviderKey } from "../agents/read-key";
+import { agentToJson } from "../agents/views";
 import { type Run } from "../command";
 import { patient } from "../patient";
 
@@ -15,6 +16,10 @@ export const run: Run = async (context, call) => {
   // One's own needs no proof, and nothing proves another account's.
   const request = { agentId, hashProof: claimed ? "" : await prove() };
   const agent = requireAgent(await patient(() => bindings.deactivateAgent(request)));
+  if (call.flag("json")) {
+    context.output.json(agentToJson(agent));
+    return;
+  }
   context.output.line(`Deactivated ${agentWords(agent)}`);
   context.output.note("Its key is free. What is recorded under its id stays.");
 };

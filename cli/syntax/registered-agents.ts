@@ -61,7 +61,7 @@ export const REGISTERED_AGENT_COMMANDS: readonly CommandSyntax[] = [
   {
     path: ["agents", "claim"],
     args: [{ name: "id" }],
-    options: [],
+    options: [JSON_OUTPUT],
     summary: "Make an unclaimed agent yours, by its provider key",
     details: [
       "The key is asked for without being shown, and hashed here. MURMUR_CHECK_KEY holds it where nobody can be asked.",
@@ -72,7 +72,7 @@ export const REGISTERED_AGENT_COMMANDS: readonly CommandSyntax[] = [
   {
     path: ["agents", "deactivate"],
     args: [AGENT],
-    options: [],
+    options: [JSON_OUTPUT],
     summary: "Free the provider key of an agent; what is recorded under its id stays",
     details: [
       "One of yours, by its name or id; or an unclaimed one without history, by its id and its key, which is asked for as in claim.",
