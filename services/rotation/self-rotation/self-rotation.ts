@@ -44,7 +44,7 @@ export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
       ...{ ...stores, reuses, clock },
       ...(openRegistration && { openRegistration }),
     }),
-    uses: createTokenUses({ ...stores, reuses }),
+    uses: createTokenUses({ ...stores, reuses, clock }),
     run: (signal) => reuses.run(signal),
   };
 }
