@@ -18,6 +18,7 @@ const DOORS = [
   ...["fastify", "@fastify/rate-limit", "ajv", "ajv-formats"].map((name) => ({
     ...{ name, message: `${name} is imported by services/gateway only` },
   })),
+  { name: "openid-client", message: "openid-client is imported by cli/sign-in only" },
   { name: "@opentelemetry/sdk-node", message: "the SDK is imported by lib/telemetry only" },
   { name: "child_process", message: "use node:child_process" },
 ];
@@ -56,6 +57,7 @@ const MAY_EXPOSE = [
   "verifier/credential-verifier.ts",
   "services/gateway/upstream/backends.ts",
   "services/gateway/routes/self-rotation.ts",
+  "services/rotation/sign-in/exchange-token.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/rotation/bindings/domain/agent-hash.ts",
   "services/rotation/self-rotation/{make-pair,register-agent,rotate-self}.ts",
@@ -160,6 +162,7 @@ export default tseslint.config(
     ],
     rules: { "no-restricted-imports": restrict("@grpc/grpc-js") },
   },
+  { files: ["cli/sign-in/**"], rules: { "no-restricted-imports": restrict("openid-client") } },
   { files: ["lib/identity/**"], rules: { "no-restricted-imports": restrict("jose") } },
   {
     files: ["services/catalog/keys/**"],

@@ -104,7 +104,7 @@ export async function runCall<T>(
         log,
         principal,
       };
-      return { ok: await deadline.race(body(context)) };
+      return { ok: await deadline.race(() => body(context)) };
     } catch (error) {
       if (!isAppError(error)) log.error("call failed with a bug", { error });
       else if (error.code === "UNAVAILABLE") log.warn("call failed", { error });
@@ -183,12 +183,13 @@ function startDeadline(call: IncomingCall, timeoutMs: number) {
       isOver = true;
       clearTimeout(timer);
     },
-    race<T>(work: Promise<T>): Promise<T> {
+    race<T>(begin: () => Promise<T>): Promise<T> {
       return new Promise((resolve, rejectRace) => {
         reject = rejectRace;
-        // Left behind after an abort, the outcome of the work has no reader.
-        work.then(resolve, rejectRace);
+        // What nobody waits for any more is not begun.
         if (reason) rejectRace(reason);
+        // Left behind after an abort, the outcome of the work has no reader.
+        else begin().then(resolve, rejectRace);
       });
     },
   };

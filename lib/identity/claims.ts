@@ -26,15 +26,17 @@ export interface DeveloperTokenInit {
   ttlSeconds: number;
   /** Seconds since the epoch; absent for a first token. */
   firstIssuedAt?: number;
+  /** Seconds since the epoch at which renewals end; absent: only 90 days after the first token. */
+  renewableUntil?: number;
   clock?: Clock;
 }
 
 /** Issues a developer's identity token. */
 export function issueDeveloperToken(key: SigningKey, init: DeveloperTokenInit): Promise<string> {
-  const { tenantId, developer, role, ttlSeconds, clock } = init;
+  const { tenantId, developer, role, ttlSeconds, renewableUntil, clock } = init;
   const firstIssuedAt =
     init.firstIssuedAt ?? Math.floor((clock?.now().getTime() ?? Date.now()) / 1000);
-  const claims = { knd: "developer", ten: tenantId, rol: role, fia: firstIssuedAt };
+  const claims = { knd: "developer", ten: tenantId, rol: role, fia: firstIssuedAt, rnu: renewableUntil };
   return signToken(key, {
     subject: developer,
     audience: PRODUCT_AUDIENCE,
@@ -91,12 +93,14 @@ export async function toPrincipal(
       if (issuer !== ISSUERS.developers || audience !== PRODUCT_AUDIENCE || !role)
         throw unauthenticated();
       const firstIssuedAt = Number(claims["fia"]);
+      const renewableUntil = claims["rnu"];
       return {
         kind: "developer",
         tenantId,
         id: subject,
         role,
         firstIssuedAt,
+        ...(renewableUntil !== undefined && { renewableUntil: Number(renewableUntil) }),
         expiresAt: new Date(token.expiresAtMs),
       };
     }

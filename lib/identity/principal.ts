@@ -11,6 +11,8 @@ export interface DeveloperPrincipal {
   role: Role;
   /** By identity token: when the first of its chain of renewals was issued, seconds since the epoch. */
   firstIssuedAt: number | undefined;
+  /** By identity token from a sign-in: when that is over, seconds since the epoch. */
+  renewableUntil?: number;
   /** Undefined: an API key without an end. */
   expiresAt: Date | undefined;
   /** By API key: which, and what it may be used for (none: all that the role may). */

@@ -4,6 +4,7 @@ import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
 import { CredentialServiceService } from "../../gen/murmur/rotation/v1/credentials";
+import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
@@ -44,10 +45,12 @@ describe("the access table", () => {
     expect(Object.keys(ROTATION_ACCESS).sort()).toEqual(rpcs().sort());
   });
 
-  it("lets anyone register and rotate: what they present is in the request", () => {
+  it("lets anyone sign in, register and rotate: what they present is in the request", () => {
     const open = rpcs().filter((path) => ROTATION_ACCESS[path]?.anyone);
     const { registerAgent, rotateSelf } = SelfRotationServiceService;
-    expect(open.sort()).toEqual([registerAgent.path, rotateSelf.path].sort());
+    const { getSignIn, exchangeToken } = IdentityServiceService;
+    const forAnyone = [registerAgent, rotateSelf, getSignIn, exchangeToken];
+    expect(open.sort()).toEqual(forAnyone.map(({ path }) => path as string).sort());
   });
 
   it.each(guarded())("%s lets in nobody without a credential, and no service", (path) => {

@@ -78,6 +78,9 @@ export const ROTATION_ACCESS: AccessTable = {
   [SelfRotationServiceService.revokeAgent.path]: { developer: "member" },
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
+  // Who signs in has no credential of ours yet.
+  [IdentityServiceService.getSignIn.path]: { anyone: true },
+  [IdentityServiceService.exchangeToken.path]: { anyone: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },
 
   ...AUDIT_ACCESS,

@@ -3,6 +3,8 @@ import { loadConfig, type ConfigReader, type Environment } from "../../lib/confi
 import type { ClientTls, ServerTls } from "../../lib/grpc/tls";
 import type { LogLevel } from "../../lib/log";
 import type { Sensitive } from "../../lib/sensitive";
+import type { SignInSettings } from "./sign-in/exchange-token";
+import { readSignIn } from "./sign-in/sign-in-config";
 
 export interface RotationConfig {
   listen: string;
@@ -20,6 +22,8 @@ export interface RotationConfig {
   openRegistration: { tenantId: string; developer: string } | undefined;
   /** Absent: VMs are woken over their streams only. */
   kafka: { brokers: readonly string[]; topic: string } | undefined;
+  /** Absent: nobody signs in with an identity provider. */
+  signIn: SignInSettings | undefined;
   logLevel: LogLevel;
   /** A collector (OTLP over HTTP); absent: nothing is exported. */
   otlpEndpoint: string | undefined;
@@ -44,6 +48,7 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     catalogTls: readCatalogTls(read),
     openRegistration: readOpenRegistration(read),
     kafka: readKafka(read),
+    signIn: readSignIn(read),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
     otlpEndpoint: read.optionalString("MURMUR_OTLP_ENDPOINT"),
     shutdownGraceMs: read.durationMs("MURMUR_SHUTDOWN_GRACE", 10_000),

@@ -62,6 +62,9 @@ import { createPostgresRolloutStore } from "./rollouts/store/postgres-rollout-st
 import { postgresInvitationStore as invitations } from "./self-rotation/store/postgres-invitation-store";
 import type { OpenRegistration } from "./self-rotation/register-agent";
 import { createSelfRotation } from "./self-rotation/self-rotation";
+import { createSignIn } from "./sign-in/create-sign-in";
+import type { SignInSettings } from "./sign-in/exchange-token";
+import { postgresSignInStore as signIns } from "./sign-in/store/postgres-sign-in-store";
 import { createIntake } from "./vm-sync/intake";
 import { createVmSyncService } from "./vm-sync/rpc/vm-sync-service";
 import { createPostgresVmStore, postgresEvidenceStore } from "./vm-sync/store/postgres-vm-store";
@@ -80,6 +83,8 @@ export interface RotationDeps {
   openRegistration?: OpenRegistration;
   /** Absent: VMs are woken over their streams only. */
   kafka?: KafkaTarget;
+  /** Absent: nobody signs in with an identity provider. */
+  signIn?: SignInSettings;
   tls?: ServerTls;
   clock?: Clock;
   log?: Log;
@@ -106,6 +111,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   const uses = createCredentialUses({ db: pool, clock, log });
   const lookup = createCredentialLookup({ db: pool, credentials, clock, log });
   const verifying = { lookup, uses, tokenUses: selfRotation.uses };
+  const signIn = createSignIn(deps.signIn, { pool, clock, log });
   const server = createServer(deps, { audit, verifying });
   const stopping = new AbortController();
   const replicaId = randomUUID();
@@ -154,7 +160,10 @@ export function createRotation(deps: RotationDeps): Rotation {
     VmSyncServiceService,
     createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
   );
-  server.add(IdentityServiceService, createIdentityService({ db: pool, signingKey, clock }));
+  server.add(
+    IdentityServiceService,
+    createIdentityService({ db: pool, signingKey, clock, signIn }),
+  );
   const issuing = { pool, credentials, answers, people, clock };
   server.add(CredentialServiceService, createCredentialService({ ...issuing, ...verifying }));
   server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
@@ -169,7 +178,7 @@ export function createRotation(deps: RotationDeps): Rotation {
     streams.closeAll(unavailable("the service is stopping", undefined, 0));
     stopping.abort();
   };
-  const upkeep = { db: pool, answers, attempts, invitations, clock, log };
+  const upkeep = { db: pool, answers, attempts, invitations, signIns, clock, log };
   return {
     server,
     async run(signal) {

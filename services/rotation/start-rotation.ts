@@ -43,6 +43,7 @@ export async function startRotation(config: RotationConfig, scope: Scope, log: L
     earlierSigningKeys: config.earlierSigningKey ? [parseSigningKey(config.earlierSigningKey)] : [],
     log,
     ...(config.openRegistration && { openRegistration: config.openRegistration }),
+    ...(config.signIn && { signIn: config.signIn }),
     ...(config.kafka && { kafka: config.kafka }),
     ...(config.tls && { tls: config.tls }),
   });

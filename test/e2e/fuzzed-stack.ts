@@ -24,7 +24,14 @@ export const RPCS = contractRpcs().sort(
   (a, b) => ENDING.indexOf(nameOf(a)) - ENDING.indexOf(nameOf(b)),
 );
 /** For whoever comes. */
-export const OPEN = ["JoinVm", "RenewVmToken", "RegisterAgent", "RotateSelf"];
+export const OPEN = [
+  "JoinVm",
+  "RenewVmToken",
+  "RegisterAgent",
+  "RotateSelf",
+  "GetSignIn",
+  "ExchangeToken",
+];
 /** Who may call what developers may not. */
 const CALLERS = {
   vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"],

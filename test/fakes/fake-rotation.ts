@@ -182,6 +182,8 @@ function createServer(fake: FakeRotation, changed: EventEmitter, key: SigningKey
       token: await fake.token("admin"),
       expiresAt: new Date(Date.now() + 3_600_000),
     }),
+    getSignIn: () => Promise.reject(new Error("the fake rotation does not do this")),
+    exchangeToken: () => Promise.reject(new Error("the fake rotation does not do this")),
   });
   return server;
 }

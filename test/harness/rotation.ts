@@ -57,6 +57,7 @@ export interface TestRotationOptions {
   databaseUrl?: Sensitive<string>;
   kafka?: NonNullable<RotationDeps["kafka"]>;
   openRegistration?: NonNullable<RotationDeps["openRegistration"]>;
+  signIn?: NonNullable<RotationDeps["signIn"]>;
   clock?: Clock;
   log?: Log;
 }
@@ -83,6 +84,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
     signingKey: catalog.rotationKey,
     ...(options.kafka && { kafka: options.kafka }),
     ...(options.openRegistration && { openRegistration: options.openRegistration }),
+    ...(options.signIn && { signIn: options.signIn }),
     ...(options.clock && { clock: options.clock }),
     ...(options.log && { log: options.log }),
   });

@@ -2,6 +2,7 @@ import { createTestDatabase } from "../../../test/harness/postgres";
 import { postgresSealedAnswerStore as answers } from "../credentials/store/postgres-sealed-answer-store";
 import { postgresAttemptStore as attempts } from "../limits/postgres-attempt-store";
 import { postgresInvitationStore as invitations } from "../self-rotation/store/postgres-invitation-store";
+import { postgresSignInStore as signIns } from "../sign-in/store/postgres-sign-in-store";
 import { removeOld } from "./upkeep";
 
 it("removes answers that may not be asked for again, and no others", async () => {
@@ -14,7 +15,10 @@ it("removes answers that may not be asked for again, and no others", async () =>
        from generate_series(1, 1502) as n`,
     );
     const { signal } = new AbortController();
-    await removeOld({ db: pool, answers, attempts, invitations, hasPublisher: false }, signal);
+    await removeOld(
+      { db: pool, answers, attempts, invitations, signIns, hasPublisher: false },
+      signal,
+    );
     const { rows } = await pool.query<{ n: bigint }>(
       "select count(*) as n from rotation.sealed_answers",
     );
@@ -38,9 +42,15 @@ it("removes old announcements, but none that Kafka has not had", async () => {
       return rows[0]?.n;
     };
     const { signal } = new AbortController();
-    await removeOld({ db: pool, answers, attempts, invitations, hasPublisher: true }, signal);
+    await removeOld(
+      { db: pool, answers, attempts, invitations, signIns, hasPublisher: true },
+      signal,
+    );
     expect(await left()).toBe(2501n);
-    await removeOld({ db: pool, answers, attempts, invitations, hasPublisher: false }, signal);
+    await removeOld(
+      { db: pool, answers, attempts, invitations, signIns, hasPublisher: false },
+      signal,
+    );
     expect(await left()).toBe(1n);
   } finally {
     await database.drop();

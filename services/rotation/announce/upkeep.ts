@@ -5,12 +5,14 @@ import { pruneOutbox } from "../../../lib/postgres/outbox";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
 import type { AttemptStore } from "../limits/attempt-limit";
 import type { InvitationStore } from "../self-rotation/store/invitation-store";
+import type { SignInStore } from "../sign-in/store/sign-in-store";
 
 export interface UpkeepDeps {
   db: Db;
   answers: Pick<SealedAnswerStore, "prune">;
   attempts: Pick<AttemptStore, "prune">;
   invitations: Pick<InvitationStore, "prune">;
+  signIns: Pick<SignInStore, "prune">;
   /** Whether rows wait for the Kafka publisher, too. */
   hasPublisher: boolean;
   clock?: Clock;
@@ -24,7 +26,8 @@ const BATCH = 1000;
 
 /**
  * Removes what nobody reads any more: announcements that everybody has seen, answers that may not be
- * asked for again, attempts that count no more, invitations that ended, replicas that are gone.
+ * asked for again, attempts that count no more, invitations and tokens of the identity provider that
+ * are over, replicas that are gone.
  */
 export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<void> {
   const { clock = systemClock, log = silentLog } = deps;
@@ -39,7 +42,7 @@ export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<
 
 /** In bounded batches, so that no statement holds others up. */
 export async function removeOld(
-  { db, answers, attempts, invitations, hasPublisher }: UpkeepDeps,
+  { db, answers, attempts, invitations, signIns, hasPublisher }: UpkeepDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const publisher = hasPublisher ? { publisher: "kafka" } : {};
@@ -47,7 +50,7 @@ export async function removeOld(
   do {
     removed = await pruneOutbox(db, { schema: "rotation", keepMs: KEEP_MS, ...publisher });
   } while (removed > 0 && !signal.aborted);
-  for (const store of [answers, attempts, invitations])
+  for (const store of [answers, attempts, invitations, signIns])
     do {
       removed = await store.prune(db, BATCH);
     } while (removed > 0 && !signal.aborted);

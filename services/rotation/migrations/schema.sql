@@ -180,6 +180,14 @@ CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, 
 CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
 
+create table rotation.exchanged_tokens (
+  tenant_id text collate "C" not null,
+  digest bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint exchanged_tokens_pkey PRIMARY KEY (digest)
+);
+CREATE INDEX exchanged_tokens_expired ON rotation.exchanged_tokens USING btree (expires_at);
+
 create table rotation.generations (
   tenant_id text collate "C" not null,
   agent_id uuid not null,
@@ -220,6 +228,7 @@ create table rotation.people (
   added_by text not null,
   removed_at timestamp with time zone,
   tokens_after timestamp with time zone,
+  signs_in_as text,
   constraint people_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
   constraint people_pkey PRIMARY KEY (tenant_id, developer)
 );

@@ -148,6 +148,15 @@ export enum ErrorReason {
   ERROR_REASON_PERSON_EXISTS = 81,
   /** ERROR_REASON_LAST_OWNER - The tenant would have no owner left. Metadata: `developer`. */
   ERROR_REASON_LAST_OWNER = 82,
+  /** ERROR_REASON_SIGN_IN_NOT_CONFIGURED - No identity provider is configured. */
+  ERROR_REASON_SIGN_IN_NOT_CONFIGURED = 83,
+  /** ERROR_REASON_NOT_IN_TENANT - Who has signed in is not in the tenant, or in none. Metadata: `developer`. */
+  ERROR_REASON_NOT_IN_TENANT = 84,
+  /**
+   * ERROR_REASON_NAME_CHANGED_HANDS - Another account of the identity provider has signed in under this name before: an owner removes and
+   * adds the person when that is meant. Metadata: `developer`.
+   */
+  ERROR_REASON_NAME_CHANGED_HANDS = 85,
   UNRECOGNIZED = -1,
 }
 
@@ -318,6 +327,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 82:
     case "ERROR_REASON_LAST_OWNER":
       return ErrorReason.ERROR_REASON_LAST_OWNER;
+    case 83:
+    case "ERROR_REASON_SIGN_IN_NOT_CONFIGURED":
+      return ErrorReason.ERROR_REASON_SIGN_IN_NOT_CONFIGURED;
+    case 84:
+    case "ERROR_REASON_NOT_IN_TENANT":
+      return ErrorReason.ERROR_REASON_NOT_IN_TENANT;
+    case 85:
+    case "ERROR_REASON_NAME_CHANGED_HANDS":
+      return ErrorReason.ERROR_REASON_NAME_CHANGED_HANDS;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -437,6 +455,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_PERSON_EXISTS";
     case ErrorReason.ERROR_REASON_LAST_OWNER:
       return "ERROR_REASON_LAST_OWNER";
+    case ErrorReason.ERROR_REASON_SIGN_IN_NOT_CONFIGURED:
+      return "ERROR_REASON_SIGN_IN_NOT_CONFIGURED";
+    case ErrorReason.ERROR_REASON_NOT_IN_TENANT:
+      return "ERROR_REASON_NOT_IN_TENANT";
+    case ErrorReason.ERROR_REASON_NAME_CHANGED_HANDS:
+      return "ERROR_REASON_NAME_CHANGED_HANDS";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

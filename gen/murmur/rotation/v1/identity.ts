@@ -94,6 +94,41 @@ export interface RenewIdentityTokenResponse {
   expiresAt: Date | undefined;
 }
 
+/** Nothing: it is the same for all. */
+export interface GetSignInRequest {
+}
+
+/** What a device login needs to know. */
+export interface GetSignInResponse {
+  /** As its tokens and its discovery document have it. */
+  issuer: string;
+  /** A public client, without a secret. */
+  clientId: string;
+  scopes: string[];
+}
+
+/** What the provider has answered. */
+export interface ExchangeTokenRequest {
+  /** Made within the last 10 minutes, for the client that GetSignIn names. */
+  idToken: string;
+  /** Empty: the only one that the person is in. */
+  tenantId: string;
+  /**
+   * Whose SHA-256, base64url without padding, was given to the provider as the nonce; needed where the ID
+   * token has one.
+   */
+  nonceSecret: string;
+}
+
+/** The identity token, and whom it names. */
+export interface ExchangeTokenResponse {
+  token: string;
+  expiresAt: Date | undefined;
+  tenantId: string;
+  developer: string;
+  role: Role;
+}
+
 function createBaseGetIdentityRequest(): GetIdentityRequest {
   return {};
 }
@@ -412,6 +447,417 @@ export const RenewIdentityTokenResponse: MessageFns<RenewIdentityTokenResponse> 
   },
 };
 
+function createBaseGetSignInRequest(): GetSignInRequest {
+  return {};
+}
+
+export const GetSignInRequest: MessageFns<GetSignInRequest> = {
+  encode(_: GetSignInRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSignInRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSignInRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetSignInRequest {
+    return {};
+  },
+
+  toJSON(_: GetSignInRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetSignInRequest>, I>>(base?: I): GetSignInRequest {
+    return GetSignInRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSignInRequest>, I>>(_: I): GetSignInRequest {
+    const message = createBaseGetSignInRequest();
+    return message;
+  },
+};
+
+function createBaseGetSignInResponse(): GetSignInResponse {
+  return { issuer: "", clientId: "", scopes: [] };
+}
+
+export const GetSignInResponse: MessageFns<GetSignInResponse> = {
+  encode(message: GetSignInResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.issuer !== "") {
+      writer.uint32(10).string(message.issuer);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(18).string(message.clientId);
+    }
+    for (const v of message.scopes) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSignInResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSignInResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.scopes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetSignInResponse {
+    return {
+      issuer: isSet(object.issuer) ? globalThis.String(object.issuer) : "",
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      scopes: globalThis.Array.isArray(object?.scopes) ? object.scopes.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: GetSignInResponse): unknown {
+    const obj: any = {};
+    if (message.issuer !== "") {
+      obj.issuer = message.issuer;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetSignInResponse>, I>>(base?: I): GetSignInResponse {
+    return GetSignInResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSignInResponse>, I>>(object: I): GetSignInResponse {
+    const message = createBaseGetSignInResponse();
+    message.issuer = object.issuer ?? "";
+    message.clientId = object.clientId ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseExchangeTokenRequest(): ExchangeTokenRequest {
+  return { idToken: "", tenantId: "", nonceSecret: "" };
+}
+
+export const ExchangeTokenRequest: MessageFns<ExchangeTokenRequest> = {
+  encode(message: ExchangeTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.idToken !== "") {
+      writer.uint32(10).string(message.idToken);
+    }
+    if (message.tenantId !== "") {
+      writer.uint32(18).string(message.tenantId);
+    }
+    if (message.nonceSecret !== "") {
+      writer.uint32(26).string(message.nonceSecret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExchangeTokenRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExchangeTokenRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.idToken = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tenantId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nonceSecret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExchangeTokenRequest {
+    return {
+      idToken: isSet(object.idToken)
+        ? globalThis.String(object.idToken)
+        : isSet(object.id_token)
+        ? globalThis.String(object.id_token)
+        : "",
+      tenantId: isSet(object.tenantId)
+        ? globalThis.String(object.tenantId)
+        : isSet(object.tenant_id)
+        ? globalThis.String(object.tenant_id)
+        : "",
+      nonceSecret: isSet(object.nonceSecret)
+        ? globalThis.String(object.nonceSecret)
+        : isSet(object.nonce_secret)
+        ? globalThis.String(object.nonce_secret)
+        : "",
+    };
+  },
+
+  toJSON(message: ExchangeTokenRequest): unknown {
+    const obj: any = {};
+    if (message.idToken !== "") {
+      obj.idToken = message.idToken;
+    }
+    if (message.tenantId !== "") {
+      obj.tenantId = message.tenantId;
+    }
+    if (message.nonceSecret !== "") {
+      obj.nonceSecret = message.nonceSecret;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExchangeTokenRequest>, I>>(base?: I): ExchangeTokenRequest {
+    return ExchangeTokenRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExchangeTokenRequest>, I>>(object: I): ExchangeTokenRequest {
+    const message = createBaseExchangeTokenRequest();
+    message.idToken = object.idToken ?? "";
+    message.tenantId = object.tenantId ?? "";
+    message.nonceSecret = object.nonceSecret ?? "";
+    return message;
+  },
+};
+
+function createBaseExchangeTokenResponse(): ExchangeTokenResponse {
+  return { token: "", expiresAt: undefined, tenantId: "", developer: "", role: 0 };
+}
+
+export const ExchangeTokenResponse: MessageFns<ExchangeTokenResponse> = {
+  encode(message: ExchangeTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.expiresAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.expiresAt), writer.uint32(18).fork()).join();
+    }
+    if (message.tenantId !== "") {
+      writer.uint32(26).string(message.tenantId);
+    }
+    if (message.developer !== "") {
+      writer.uint32(34).string(message.developer);
+    }
+    if (message.role !== 0) {
+      writer.uint32(40).int32(message.role);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExchangeTokenResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExchangeTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tenantId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.developer = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExchangeTokenResponse {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      expiresAt: isSet(object.expiresAt)
+        ? fromJsonTimestamp(object.expiresAt)
+        : isSet(object.expires_at)
+        ? fromJsonTimestamp(object.expires_at)
+        : undefined,
+      tenantId: isSet(object.tenantId)
+        ? globalThis.String(object.tenantId)
+        : isSet(object.tenant_id)
+        ? globalThis.String(object.tenant_id)
+        : "",
+      developer: isSet(object.developer) ? globalThis.String(object.developer) : "",
+      role: isSet(object.role) ? roleFromJSON(object.role) : 0,
+    };
+  },
+
+  toJSON(message: ExchangeTokenResponse): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.expiresAt !== undefined) {
+      obj.expiresAt = message.expiresAt.toISOString();
+    }
+    if (message.tenantId !== "") {
+      obj.tenantId = message.tenantId;
+    }
+    if (message.developer !== "") {
+      obj.developer = message.developer;
+    }
+    if (message.role !== 0) {
+      obj.role = roleToJSON(message.role);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExchangeTokenResponse>, I>>(base?: I): ExchangeTokenResponse {
+    return ExchangeTokenResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExchangeTokenResponse>, I>>(object: I): ExchangeTokenResponse {
+    const message = createBaseExchangeTokenResponse();
+    message.token = object.token ?? "";
+    message.expiresAt = object.expiresAt ?? undefined;
+    message.tenantId = object.tenantId ?? "";
+    message.developer = object.developer ?? "";
+    message.role = object.role ?? 0;
+    return message;
+  },
+};
+
 /** Developers' identity tokens. */
 export type IdentityServiceService = typeof IdentityServiceService;
 export const IdentityServiceService = {
@@ -432,7 +878,7 @@ export const IdentityServiceService = {
   },
   /**
    * Exchanges a valid token for one with a full life of the same rights (at most 90 days after the
-   * first one was issued).
+   * first one was issued, or as long as a sign-in lasts).
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
@@ -448,6 +894,39 @@ export const IdentityServiceService = {
       Buffer.from(RenewIdentityTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RenewIdentityTokenResponse => RenewIdentityTokenResponse.decode(value),
   },
+  /**
+   * Says with which OpenID provider people sign in here, and as which of its clients (RFC 8628).
+   * Callers: anyone.
+   * Retry: safe.
+   * Reasons: SIGN_IN_NOT_CONFIGURED.
+   */
+  getSignIn: {
+    path: "/murmur.rotation.v1.IdentityService/GetSignIn" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSignInRequest): Buffer => Buffer.from(GetSignInRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSignInRequest => GetSignInRequest.decode(value),
+    responseSerialize: (value: GetSignInResponse): Buffer => Buffer.from(GetSignInResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetSignInResponse => GetSignInResponse.decode(value),
+  },
+  /**
+   * Exchanges an ID token that the provider has just made (RFC 8693 in spirit) for an identity token of the
+   * person whom it names. Each ID token is exchanged once.
+   * Callers: anyone; the ID token says who it is.
+   * Retry: with another ID token.
+   * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   */
+  exchangeToken: {
+    path: "/murmur.rotation.v1.IdentityService/ExchangeToken" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExchangeTokenRequest): Buffer => Buffer.from(ExchangeTokenRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExchangeTokenRequest => ExchangeTokenRequest.decode(value),
+    responseSerialize: (value: ExchangeTokenResponse): Buffer =>
+      Buffer.from(ExchangeTokenResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExchangeTokenResponse => ExchangeTokenResponse.decode(value),
+  },
 } as const;
 
 export interface IdentityServiceServer extends UntypedServiceImplementation {
@@ -460,12 +939,28 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   getIdentity: handleUnaryCall<GetIdentityRequest, GetIdentityResponse>;
   /**
    * Exchanges a valid token for one with a full life of the same rights (at most 90 days after the
-   * first one was issued).
+   * first one was issued, or as long as a sign-in lasts).
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
    */
   renewIdentityToken: handleUnaryCall<RenewIdentityTokenRequest, RenewIdentityTokenResponse>;
+  /**
+   * Says with which OpenID provider people sign in here, and as which of its clients (RFC 8628).
+   * Callers: anyone.
+   * Retry: safe.
+   * Reasons: SIGN_IN_NOT_CONFIGURED.
+   */
+  getSignIn: handleUnaryCall<GetSignInRequest, GetSignInResponse>;
+  /**
+   * Exchanges an ID token that the provider has just made (RFC 8693 in spirit) for an identity token of the
+   * person whom it names. Each ID token is exchanged once.
+   * Callers: anyone; the ID token says who it is.
+   * Retry: with another ID token.
+   * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   */
+  exchangeToken: handleUnaryCall<ExchangeTokenRequest, ExchangeTokenResponse>;
 }
 
 export interface IdentityServiceClient extends Client {
@@ -492,7 +987,7 @@ export interface IdentityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Exchanges a valid token for one with a full life of the same rights (at most 90 days after the
-   * first one was issued).
+   * first one was issued, or as long as a sign-in lasts).
    * Callers: developers.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED, PERMISSION_DENIED (an API key is rotated, not renewed).
@@ -511,6 +1006,50 @@ export interface IdentityServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RenewIdentityTokenResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Says with which OpenID provider people sign in here, and as which of its clients (RFC 8628).
+   * Callers: anyone.
+   * Retry: safe.
+   * Reasons: SIGN_IN_NOT_CONFIGURED.
+   */
+  getSignIn(
+    request: GetSignInRequest,
+    callback: (error: ServiceError | null, response: GetSignInResponse) => void,
+  ): ClientUnaryCall;
+  getSignIn(
+    request: GetSignInRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetSignInResponse) => void,
+  ): ClientUnaryCall;
+  getSignIn(
+    request: GetSignInRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetSignInResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Exchanges an ID token that the provider has just made (RFC 8693 in spirit) for an identity token of the
+   * person whom it names. Each ID token is exchanged once.
+   * Callers: anyone; the ID token says who it is.
+   * Retry: with another ID token.
+   * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   */
+  exchangeToken(
+    request: ExchangeTokenRequest,
+    callback: (error: ServiceError | null, response: ExchangeTokenResponse) => void,
+  ): ClientUnaryCall;
+  exchangeToken(
+    request: ExchangeTokenRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExchangeTokenResponse) => void,
+  ): ClientUnaryCall;
+  exchangeToken(
+    request: ExchangeTokenRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExchangeTokenResponse) => void,
   ): ClientUnaryCall;
 }
 

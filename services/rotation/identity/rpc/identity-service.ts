@@ -1,17 +1,22 @@
 import type { IdentityServiceService } from "../../../../gen/murmur/rotation/v1/identity";
 import type { Clock } from "../../../../lib/clock";
-import { permissionDenied, unauthenticated } from "../../../../lib/errors";
+import { ErrorReason } from "../../../../gen/murmur/errors/v1/error_reason";
+import { failedPrecondition, permissionDenied, unauthenticated } from "../../../../lib/errors";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import { issueDeveloperToken } from "../../../../lib/identity/claims";
 import type { DeveloperPrincipal } from "../../../../lib/identity/principal";
 import type { SigningKey } from "../../../../lib/identity/signing-key";
 import type { Db } from "../../../../lib/postgres/db";
+import { sensitive } from "../../../../lib/sensitive";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { callerOf, writeAudit } from "../../audit";
+import { type ExchangeDeps, exchangeToken } from "../../sign-in/exchange-token";
 import { ROLE_MESSAGES } from "./role-messages";
 
 export interface IdentityServiceDeps {
+  /** Undefined: nobody signs in with an identity provider. */
+  signIn: ExchangeDeps | undefined;
   db: Db;
   /** Its issuer is `murmur-rotation`. */
   signingKey: SigningKey;
@@ -38,10 +43,11 @@ export function createIdentityService(
       });
     },
     async renewIdentityToken(_request, context) {
-      const { tenantId, id, role, firstIssuedAt } = developerOf(context);
+      const { tenantId, id, role, firstIssuedAt, renewableUntil = Infinity } = developerOf(context);
       if (firstIssuedAt === undefined) throw permissionDenied("an API key is rotated, not renewed");
       const nowSeconds = Math.floor(deps.clock.now().getTime() / 1000);
-      const ttlSeconds = Math.min(TTL_SECONDS, firstIssuedAt + MAX_CHAIN_SECONDS - nowSeconds);
+      const endSeconds = Math.min(firstIssuedAt + MAX_CHAIN_SECONDS, renewableUntil);
+      const ttlSeconds = Math.min(TTL_SECONDS, endSeconds - nowSeconds);
       if (!(ttlSeconds > 0)) throw unauthenticated();
       await writeAudit(deps.db, callerOf(context), [
         { action: "identity.renew", objectKind: "developer", objectId: id, outcome: "ok" },
@@ -52,11 +58,37 @@ export function createIdentityService(
         role,
         ttlSeconds,
         firstIssuedAt,
+        ...(renewableUntil !== Infinity && { renewableUntil }),
         clock: deps.clock,
       });
       return { token, expiresAt: new Date((nowSeconds + ttlSeconds) * 1000) };
     },
+    getSignIn() {
+      const { issuer, clientId, scopes } = configured(deps.signIn).settings;
+      return Promise.resolve({ issuer, clientId, scopes: [...scopes] });
+    },
+    async exchangeToken({ idToken, nonceSecret, tenantId }, { peer }) {
+      const signIn = configured(deps.signIn);
+      const { ref, role, nowSeconds, firstIssuedAt } = await exchangeToken(signIn, {
+        ...{ idToken: sensitive(idToken), nonceSecret: sensitive(nonceSecret), tenantId, peer },
+      });
+      const { sessionSeconds } = signIn.settings;
+      const ttlSeconds = Math.min(TTL_SECONDS, sessionSeconds);
+      const token = await issueDeveloperToken(deps.signingKey, {
+        ...{ ...ref, role, ttlSeconds, firstIssuedAt, clock: deps.clock },
+        renewableUntil: nowSeconds + sessionSeconds,
+      });
+      const issuedSeconds = Math.floor(deps.clock.now().getTime() / 1000);
+      const expiresAt = new Date((issuedSeconds + ttlSeconds) * 1000);
+      return { ...ref, token, expiresAt, role: ROLE_MESSAGES[role] };
+    },
   };
+}
+
+function configured(signIn: ExchangeDeps | undefined): ExchangeDeps {
+  if (signIn) return signIn;
+  const reason = ErrorReason.ERROR_REASON_SIGN_IN_NOT_CONFIGURED;
+  throw failedPrecondition(reason, "no identity provider is configured");
 }
 
 function developerOf(context: CallContext): DeveloperPrincipal {

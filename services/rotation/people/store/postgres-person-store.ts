@@ -60,7 +60,12 @@ export const postgresPersonStore: PersonStore = {
   },
   setRole: (tx, ref, role) => change(tx, ref, "role = $3", [role]),
   async remove(tx, ref) {
-    await change(tx, ref, "removed_at = clock_timestamp(), tokens_after = clock_timestamp()", []);
+    await change(
+      tx,
+      ref,
+      `removed_at = clock_timestamp(), tokens_after = clock_timestamp(), signs_in_as = null`,
+      [],
+    );
     const { rowCount } = await tx.query(
       `update rotation.credentials set revoked_at = clock_timestamp()
        where tenant_id = $1 and owner = $2 and revoked_at is null
