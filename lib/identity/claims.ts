@@ -36,7 +36,13 @@ export function issueDeveloperToken(key: SigningKey, init: DeveloperTokenInit): 
   const { tenantId, developer, role, ttlSeconds, renewableUntil, clock } = init;
   const firstIssuedAt =
     init.firstIssuedAt ?? Math.floor((clock?.now().getTime() ?? Date.now()) / 1000);
-  const claims = { knd: "developer", ten: tenantId, rol: role, fia: firstIssuedAt, rnu: renewableUntil };
+  const claims = {
+    knd: "developer",
+    ten: tenantId,
+    rol: role,
+    fia: firstIssuedAt,
+    rnu: renewableUntil,
+  };
   return signToken(key, {
     subject: developer,
     audience: PRODUCT_AUDIENCE,
