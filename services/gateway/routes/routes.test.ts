@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { hashesOf, newKey } from "../../../test/harness/bindings";
 import {
   type Rest,
   type RestResponse,
@@ -39,6 +40,7 @@ async function call(
     query?: string;
     body?: unknown;
     headers?: Record<string, string>;
+    token?: string;
   } = {},
 ): Promise<RestResponse> {
   const route = routeOf(operationId);
@@ -151,6 +153,36 @@ it("answers as documented, each route with every success that it has", async () 
     await call(`rotate${suffix}`, { params: id, body: { grace_seconds: 3600 } });
     await call(`revoke${suffix}`, { params: id, body: { at: new Date().toISOString() } });
   }
+
+  const [old, next] = [hashesOf(newKey()), hashesOf(newKey())];
+  const bound = await call("observeKey", { body: { agent_hash: old.hash, name: "" } });
+  const shadow = await call("observeKey", { body: { agent_hash: next.hash } });
+  const boundId = { agent_id: field(bound, "agent_id") };
+  const history = { traces: 1, scores: 2, trust_edges: 3 };
+  await call("recordHistory", { params: boundId, body: { history } });
+  await call("claimAgent", { params: boundId, body: { hash_proof: old.proof } });
+  await call("verifyBinding", { params: boundId, body: { key_hash: old.hash } });
+  const rebind = { params: boundId, body: { new_key_hash: next.hash, key_prefix: next.prefix } };
+  const conflict = await call("rebindAgent", rebind);
+  const shadowId = { agent_id: field(conflict, "conflict_agent_id") };
+  expect(shadowId.agent_id).toBe(field(shadow, "agent_id"));
+  await call("deactivateAgent", { params: shadowId, body: { hash_proof: next.proof } });
+  expect((await call("rebindAgent", rebind)).status).toBe(200);
+  await call("getBoundAgent", { params: boundId });
+  await call("listBoundAgents", { query: "?include_deactivated=true&agents_of=everybody" });
+
+  await call("inviteAgent");
+  const registered = await call("registerAgent", { body: { name: "my-coder" } });
+  const selfId = { agent_id: field(registered, "agentId") };
+  await call("rotateSelf", {
+    token: field(registered, "apiKey"),
+    body: { rotationSecret: field(registered, "rotationSecret") },
+  });
+  await call("rotateAgentCredentials", { params: selfId });
+  await call("getRegisteredAgent", { params: selfId });
+  await call("listRegisteredAgents");
+  await call("revokeAgent", { params: selfId });
+
   await call("getIdentity");
   await call("renewIdentityToken");
   await call("revokeSecret", { params: name });
