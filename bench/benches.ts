@@ -19,5 +19,6 @@ export const BENCHES: Record<string, (options: BenchOptions) => Promise<Figure[]
   s8: async (options) => (await import("./adapt")).benchS8(options),
   s11: async (options) => (await import("./s11-openbao")).benchS11(options),
   live: async (options) => (await import("./live/live")).benchLive(options),
+  gateway: async (options) => (await import("./gateway/gateway")).benchGateway(options),
   s12: async (options) => (await import("./adapt")).benchS12(options),
 };

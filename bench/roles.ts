@@ -3,6 +3,7 @@ const ROLES: Record<string, (args: readonly string[]) => Promise<void>> = {
   reader: async (args) => (await import("./s1/reader")).read(args),
   "bare-server": async (args) => (await import("./s1/bare-server")).serve(args),
   "bare-daemon": async (args) => (await import("./s1/bare-daemon")).keepFiles(args),
+  "bare-fastify": async (args) => (await import("./gateway/bare-fastify")).serveBare(args),
   "kafka-consumer": async (args) => (await import("./s1/kafka-consumer")).consume(args),
 };
 

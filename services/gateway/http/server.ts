@@ -107,9 +107,11 @@ export function refuseOtherMethods(
   app.route({
     method: app.supportedMethods.filter((method) => !allow.includes(method)),
     url: toRouterPath(path),
-    handler: (request) => {
-      throw new MethodNotAllowed(request.method, allow.toSorted());
+    // Before Fastify finds that a method which it knows comes without a body.
+    onRequest: (request, _reply, done) => {
+      done(new MethodNotAllowed(request.method, allow.toSorted()));
     },
+    handler: () => undefined,
   });
 }
 

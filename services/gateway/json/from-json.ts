@@ -1,14 +1,14 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { invalid } from "../../../lib/errors";
 import { enumWords } from "./enum-words";
-import { BASE64_SUFFIX, hasPresence, isTime } from "./messages";
+import { BASE64_SUFFIX, hasPresence, isBytes, isTime } from "./messages";
 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
  * A message to be sent, as ts-proto holds it, from JSON that its schema has let through. What is left out
  * is absent or empty. Throws INVALID_ARGUMENT for what no schema can say: a text that is not Unicode,
- * a time that is none, bytes given twice.
+ * a time that is none.
  */
 export function fromJson(type: DescMessage, json: Json, path = ""): Record<string, unknown> {
   const message: Record<string, unknown> = {};
@@ -61,15 +61,10 @@ function readTime(text: string, at: string): Date {
   return time;
 }
 
+/** One of both, as its schema has it. */
 function readBytes(text: unknown, base64: unknown, at: string): Buffer | undefined {
-  if (text !== undefined && base64 !== undefined)
-    throw invalid(at, `${at} is given twice: as text, and as base64`);
-  if (typeof text === "string") return Buffer.from(readText(text, at));
-  return typeof base64 === "string" ? Buffer.from(base64, "base64") : undefined;
-}
-
-function isBytes(field: DescField): boolean {
-  return field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES;
+  if (typeof base64 === "string") return Buffer.from(base64, "base64");
+  return typeof text === "string" ? Buffer.from(readText(text, at)) : undefined;
 }
 
 function emptyOf(field: DescField): unknown {

@@ -3,6 +3,7 @@ import {
   type DescField,
   type DescMessage,
   fromBinary,
+  ScalarType,
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { DESCRIPTOR_SET } from "../../../gen/descriptor-set";
@@ -28,6 +29,11 @@ export function isTime(message: DescMessage): boolean {
 /** Whether a field of a message that is sent may be absent, rather than empty or 0. */
 export function hasPresence(field: DescField): boolean {
   return field.oneof !== undefined || field.proto.proto3Optional || field.fieldKind === "message";
+}
+
+/** Whether a field is one value of bytes. */
+export function isBytes(field: DescField): boolean {
+  return field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES;
 }
 
 /** Where a message that holds bytes as text is given them otherwise. */

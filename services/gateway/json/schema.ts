@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { enumWords } from "./enum-words";
-import { BASE64_SUFFIX, isTime } from "./messages";
+import { BASE64_SUFFIX, isBytes, isTime } from "./messages";
 import { isAlwaysThere } from "./to-json";
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 has them. */
@@ -39,8 +39,8 @@ export function requestSchema(
   const properties = fields.flatMap((field) => inputProperties(field, known));
   const exclusive = type.oneofs
     .map((oneof) => oneof.fields.filter((field) => fields.includes(field)))
-    .filter((members) => members.length > 1)
-    .flatMap(pairs);
+    .flatMap((members) => pairs(members.map(({ name }) => name)))
+    .concat(fields.filter(isBytes).map(({ name }) => [name, name + BASE64_SUFFIX]));
   return {
     type: "object",
     properties: Object.fromEntries(properties),
@@ -53,7 +53,7 @@ export function requestSchema(
 
 /** The properties of one field that is sent. */
 export function inputProperties(field: DescField, known: SchemaSet): [string, JsonSchema][] {
-  if (field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES) {
+  if (isBytes(field)) {
     const base64 = { type: "string", contentEncoding: "base64", pattern: BASE64 };
     return [
       [field.name, { type: "string", description: "As text, in UTF-8.", writeOnly: true }],
@@ -104,8 +104,8 @@ function refer(
   return { $ref: `#/components/schemas/${name}` };
 }
 
-function pairs(fields: readonly DescField[]): [string, string][] {
-  return fields.flatMap(({ name }, at) =>
-    fields.slice(at + 1).map((other): [string, string] => [name, other.name]),
+function pairs(names: readonly string[]): [string, string][] {
+  return names.flatMap((name, at) =>
+    names.slice(at + 1).map((other): [string, string] => [name, other]),
   );
 }

@@ -77,7 +77,7 @@ function operationOf(route: Route): Record<string, unknown> {
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {
-        required: "required" in body,
+        required: ((body["required"] ?? []) as unknown[]).length > 0,
         content: { "application/json": { schema: body } },
       },
     }),
