@@ -14,14 +14,14 @@ begin
 end
 $$;
 create trigger mark_changed before update on credentials for each row
-  when (new.last_used_at is not distinct from old.last_used_at)
+  when (to_jsonb(new) - 'last_used_at' is distinct from to_jsonb(old) - 'last_used_at')
   execute function mark_changed_credential();
 
 -- What a credential may do depends on what its owner may.
 create function mark_credentials_of_person() returns trigger language plpgsql as $$
 begin
-  update rotation.credentials set role = role where tenant_id = new.tenant_id and owner = new.developer
-    and revoked_at is null;
+  update rotation.credentials set changed_xid = pg_current_xact_id()
+    where tenant_id = new.tenant_id and owner = new.developer and revoked_at is null;
   return new;
 end
 $$;
