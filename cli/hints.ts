@@ -40,6 +40,12 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Use murmur agents ls to see your agents, murmur agents ls --unclaimed to see nobody's.",
   [ErrorReason.ERROR_REASON_AGENT_HAS_HISTORY]:
     "Use murmur agents claim, with its key, and then murmur agents deactivate.",
+  [ErrorReason.ERROR_REASON_SIGN_IN_NOT_CONFIGURED]:
+    "Get an identity token from an operator, or use an API key: murmur auth < key.",
+  [ErrorReason.ERROR_REASON_NOT_IN_TENANT]:
+    "Ask an owner to let you in (murmur people add), or name another tenant with --tenant.",
+  [ErrorReason.ERROR_REASON_NAME_CHANGED_HANDS]:
+    "If the name is yours now, ask an owner to remove and add it: murmur people rm, then add.",
   [ErrorReason.ERROR_REASON_PERSON_NOT_FOUND]:
     "Use murmur people ls to see who is in the tenant, murmur people add to let somebody in.",
   [ErrorReason.ERROR_REASON_PERSON_EXISTS]: "Use murmur people set-role to change it.",

@@ -158,6 +158,50 @@ it("murmur auth takes an API key, and what follows is done with it", async () =>
   expect((await cli.run(["keys", "ls"], { cwd: place })).stdout).toContain("laptop");
 });
 
+describe("murmur auth with an API key", () => {
+  const place = () => {
+    const rotation = issuer.rotation.address;
+    return cli.configured({ rotation, catalog: rotation });
+  };
+  const DONE = { code: 0, stdout: "Authenticated as github/alice (owner) in tenant t1\n" };
+
+  it("reads it from standard input, or MURMUR_API_KEY, and says which it is", async () => {
+    const { value } = await create();
+    const words = ["auth", "--api-key", "-"];
+    expect(await cli.run(words, { cwd: place(), input: `${value}\n` })).toMatchObject(DONE);
+    const [cwd, env] = [place(), { MURMUR_API_KEY: value }];
+    expect(await cli.run(["auth"], { cwd, env, input: "not read" })).toMatchObject(DONE);
+    expect((await cli.run(["auth", "status"], { cwd })).stdout).toContain(
+      `by:        API key ${value.slice(0, 12)}…, never expires\n`,
+    );
+    const { stdout } = await cli.run(["auth", "status", "--json"], { cwd });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ developer: "github/alice", role: "owner", tenant: "t1", by: "api-key" },
+    });
+    expect(stdout).not.toContain(value.slice(12));
+  });
+
+  it("takes none from the command line, and does not show it again", async () => {
+    const { value } = await create();
+    const { code, stderr } = await cli.run(["auth", "--api-key", value], { cwd: place() });
+    expect(code).toBe(2);
+    expect(stderr).toContain("--api-key takes - alone");
+    expect(stderr).not.toContain(value.slice(12));
+  });
+
+  it("takes no identity token for one", async () => {
+    const input = await issuer.token("github/alice");
+    const { code, stderr } = await cli.run(["auth", "--api-key", "-"], { cwd: place(), input });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "murmur: auth: that is no API key\n" });
+  });
+
+  it("is told from where it comes once", async () => {
+    const { code, stderr } = await cli.run(["auth", "--login", "--api-key", "-"], { cwd: place() });
+    expect(code).toBe(2);
+    expect(stderr).toContain("--login and --api-key exclude each other\n");
+  });
+});
+
 describe("murmur tokens", () => {
   it("are made for an agent, listed by it, and rotated", async () => {
     const { id, value } = await json("tokens", "create", "my-coder", "--label", "night shift");

@@ -1,25 +1,24 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { type GetIdentityResponse, roleToJSON } from "../../gen/murmur/rotation/v1/identity";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type GetIdentityResponse } from "../../gen/murmur/rotation/v1/identity";
 import { unauthenticated } from "../../lib/errors";
 import { sensitive, type Sensitive } from "../../lib/sensitive";
+import { checkSources, readCredential } from "../auth/read-credential";
+import { endWords, identityWords } from "../auth/views";
 import { type CommandContext, type Invocation, type Run } from "../command";
 import { findLocalConfig, LOCAL_CONFIG, readLocalConfig } from "../config/local-config";
 import { writeLocalConfig } from "../config/write-local-config";
 import { type ServiceAddress } from "../connect";
-import { connectRotation } from "../connect-rotation";
+import { connectRotation, type Rotation } from "../connect-rotation";
 import { LocalError, UsageError } from "../errors";
 import { isAddress } from "../input/address";
-import { hiddenPrompt } from "../input/hidden-prompt";
-import { readStdin } from "../input/stdin";
-import { isTokenLike } from "../input/token";
 import { printable } from "../output/printable";
-import { relativeTime } from "../output/relative-time";
 import { patient } from "../patient";
 import { traceParent } from "../trace-parent";
 
 export const run: Run = async (context, call) => {
   for (const option of ["catalog", "rotation"]) checkAddress(option, call.text(option));
+  checkSources(call);
   const path = pathToWrite(context);
   const config = await readLocalConfig(existsSync(path) ? path : undefined);
   const address = call.text("rotation") ?? config.rotation;
@@ -27,11 +26,13 @@ export const run: Run = async (context, call) => {
     throw new UsageError("rotation's address is not known", "Give --rotation HOST:PORT.");
   const traceparent = traceParent(context.terminal.env);
   const present = { address, token: config.token, caFile: config.caFile, traceparent };
-  const token = call.flag("renew") ? await renew(present) : await readToken(context, call);
-  const identity = await verify({ ...present, token });
-  const wanted = call.text("tenant");
-  if (wanted !== undefined && wanted !== identity.tenantId)
-    throw new LocalError(`the token is for tenant "${identity.tenantId}", not "${wanted}"`);
+  const tenant = call.text("tenant");
+  const token = await obtain(context, call, present, tenant ?? config.tenant);
+  const identity = await at({ ...present, token }, (rotation) =>
+    patient(() => rotation.identity.getIdentity({})),
+  );
+  if (tenant !== undefined && tenant !== identity.tenantId)
+    throw new LocalError(`the token is for tenant "${identity.tenantId}", not "${tenant}"`);
   writeLocalConfig(path, {
     catalog: call.text("catalog"),
     rotation: call.text("rotation"),
@@ -51,59 +52,54 @@ function pathToWrite({ terminal: { env, cwd } }: CommandContext): string {
   return findLocalConfig(env, cwd) ?? join(cwd, ".murmur", LOCAL_CONFIG);
 }
 
-async function readToken(
-  { terminal }: CommandContext,
+function obtain(
+  context: CommandContext,
   call: Invocation,
+  present: ServiceAddress,
+  tenant: string | undefined,
 ): Promise<Sensitive<string>> {
-  const file = call.text("token-file");
-  const bytes =
-    file === undefined ? await ask(terminal) : readTokenFile(resolve(terminal.cwd, file));
-  const token = bytes.toString("utf8").trim();
-  if (!isTokenLike(token)) throw new LocalError("that is no identity token or API key");
-  return sensitive(token);
-}
-
-function ask(terminal: CommandContext["terminal"]): Promise<Buffer> {
-  return terminal.stdin.isTTY
-    ? hiddenPrompt(terminal, "Identity token or API key: ")
-    : readStdin(terminal);
-}
-
-function readTokenFile(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
-    throw new LocalError(`cannot read ${path} (${code})`);
-  }
+  if (call.flag("renew")) return renew(present);
+  if (call.flag("login")) return signIn(context, { ...present, token: undefined }, tenant);
+  return readCredential(context, call);
 }
 
 async function renew(to: ServiceAddress): Promise<Sensitive<string>> {
   if (!to.token) throw unauthenticated();
-  const { identity, close } = connectRotation(to);
-  try {
-    return sensitive((await patient(() => identity.renewIdentityToken({}))).token);
-  } finally {
-    close();
-  }
+  const { token } = await at(to, ({ identity }) => patient(() => identity.renewIdentityToken({})));
+  return sensitive(token);
 }
 
-async function verify(to: ServiceAddress): Promise<GetIdentityResponse> {
-  const { identity, close } = connectRotation(to);
+/** At the provider, then with what that says at rotation; over a new connection, since people take their time. */
+async function signIn(
+  { output }: CommandContext,
+  to: ServiceAddress,
+  tenantId = "",
+): Promise<Sensitive<string>> {
+  const how = await at(to, ({ identity }) => patient(() => identity.getSignIn({})));
+  const { deviceLogin } = await import("../sign-in/device-login.js");
+  const { idToken, nonceSecret } = await deviceLogin(how, ({ url, code }) => {
+    output.note(printable(`Open ${url}`));
+    output.note(printable(`and check that it shows the code ${code}`));
+  });
+  const request = { idToken: idToken.expose(), nonceSecret: nonceSecret.expose(), tenantId };
+  const { token } = await at(to, ({ identity }) => identity.exchangeToken(request));
+  return sensitive(token);
+}
+
+async function at<T>(to: ServiceAddress, ask: (rotation: Rotation) => Promise<T>): Promise<T> {
+  const rotation = connectRotation(to);
   try {
-    return await patient(() => identity.getIdentity({}));
+    return await ask(rotation);
   } finally {
-    close();
+    rotation.close();
   }
 }
 
 function report(
   { output, clock }: CommandContext,
-  { developer, role, tenantId, expiresAt }: GetIdentityResponse,
+  identity: GetIdentityResponse,
   path: string,
 ): void {
-  const rank = roleToJSON(role).replace("ROLE_", "").toLowerCase();
-  output.line(printable(`Authenticated as ${developer} (${rank}) in tenant ${tenantId}`));
-  const end = expiresAt ? `expires ${relativeTime(expiresAt, clock.now())}` : "never expires";
-  output.note(`Token ${end}; kept in ${path}`);
+  output.line(printable(`Authenticated as ${identityWords(identity)}`));
+  output.note(`Token ${endWords(identity, clock.now())}; kept in ${path}`);
 }

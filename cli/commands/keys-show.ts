@@ -1,8 +1,9 @@
 import { API_KEY, type RunOf } from "../keys/kind";
 import { requireKind } from "../keys/require-kind";
-import { credentialToJson, endWords, roleWord, stateWord, useWords } from "../keys/views";
+import { credentialToJson, endWords, stateWord, useWords } from "../keys/views";
 import { printable } from "../output/printable";
 import { relativeTime } from "../output/relative-time";
+import { roleWord } from "../people/views";
 
 export const runOf: RunOf =
   (kind) =>
@@ -21,7 +22,7 @@ export const runOf: RunOf =
       ["label", credential.label],
       ["scopes", credential.scopes.join(", ") || (kind === API_KEY ? "all that its role may" : "")],
       ["owner", credential.owner],
-      ["role", roleWord(credential)],
+      ["role", roleWord(credential.role)],
       ["created", relativeTime(credential.createdAt, now)],
       ["ends", endWords(credential, now)],
       ["last used", useWords(credential, now)],

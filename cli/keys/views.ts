@@ -1,7 +1,7 @@
 import { type Credential, CredentialState } from "../../gen/murmur/rotation/v1/credentials";
-import { roleToJSON } from "../../gen/murmur/rotation/v1/identity";
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
+import { roleWord } from "../people/views";
 
 const STATES: Partial<Record<CredentialState, string>> = {
   [CredentialState.CREDENTIAL_STATE_ACTIVE]: "active",
@@ -13,11 +13,6 @@ const STATES: Partial<Record<CredentialState, string>> = {
 /** `active`, `in grace`, `expired`, `revoked`. */
 export function stateWord({ state }: Credential): string {
   return STATES[state] ?? "unknown";
-}
-
-/** `member`, `admin`, `owner`. */
-export function roleWord({ role }: Credential): string {
-  return roleToJSON(role).replace("ROLE_", "").toLowerCase();
 }
 
 /** When a credential ends: `in 3 days`, `never`. */
@@ -63,7 +58,7 @@ export function credentialToJson(credential: Credential) {
     scopes: credential.scopes,
     prefix: credential.prefix,
     owner: credential.owner,
-    role: roleWord(credential),
+    role: roleWord(credential.role),
     state: stateWord(credential),
     created_at: credential.createdAt,
     expires_at: credential.expiresAt,

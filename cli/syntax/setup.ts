@@ -1,4 +1,5 @@
 import { type CommandSyntax } from "../command";
+import { JSON_OUTPUT } from "./options";
 
 /** This machine's configuration. */
 export const SETUP_COMMANDS: readonly CommandSyntax[] = [
@@ -11,6 +12,15 @@ export const SETUP_COMMANDS: readonly CommandSyntax[] = [
       { flags: "--tenant <id>", description: "refuse a token of another tenant" },
       { flags: "--workspace <name>", description: "the workspace of commands that name none" },
       {
+        flags: "--login",
+        description: "sign in with your identity provider, in a browser on any machine",
+      },
+      {
+        flags: "--api-key <source>",
+        description: "an API key from standard input, which - stands for; never the key itself",
+        candidates: ["-"],
+      },
+      {
         flags: "--token-file <file>",
         description: "read the identity token or API key from a file",
         candidates: "file",
@@ -19,11 +29,13 @@ export const SETUP_COMMANDS: readonly CommandSyntax[] = [
     ],
     summary: "Write the identity token, or an API key, and the addresses to murmur.local.yaml",
     details: [
-      "It comes from standard input or a hidden prompt, and is verified before it is kept.",
+      "It comes from a sign-in (--login), MURMUR_API_KEY, standard input or a hidden prompt, and is verified before it is kept.",
       "Written is the nearest murmur.local.yaml, else .murmur/murmur.local.yaml, ignored by git.",
     ],
     examples: [
       "murmur auth --catalog 127.0.0.1:7301 --rotation 127.0.0.1:7302 < token",
+      "murmur auth --login",
+      "MURMUR_API_KEY=… murmur auth --rotation 127.0.0.1:7302",
       "murmur auth --renew",
     ],
     load: () => import("../commands/auth.js"),
@@ -35,6 +47,14 @@ export const SETUP_COMMANDS: readonly CommandSyntax[] = [
     summary: "Print the identity token",
     examples: ['grpcurl -H "authorization: Bearer $(murmur auth token)" …'],
     load: () => import("../commands/auth-token.js"),
+  },
+  {
+    path: ["auth", "status"],
+    args: [],
+    options: [JSON_OUTPUT],
+    summary: "Say who you are here, by what, and until when",
+    examples: ["murmur auth status"],
+    load: () => import("../commands/auth-status.js"),
   },
   {
     path: ["completion"],

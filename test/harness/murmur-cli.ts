@@ -21,6 +21,8 @@ export interface CliCall {
   onStart?: (interrupt: () => void) => void;
   /** Called with all of standard output so far, whenever there is more. */
   onOutput?: (stdout: string) => void;
+  /** Called with all of standard error so far, whenever there is more. */
+  onNote?: (stderr: string) => void;
   /** Typed as soon as standard output shows `after`; the input ends with it. */
   typed?: { after: string; keys: string };
 }
@@ -98,7 +100,10 @@ function runProcess(command: string, args: string[], call: CliCall): Promise<Cli
       child.stdin.end(typed.keys);
       typed = undefined;
     });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      call.onNote?.(stderr);
+    });
     child.on("error", reject);
     child.on("close", (code) => {
       resolve({ code, stdout, stderr });

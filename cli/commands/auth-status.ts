@@ -1,0 +1,27 @@
+import { unauthenticated } from "../../lib/errors";
+import { credentialWords, endWords } from "../auth/views";
+import { type Run } from "../command";
+import { printable } from "../output/printable";
+import { patient } from "../patient";
+import { roleWord } from "../people/views";
+
+export const run: Run = async ({ rotation, config, output, clock }, call) => {
+  const { path, token } = await config();
+  if (!token) throw unauthenticated();
+  const { identity } = await rotation();
+  const found = await patient(() => identity.getIdentity({}));
+  if (call.flag("json")) {
+    const { developer, tenantId: tenant, expiresAt: expires_at } = found;
+    const by = credentialWords(token).startsWith("API key") ? "api-key" : "identity-token";
+    output.json({ developer, role: roleWord(found.role), tenant, by, expires_at, config: path });
+    return;
+  }
+  const rows: [string, string][] = [
+    ["developer", found.developer],
+    ["role", roleWord(found.role)],
+    ["tenant", found.tenantId],
+    ["by", `${credentialWords(token)}, ${endWords(found, clock.now())}`],
+    ["kept in", path ?? ""],
+  ];
+  for (const [name, text] of rows) output.line(`${`${name}:`.padEnd(11)}${printable(text)}`);
+};
