@@ -79,17 +79,22 @@ describe("ObserveKey", () => {
       );
       return rows[0]?.xmin;
     };
-    const [first, { observedAt }] = [await version(), await get(agentId)];
+    const shiftSeen = (seconds: number) =>
+      rig.rotation.pool.query(
+        `update rotation.registered_agents
+         set observed_at = clock_timestamp() + $2 * interval '1 second' where agent_id = $1`,
+        [agentId, seconds],
+      );
+    // Seen a moment ago, however long this test takes.
+    await shiftSeen(600);
+    const before = await version();
     for (let n = 0; n < 5; n++) await observe(key);
-    expect(await version()).toBe(first);
-    await rig.rotation.pool.query(
-      `update rotation.registered_agents set observed_at = observed_at - interval '61 seconds'
-       where agent_id = $1`,
-      [agentId],
-    );
+    expect(await version()).toBe(before);
+    await shiftSeen(-61);
+    const { observedAt } = await get(agentId);
     await observe(key);
     const seen = (await get(agentId)).observedAt?.getTime() ?? 0;
-    expect(seen).toBeGreaterThan((observedAt?.getTime() ?? 0) - 1);
+    expect(seen).toBeGreaterThanOrEqual((observedAt?.getTime() ?? 0) + 61_000);
   });
 
   it("is for the operator's proxy and for admins, not for members", async () => {
