@@ -195,6 +195,8 @@ describe("recovery from a shadow agent", () => {
     expect(outputs[0]?.stdout).toMatch(/^owner: +unclaimed\n[^]*^history: +0 traces, /m);
     expect(outputs[1]?.stdout).toBe("Deactivated agent my-coder\n");
     expect(outputs[2]?.stdout).toBe("Rebound agent my-coder\n");
+    const { stdout } = await murmur(["agents", "show", "my-coder"]);
+    expect(stdout).toMatch(/^rekeyed: +.+ \(once\)$/m);
     expect((await check(["my-coder"], key)).code).toBe(0);
     expect(Buffer.concat(traffic).includes(key.slice(16))).toBe(false);
   });

@@ -21,7 +21,7 @@ export const run: Run = async ({ rotation, output, clock }, call) => {
     ["created", time(agent.createdAt)],
     [
       "rekeyed",
-      agent.rekeyedAt ? `${time(agent.rekeyedAt)} (${agent.rekeyCount} times in all)` : "never",
+      agent.rekeyedAt ? `${time(agent.rekeyedAt)} (${timesWords(agent.rekeyCount)})` : "never",
     ],
     ["seen", time(agent.observedAt) || "never"],
     ["deactivated", time(agent.deactivatedAt)],
@@ -31,3 +31,7 @@ export const run: Run = async ({ rotation, output, clock }, call) => {
   for (const [name, text] of rows)
     if (text !== "") output.line(`${`${name}:`.padEnd(13)}${printable(text)}`);
 };
+
+function timesWords(count: number): string {
+  return count === 1 ? "once" : `${count} times in all`;
+}
