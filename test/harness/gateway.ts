@@ -5,7 +5,7 @@ import type { Log } from "../../lib/log";
 import { createGateway, type Gateway } from "../../services/gateway/gateway";
 import type { TestCatalog } from "./catalog";
 import { startCatalog } from "./catalog";
-import { startRotation, type TestRotation } from "./rotation";
+import { startRotation, type TestRotation, type TestRotationOptions } from "./rotation";
 
 /** What was answered to a request. */
 export interface RestResponse {
@@ -52,13 +52,15 @@ export interface TestGatewayOptions {
   rateLimit?: number;
   timeoutMs?: number;
   tls?: { certFile: string; keyFile: string };
+  /** How people sign in at rotation. */
+  signIn?: NonNullable<TestRotationOptions["signIn"]>;
   log?: Log;
 }
 
 /** Starts it on a free port; `stop` it in `afterAll`. */
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const { beside, addresses, log } = options;
-  const services = beside ?? (await startServices(log));
+  const services = beside ?? (await startServices(options));
   const { catalog, rotation } = services;
   const channels = {
     catalog: openChannel({ address: addresses?.catalog ?? catalog.address }),
@@ -119,9 +121,13 @@ interface Services {
 }
 
 /** The catalog asks rotation about API keys, and rotation the catalog about the rest. */
-async function startServices(log: Log | undefined): Promise<Services> {
+async function startServices({ log, signIn }: TestGatewayOptions): Promise<Services> {
   const first = await startCatalog();
-  const rotation = await startRotation({ catalog: first, ...(log && { log }) });
+  const rotation = await startRotation({
+    catalog: first,
+    ...(signIn && { signIn }),
+    ...(log && { log }),
+  });
   const channel = openChannel({ address: rotation.address });
   const catalog = await startCatalog({ beside: first, rotation: channel, ...(log && { log }) });
   return {

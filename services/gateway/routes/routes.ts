@@ -2,6 +2,7 @@ import { agentRoutes } from "./agents";
 import { bindingRoutes } from "./bindings";
 import { credentialRoutes } from "./credentials";
 import { identityRoutes } from "./identity";
+import { peopleRoutes } from "./people";
 import { rolloutRoutes } from "./rollouts";
 import type { Route } from "./route";
 import type { RouteKit } from "./rpc-route";
@@ -15,7 +16,7 @@ import { workspaceRoutes } from "./workspaces";
 export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
-    ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes],
+    ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes, peopleRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }
