@@ -299,7 +299,7 @@ describe("every route", () => {
           if (answer.status >= 400)
             expect(answer.json).toMatchObject({ error: { code: expect.any(String) as string } });
         }),
-        { numRuns: 15 },
+        { numRuns: 8 },
       );
     }
     expect((await owner("/healthz")).status).toBe(200);
