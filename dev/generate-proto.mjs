@@ -1,6 +1,6 @@
-// Makes gen/ from proto/: TypeScript by ts-proto, and the descriptor set that reflection serves.
+// Makes gen/ from proto/: TypeScript by ts-proto, the descriptor set that reflection serves, and comments.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -30,6 +30,49 @@ try {
 }
 
 writeFileSync(join(root, "docs/errors.md"), errorsPage());
+writeFileSync(join(root, "gen/proto-comments.ts"), commentsModule());
+
+/** gen/proto-comments.ts: what proto/ says of each message, field and RPC, for the OpenAPI document. */
+function commentsModule() {
+  const files = readdirSync(join(root, "proto/murmur"), { recursive: true, encoding: "utf8" });
+  const comments = files
+    .filter((name) => name.endsWith(".proto"))
+    .sort()
+    .flatMap((name) => commentsOf(readFileSync(join(root, "proto/murmur", name), "utf8")));
+  const entries = comments.map(
+    ([name, text]) => `  [${JSON.stringify(name)}, ${JSON.stringify(text)}],\n`,
+  );
+  return `// Made by dev/generate-proto.mjs: the comments of proto/, by full name.\nexport const PROTO_COMMENTS: ReadonlyMap<string, string> = new Map([\n${entries.join("")}]);\n`;
+}
+
+/** A comment stands right above what it is about; a oneof is no part of its fields' names. */
+function commentsOf(text) {
+  const scopes = [/^package (.*);$/m.exec(text)[1]];
+  const found = [];
+  let lines = [];
+  for (const line of text.split("\n").map((it) => it.trim())) {
+    const comment = /^\/\/ ?(.*)$/.exec(line)?.[1];
+    if (comment !== undefined) {
+      lines.push(comment);
+      continue;
+    }
+    const opened = /^(message|service|enum|oneof) (\w+) \{(\})?$/.exec(line);
+    const named =
+      opened?.[1] === "oneof"
+        ? undefined
+        : (opened?.[2] ??
+          /^rpc (\w+)\(|^(?:repeated |optional )?[\w.]+ (\w+) = \d+/
+            .exec(line)
+            ?.slice(1)
+            .find(Boolean));
+    if (named && lines.length > 0)
+      found.push([[...scopes, named].filter(Boolean).join("."), lines.join("\n")]);
+    if (opened && !opened[3]) scopes.push(opened[1] === "oneof" ? "" : opened[2]);
+    if (line === "}") scopes.pop();
+    lines = [];
+  }
+  return found;
+}
 
 /** docs/errors.md: every reason with the comment that its enum value has. */
 function errorsPage() {

@@ -77,12 +77,14 @@ function toError(error: ErrorObject, whole: string): AppError {
       const field = below(name).slice(0, MAX_NAME);
       return invalid(field, `${at === "" ? whole : at} has no field ${quoted(name)}`);
     }
-    case "enum":
-      return invalid(at, `${at} must be one of ${wordsOf(params["allowedValues"])}`);
     case "not":
       return invalid(at, `${at === "" ? whole : at} has fields that exclude each other`);
-    case "type":
+    case "enum":
+    case "type": {
+      const choices = error.parentSchema?.["enum"];
+      if (choices !== undefined) return invalid(at, `${at} must be one of ${wordsOf(choices)}`);
       return invalid(at, `${at === "" ? whole : at} must be ${withArticle(params["type"])}`);
+    }
     case "pattern":
       return invalid(at, `${at} must be base64`);
     default:

@@ -7,6 +7,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { DESCRIPTOR_SET } from "../../../gen/descriptor-set";
+import { PROTO_COMMENTS } from "../../../gen/proto-comments";
 import type { MethodDefinition } from "../../../lib/grpc/definition";
 
 const REGISTRY = createFileRegistry(
@@ -19,6 +20,20 @@ export function messagesOf(rpc: MethodDefinition): { input: DescMessage; output:
   const method = REGISTRY.getService(service)?.methods.find((it) => it.name === name);
   if (!method) throw new Error(`no method ${rpc.path} in the descriptor set`);
   return { input: method.input, output: method.output };
+}
+
+/** What proto/ says of a message or a field; undefined where it says nothing. */
+export function commentOf(described: DescMessage | DescField): string | undefined {
+  const name =
+    described.kind === "message"
+      ? described.typeName
+      : `${described.parent.typeName}.${described.name}`;
+  return PROTO_COMMENTS.get(name)?.replaceAll("\n", " ");
+}
+
+/** What proto/ says of an RPC, line by line. */
+export function commentOfRpc({ path }: MethodDefinition): string | undefined {
+  return PROTO_COMMENTS.get(path.slice(1).replace("/", "."));
 }
 
 /** Whether a field is a `google.protobuf.Timestamp`, which is a `Date` here and RFC 3339 in JSON. */

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { enumWords } from "./enum-words";
-import { BASE64_SUFFIX, isBytes, isTime } from "./messages";
+import { BASE64_SUFFIX, commentOf, isBytes, isTime } from "./messages";
 import { isAlwaysThere } from "./to-json";
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 has them. */
@@ -16,14 +16,14 @@ const BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3
 export function responseSchema(type: DescMessage, known: SchemaSet): JsonSchema {
   const properties = type.fields.map((field) => [
     field.name,
-    listed(
+    described(
       field,
       valueSchema(field, (of) => refer(of, known, "", responseSchema)),
     ),
   ]);
   const required = type.fields.filter(isAlwaysThere).map(({ name }) => name);
   return {
-    type: "object",
+    ...{ type: "object", ...commented(type) },
     properties: Object.fromEntries(properties) as JsonSchema,
     ...(required.length > 0 && { required }),
   };
@@ -42,7 +42,7 @@ export function requestSchema(
     .flatMap((members) => pairs(members.map(({ name }) => name)))
     .concat(fields.filter(isBytes).map(({ name }) => [name, name + BASE64_SUFFIX]));
   return {
-    type: "object",
+    ...{ type: "object", ...commented(type) },
     properties: Object.fromEntries(properties),
     additionalProperties: false,
     ...(exclusive.length > 0 && {
@@ -55,13 +55,14 @@ export function requestSchema(
 export function inputProperties(field: DescField, known: SchemaSet): [string, JsonSchema][] {
   if (isBytes(field)) {
     const base64 = { type: "string", contentEncoding: "base64", pattern: BASE64 };
+    const description = `The same in base64, in place of \`${field.name}\`.`;
     return [
-      [field.name, { type: "string", description: "As text, in UTF-8.", writeOnly: true }],
-      [field.name + BASE64_SUFFIX, { ...base64, description: "In its place.", writeOnly: true }],
+      [field.name, { ...described(field, { type: "string" }), writeOnly: true }],
+      [field.name + BASE64_SUFFIX, { ...base64, description, writeOnly: true }],
     ];
   }
   const schema = valueSchema(field, (of) => refer(of, known, "Input", requestSchema));
-  return [[field.name, listed(field, schema)]];
+  return [[field.name, described(field, schema)]];
 }
 
 function valueSchema(field: DescField, toRef: (type: DescMessage) => JsonSchema): JsonSchema {
@@ -86,8 +87,15 @@ function valueSchema(field: DescField, toRef: (type: DescMessage) => JsonSchema)
   }
 }
 
-function listed(field: DescField, items: JsonSchema): JsonSchema {
-  return field.fieldKind === "list" ? { type: "array", items } : items;
+/** With what proto/ says of the field. */
+function described(field: DescField, items: JsonSchema): JsonSchema {
+  const schema = field.fieldKind === "list" ? { type: "array", items } : items;
+  return { ...schema, ...commented(field) };
+}
+
+function commented(it: DescMessage | DescField): { description?: string } {
+  const description = commentOf(it);
+  return description === undefined ? {} : { description };
 }
 
 function refer(

@@ -27,6 +27,7 @@ type Collection = (typeof COLLECTIONS)[number];
 
 /** Behaviour, section 7: nothing is preselected. */
 const GRACE = {
+  type: "integer",
   enum: [0, 900, 3600, 21_600, 86_400, 259_200, 604_800],
   description: "Seconds for which the old value stays valid beside the new one.",
 };

@@ -2,7 +2,7 @@ import { type DescField, type DescMessage } from "@bufbuild/protobuf";
 import { AppError, isAppError } from "../../../lib/errors";
 import type { MethodDefinition, RequestOf } from "../../../lib/grpc/definition";
 import { fromJson } from "../json/from-json";
-import { messagesOf } from "../json/messages";
+import { commentOfRpc, messagesOf } from "../json/messages";
 import { inputProperties, type JsonSchema, requestSchema, responseSchema } from "../json/schema";
 import type { SchemaSet } from "../json/schema";
 import { toJson } from "../json/to-json";
@@ -50,7 +50,10 @@ const IDEMPOTENCY_KEY = "idempotency-key";
 const REQUEST_ID = "request_id";
 const PAGE_SIZE = "page_size";
 /** As lib/page.ts reads it. */
-const PAGE_SIZE_SCHEMA = { type: "integer", minimum: 0, maximum: 1000, default: 100 };
+const PAGE_SIZE_SCHEMA = {
+  ...{ type: "integer", minimum: 0, maximum: 1000, default: 100 },
+  description: "How many at most; 0 is 100.",
+};
 const TEXT = { type: "string" };
 
 export function createRouteKit(backends: Backends): RouteKit {
@@ -73,7 +76,10 @@ function toRoute<M extends UnaryDefinition>(
   return {
     ...{ method: row.method, path: row.path, tag: row.tag, summary: row.summary },
     operationId: row.operationId ?? operationIdOf(row.rpc),
-    ...(row.description !== undefined && { description: row.description }),
+    description: [row.description, commentOfRpc(row.rpc)]
+      .filter(Boolean)
+      .join("\n\n")
+      .replaceAll(REQUEST_ID, "Idempotency-Key"),
     params: Object.fromEntries(
       names.map((name) => [name, paramSchema(row, input, components, name)]),
     ),
