@@ -81,7 +81,7 @@ function toError(error: ErrorObject, whole: string): AppError {
       return invalid(at, `${at === "" ? whole : at} has fields that exclude each other`);
     case "enum":
     case "type": {
-      const choices = error.parentSchema?.["enum"];
+      const choices: unknown = error.parentSchema?.["enum"];
       if (choices !== undefined) return invalid(at, `${at} must be one of ${wordsOf(choices)}`);
       return invalid(at, `${at === "" ? whole : at} must be ${withArticle(params["type"])}`);
     }
