@@ -12,6 +12,9 @@ const SERVICES_OF: Readonly<Record<string, readonly string[] | "all">> = {
   "murmur-gateway": ["gateway"],
 };
 
+/** Life of a service's token: one that was issued for longer does not count, whoever signed it. */
+export const SERVICE_TTL_SECONDS = 60;
+
 /** Who may issue what: a token of a kind counts only when its issuer signed it. */
 export const ISSUERS = {
   developers: "murmur-rotation",
@@ -118,11 +121,15 @@ export async function toPrincipal(
     }
     case "service":
       if (!maySpeakFor(issuer, subject) || audience === PRODUCT_AUDIENCE) throw unauthenticated();
-      if (claims["mth"] !== method) throw unauthenticated();
+      if (claims["mth"] !== method || !isShort(claims)) throw unauthenticated();
       return { kind: "service", tenantId, id: subject };
     default:
       throw unauthenticated();
   }
+}
+
+function isShort({ iat, exp }: VerifiedToken["claims"]): boolean {
+  return iat !== undefined && exp !== undefined && exp - iat <= SERVICE_TTL_SECONDS;
 }
 
 function maySpeakFor(issuer: string, service: string): boolean {

@@ -2,13 +2,12 @@ import type { KeyObject } from "node:crypto";
 import { type Clock, systemClock } from "../clock";
 import type { Credentials } from "../grpc/client";
 import type { Sensitive } from "../sensitive";
-import { issueServiceToken } from "./claims";
+import { issueServiceToken, SERVICE_TTL_SECONDS } from "./claims";
 import type { SharedKey } from "./key-agreement";
 import { createProof, PROOF_METADATA_KEY } from "./proof";
 import { createSessionProof } from "./session-proof";
 import type { SigningKey } from "./signing-key";
 
-const SERVICE_TTL_SECONDS = 60;
 const REUSE_MS = 30_000;
 
 /** Credentials of a developer: the bearer token alone. */

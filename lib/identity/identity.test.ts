@@ -170,6 +170,14 @@ describe("authentication", () => {
     });
     await expect(authenticate(bearer(elsewhere), clock)).rejects.toMatchObject(refused);
   });
+
+  it("takes no token of a service that was issued for more than a minute", async () => {
+    const clock = new FakeClock(new Date());
+    const who = { service: "rotation", audience: "catalog", tenantId: "acme", method: METHOD };
+    const issue = (ttlSeconds: number) => issueServiceToken(rotation, { ...who, ttlSeconds });
+    await authenticate(bearer(await issue(60)), clock);
+    await expect(authenticate(bearer(await issue(61)), clock)).rejects.toMatchObject(refused);
+  });
 });
 
 describe("signing keys", () => {
@@ -201,6 +209,29 @@ describe("the key set file", () => {
     await clock.advance(1_000);
     expect(keys.find(catalog.kid)?.issuer).toBe("murmur-catalog");
     expect(keys.find(rotation.kid)).toBeUndefined();
+  });
+
+  it("lets keys overlap: both count while both stand there, also for tokens that were seen", async () => {
+    const clock = new FakeClock(new Date());
+    const next = generateSigningKey("murmur-rotation");
+    write(rotation, next);
+    const authenticator = createAuthenticator({
+      ...{ keySet: createKeySet(file, { clock }), service: "catalog", clock },
+    });
+    const who = { service: "rotation", audience: "catalog", tenantId: "acme", method: METHOD };
+    const tokens = await Promise.all(
+      [rotation, next].map((key) => issueServiceToken(key, { ...who, ttlSeconds: 60 })),
+    );
+    const as = (token: string) =>
+      authenticator({
+        method: METHOD,
+        get: (name) => (name === "authorization" ? `Bearer ${token}` : undefined),
+      });
+    for (const token of tokens) await expect(as(token)).resolves.toMatchObject({ id: "rotation" });
+    write(next);
+    await clock.advance(1_000);
+    await expect(as(tokens[0]!)).rejects.toMatchObject(refused);
+    await expect(as(tokens[1]!)).resolves.toMatchObject({ id: "rotation" });
   });
 
   it.each(["first", "second"])("that is replaced during the %s read is read again", async (nth) => {
