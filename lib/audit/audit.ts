@@ -6,6 +6,7 @@ import type { KeySet } from "../identity/key-set";
 import type { SigningKey } from "../identity/signing-key";
 import { type Log, silentLog } from "../log";
 import type { Pool } from "../postgres/db";
+import { createKeptConnection } from "../postgres/kept-connection";
 import type { AuditSchema } from "./audit-rows";
 import { createRefusals } from "./refusals";
 import { createAuditService } from "./rpc/audit-service";
@@ -33,7 +34,9 @@ export interface Audit {
 
 export function createAudit(deps: AuditDeps): Audit {
   const { schema, signingKey, clock = systemClock, log = silentLog } = deps;
-  const sealer = createSealer({ db: deps.pool, schema, signingKey, clock, log });
+  // Its own: records are sealed in time however many callers wait for a connection.
+  const db = createKeptConnection(deps.pool);
+  const sealer = createSealer({ db, schema, signingKey, clock, log });
   const pool = watchAudit(deps.pool, schema, () => {
     sealer.wake();
   });
@@ -45,7 +48,10 @@ export function createAudit(deps: AuditDeps): Audit {
     },
     handlers: createAuditService({ ...deps, db: pool }),
     async run(signal) {
-      await Promise.all([sealer.run(signal), refusals.run(signal)]);
+      const sealing = sealer.run(signal).finally(() => {
+        db.release();
+      });
+      await Promise.all([sealing, refusals.run(signal)]);
     },
   };
 }

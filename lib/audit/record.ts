@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** What happened, as it is stored, sent and hashed. Every field is in the hash of its link. */
 export interface AuditRecord {
@@ -62,7 +62,7 @@ export function linkHash(
     ...[String(record.recordId), record.time, record.actorKind, record.actorId, record.peer],
     ...[record.action, record.objectKind, record.objectId, record.outcome, record.detail],
   ]);
-  return createHash("sha256").update(text).digest();
+  return hash("sha256", text, "buffer");
 }
 
 /** Texts, each with its length before it: two lists of them never give the same. */

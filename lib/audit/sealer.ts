@@ -31,7 +31,7 @@ export interface Sealer {
 }
 
 /** More records come together in the time that sealing one takes. */
-const GATHER_MS = 10;
+const GATHER_MS = 15;
 
 /**
  * Links the records of a service into a hash chain for each tenant and signs states of the chains,
