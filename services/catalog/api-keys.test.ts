@@ -42,9 +42,9 @@ describe("the catalog, presented with an API key", () => {
 
   const by = (value: string) => catalog.clients(bearerCredentials(sensitive(value)));
   const list = (value: string) => by(value).secrets.listSecrets({ pageSize: 0, pageToken: "" });
-  const set = (value: string) =>
+  const set = (value: string, name = "A") =>
     by(value).secrets.setSecret({
-      ...{ name: "A", plaintextValue: Buffer.from("1"), createdAt: undefined, requestId: "" },
+      ...{ name, plaintextValue: Buffer.from("1"), createdAt: undefined, requestId: "" },
       delivery: SecretDelivery.SECRET_DELIVERY_UNSPECIFIED,
     });
 
@@ -55,6 +55,27 @@ describe("the catalog, presented with an API key", () => {
     const member = await issuer.create(issuer.developer("github/bob"));
     expect((await list(member.value)).secrets).toHaveLength(1);
     await expect(set(member.value)).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+  });
+
+  it("names the key beside its owner in the audit of whatever is done by it", async () => {
+    const { value, credential } = await issuer.create(owner);
+    const { secrets, workspaces, users } = by(value);
+    await Promise.all(["B", "C"].map((name) => set(value, name)));
+    await secrets.deleteSecret({ name: "B" });
+    await secrets.revokeSecret({ name: "C" });
+    await workspaces.setWorkspace({ name: "w", secretRefs: undefined, vms: [] });
+    await workspaces.deleteWorkspace({ name: "w" });
+    await users.setUser({ name: "github/bob", githubTokenSecret: "" });
+    await users.deleteUser({ name: "github/bob" });
+    await by(value).vms.issueJoinToken({ name: "vm-9" });
+    const { rows } = await database.pool.query<{ action: string }>(
+      "select action from catalog.audit where actor_id = 'github/alice' and detail->>'api_key' = $1",
+      [credential.credentialId],
+    );
+    expect(rows.map(({ action }) => action).sort()).toEqual([
+      ...["secret.delete", "secret.revoke", "secret.set", "secret.set", "user.delete", "user.set"],
+      ...["vm.join-token", "workspace.delete", "workspace.set"],
+    ]);
   });
 
   it("lets it do what its scopes say", async () => {

@@ -9,13 +9,17 @@ export interface Caller {
   kind: Principal["kind"];
   id: string;
   peer: string;
+  /** By which API key; undefined: by none. */
+  apiKeyId?: string;
 }
 
 /** The caller of an RPC that is not open to anyone. */
 export function callerOf(context: CallContext): Caller {
   const { principal, peer } = context;
   if (!principal) throw unauthenticated();
-  return { tenantId: principal.tenantId, kind: principal.kind, id: principal.id, peer };
+  const { tenantId, kind, id } = principal;
+  const apiKeyId = kind === "developer" ? principal.apiKey?.id : undefined;
+  return { tenantId, kind, id, peer, ...(apiKeyId !== undefined && { apiKeyId }) };
 }
 
 /** One audit row. `detail` holds names and numbers, never a value. */
@@ -25,6 +29,11 @@ export interface AuditEntry {
   objectId: string;
   outcome: "ok" | "refused";
   detail?: Record<string, unknown>;
+}
+
+/** What a row says besides, with the API key. */
+export function detailOf(caller: Caller, detail: AuditEntry["detail"]): Record<string, unknown> {
+  return { ...detail, ...(caller.apiKeyId !== undefined && { api_key: caller.apiKeyId }) };
 }
 
 /** Writes audit rows in one statement, in the transaction of what they record. */
@@ -44,7 +53,7 @@ export async function writeAudit(db: Db, caller: Caller, entries: AuditEntry[]):
       entries.map(({ objectKind }) => objectKind),
       entries.map(({ objectId }) => objectId),
       entries.map(({ outcome }) => outcome),
-      entries.map(({ detail }) => JSON.stringify(detail ?? {})),
+      entries.map(({ detail }) => JSON.stringify(detailOf(caller, detail))),
     ],
     { name: "write-audit" },
   );

@@ -135,5 +135,6 @@ export function toArrays(writes: readonly CallersWrite[]): unknown[] {
     of(({ write }) => write.request?.id ?? null),
     of(({ write }) => write.request?.bodyHash ?? null),
     of(({ write }) => write.owner),
+    of(({ caller }) => caller.apiKeyId ?? null),
   ];
 }

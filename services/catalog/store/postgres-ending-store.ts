@@ -103,8 +103,8 @@ async function endSecret(
   name: string,
   how: "delete" | "revoke",
 ): Promise<boolean> {
-  const { tenantId, kind, id, peer } = caller;
-  const params = [tenantId, kind, id, peer, name, null, TENANT, how];
+  const { tenantId, kind, id, peer, apiKeyId } = caller;
+  const params = [tenantId, kind, id, peer, name, null, TENANT, how, apiKeyId ?? null];
   return (await tx.query(DELETE_SECRET, params, { name: "delete-secret" })).rowCount > 0;
 }
 

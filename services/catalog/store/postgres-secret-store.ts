@@ -146,6 +146,7 @@ async function deleteSecret(
       expectedVersion ?? null,
       owner,
       "delete",
+      caller.apiKeyId ?? null,
     ],
     { name: "delete-secret" },
   );
@@ -204,6 +205,6 @@ function toParams(caller: Caller, write: SealedWrite): unknown[] {
     ...[write.dataKeyId, write.sealed, write.sizeBytes, write.asFile ?? null],
     ...[write.description !== undefined, write.description ?? null],
     ...[write.expectedVersion ?? null, write.needsFile, request?.id ?? null],
-    ...[request?.bodyHash ?? null, write.owner],
+    ...[request?.bodyHash ?? null, write.owner, caller.apiKeyId ?? null],
   ];
 }

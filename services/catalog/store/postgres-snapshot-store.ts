@@ -1,5 +1,5 @@
 import type { Tx } from "../../../lib/postgres/db";
-import type { Caller } from "../audit";
+import { type Caller, detailOf } from "../audit";
 import { fromTuple, toTuple, type RefTuple, type SecretRef } from "../domain/environment-set";
 import {
   LOCK_AGENTS,
@@ -164,7 +164,7 @@ async function write(tx: Tx, caller: Caller, snapshot: NewSnapshot): Promise<voi
       ...[caller.tenantId, caller.kind, caller.id, caller.peer, snapshot.dataKeyId],
       JSON.stringify([...snapshot.sets].map(toSetRecord)),
       JSON.stringify(snapshot.generations.map(toGenerationRecord)),
-      JSON.stringify(snapshot.audit.map(toAuditRecord)),
+      JSON.stringify(snapshot.audit.map((entry) => toAuditRecord(caller, entry))),
       request?.id ?? null,
       request?.bodyHash ?? null,
       request ? JSON.stringify(request.answer) : null,
@@ -192,12 +192,8 @@ function toGenerationRecord(fresh: NewSnapshot["generations"][number]) {
   };
 }
 
-function toAuditRecord({
-  action,
-  objectKind,
-  objectId,
-  outcome,
-  detail,
-}: NewSnapshot["audit"][number]) {
-  return { action, object_kind: objectKind, object_id: objectId, outcome, detail: detail ?? {} };
+function toAuditRecord(caller: Caller, entry: NewSnapshot["audit"][number]) {
+  const { action, objectKind, objectId, outcome, detail } = entry;
+  const names = { action, object_kind: objectKind, object_id: objectId };
+  return { ...names, outcome, detail: detailOf(caller, detail) };
 }

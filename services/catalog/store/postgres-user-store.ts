@@ -13,7 +13,7 @@ interface UserRow {
 
 const COLUMNS = "name, github_token_secret, revision, created_at, updated_at, updated_by";
 
-/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 secret, $7 expected revision. */
+/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 secret, $7 expected revision, $8 API key. */
 const WRITE = `
 with written as (
   insert into catalog.users as u (tenant_id, name, github_token_secret, revision, created_at,
@@ -34,6 +34,7 @@ with written as (
     outcome, detail)
   select $1, $2, $3, $4, 'user.set', 'user', name, 'ok',
     jsonb_build_object('revision', revision, 'github_token_secret', github_token_secret)
+      || jsonb_strip_nulls(jsonb_build_object('api_key', $8::text))
   from written
 )
 select written.*, github_token_secret is not null and not exists (
@@ -43,7 +44,7 @@ select written.*, github_token_secret is not null and not exists (
   ) as is_secret_missing
 from written`;
 
-/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name. */
+/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 API key. */
 const DELETE = `
 with gone as (
   delete from catalog.users where tenant_id = $1 and name = $5 returning name, revision
@@ -51,7 +52,7 @@ with gone as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
   select $1, $2, $3, $4, 'user.delete', 'user', name, 'ok',
-    jsonb_build_object('revision', revision)
+    jsonb_strip_nulls(jsonb_build_object('revision', revision, 'api_key', $6::text))
   from gone
 )
 select name from gone`;
@@ -70,7 +71,7 @@ export function createPostgresUserStore(db: Db): UserStore {
     async write(caller, { name, githubTokenSecret, expectedRevision }) {
       const { rows } = await db.query<UserRow & { is_secret_missing: boolean }>(WRITE, [
         ...[caller.tenantId, caller.kind, caller.id, caller.peer],
-        ...[name, githubTokenSecret ?? null, expectedRevision ?? null],
+        ...[name, githubTokenSecret ?? null, expectedRevision ?? null, caller.apiKeyId ?? null],
       ]);
       const [row] = rows;
       if (row)
@@ -79,7 +80,8 @@ export function createPostgresUserStore(db: Db): UserStore {
       return { kind: "revision-conflict", revision: current?.revision ?? 0n };
     },
     async delete(caller, name) {
-      const params = [caller.tenantId, caller.kind, caller.id, caller.peer, name];
+      const { tenantId, kind, id, peer, apiKeyId } = caller;
+      const params = [tenantId, kind, id, peer, name, apiKeyId ?? null];
       return (await db.query(DELETE, params)).rowCount > 0;
     },
     async list(tenantId, { after, limit }) {

@@ -20,7 +20,10 @@ interface WorkspaceRow {
 
 const COLUMNS = "name, description, secret_refs, vms, revision, created_at, updated_at, updated_by";
 
-/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 description, $7 refs, $8 vms, $9 expected. */
+/**
+ * $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 description, $7 refs, $8 vms, $9 expected,
+ * $10 API key.
+ */
 const WRITE = `
 with written as (
   insert into catalog.workspaces as w (tenant_id, name, description, secret_refs, vms, revision,
@@ -42,7 +45,7 @@ with written as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
   select $1, $2, $3, $4, 'workspace.set', 'workspace', name, 'ok',
-    jsonb_build_object('revision', revision)
+    jsonb_strip_nulls(jsonb_build_object('revision', revision, 'api_key', $10::text))
   from written
 )
 select written.*, array(
@@ -53,7 +56,7 @@ select written.*, array(
   ) as missing_secrets
 from written`;
 
-/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name. */
+/** $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 API key. */
 const DELETE = `
 with gone as (
   delete from catalog.workspaces
@@ -64,7 +67,7 @@ with gone as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
   select $1, $2, $3, $4, 'workspace.delete', 'workspace', name, 'ok',
-    jsonb_build_object('revision', revision)
+    jsonb_strip_nulls(jsonb_build_object('revision', revision, 'api_key', $6::text))
   from gone
 )
 select name from gone`;
@@ -92,7 +95,8 @@ export function createPostgresWorkspaceStore(db: Db): WorkspaceStore {
       return { kind: "revision-conflict", revision: current?.revision ?? 0n };
     },
     async delete(caller, name): Promise<WorkspaceDeleteOutcome> {
-      const params = [caller.tenantId, caller.kind, caller.id, caller.peer, name];
+      const { tenantId, kind, id, peer, apiKeyId } = caller;
+      const params = [tenantId, kind, id, peer, name, apiKeyId ?? null];
       if ((await db.query(DELETE, params)).rowCount > 0) return { kind: "deleted" };
       if (!(await find(caller.tenantId, name))) return { kind: "not-found" };
       return { kind: "in-use", agents: await countAgents(db, caller.tenantId, name) };
@@ -121,7 +125,7 @@ function toParams(caller: Caller, write: WorkspaceWrite): unknown[] {
   const { name, description, secretRefs, vms, expectedRevision } = write;
   return [
     ...[caller.tenantId, caller.kind, caller.id, caller.peer, name, description ?? null],
-    ...[secretRefs ?? null, vms, expectedRevision ?? null],
+    ...[secretRefs ?? null, vms, expectedRevision ?? null, caller.apiKeyId ?? null],
   ];
 }
 

@@ -7,6 +7,10 @@ const objectIdOf = (owner: string, name: string) =>
 const methodOf = (owner: string) =>
   `case ${owner} when '' then 'SetSecret' else 'SetUserSecret' end`;
 
+/** What the audit says besides: the API key, if it was by one. */
+const detailOf = (version: string, apiKey: string) =>
+  `jsonb_strip_nulls(jsonb_build_object('version', ${version}, 'api_key', ${apiKey}))`;
+
 /**
  * One statement writes the secret, its version, the audit row and the request's answer: half the
  * round trips of a transaction, and no lock held between them. A condition that does not hold gives
@@ -14,7 +18,8 @@ const methodOf = (owner: string) =>
  *
  * $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 name, $6 version id, $7 data key id, $8 sealed,
  * $9 size, $10 as file (null keeps), $11 has description, $12 description, $13 expected version,
- * $14 needs to be a file, $15 request id, $16 hash of the request's body, $17 owner ('': the tenant).
+ * $14 needs to be a file, $15 request id, $16 hash of the request's body, $17 owner ('': the tenant),
+ * $18 API key.
  */
 export const WRITE_SECRET = `
 with written as (
@@ -53,7 +58,7 @@ with written as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
   select $1, $2, $3, $4, ${objectKindOf("owner")} || '.set', ${objectKindOf("owner")},
-    ${objectIdOf("owner", "name")}, 'ok', jsonb_build_object('version', version)
+    ${objectIdOf("owner", "name")}, 'ok', ${detailOf("version", "$18::text")}
   from written
 ), answered as (
   insert into catalog.requests (tenant_id, method, actor, request_id, data_key_id, body_hash,
@@ -78,7 +83,7 @@ export interface WriteVariant {
  * third. Rows are locked in the order of their names, so that two such statements cannot lock each
  * other out. The parameters are arrays: $1 tenants, $2 actor kinds, $3 actors, $4 peers, $5 names,
  * $6 version ids, $7 data key ids, $8 sealed, $9 sizes, $10 as files, $11 descriptions, $12 request
- * ids, $13 hashes of the requests' bodies, $14 owners.
+ * ids, $13 hashes of the requests' bodies, $14 owners, $15 API keys.
  */
 export function writeSecrets({ keepsDescription, keepsDelivery }: WriteVariant): string {
   const description = keepsDescription
@@ -89,9 +94,9 @@ export function writeSecrets({ keepsDescription, keepsDelivery }: WriteVariant):
 with wanted as materialized (
   select *, clock_timestamp() as at from unnest($1::text[], $2::text[], $3::text[], $4::text[],
     $5::text[], $6::uuid[], $7::uuid[], $8::bytea[], $9::integer[], $10::boolean[], $11::text[],
-    $12::text[], $13::bytea[], $14::text[])
+    $12::text[], $13::bytea[], $14::text[], $15::text[])
     as wanted (tenant_id, actor_kind, actor_id, peer, name, version_id, data_key_id, sealed,
-      size_bytes, as_file, description, request_id, body_hash, owner)
+      size_bytes, as_file, description, request_id, body_hash, owner, api_key)
 ), written as (
   insert into catalog.secrets as s (tenant_id, owner, name, version, version_id, size_bytes, as_file,
     description, created_at, updated_at, updated_by)
@@ -121,7 +126,7 @@ with wanted as materialized (
     outcome, detail)
   select s.tenant_id, w.actor_kind, w.actor_id, w.peer, ${objectKindOf("s.owner")} || '.set',
     ${objectKindOf("s.owner")}, ${objectIdOf("s.owner", "s.name")}, 'ok',
-    jsonb_build_object('version', s.version)
+    ${detailOf("s.version", "w.api_key")}
   from written s join wanted w using (version_id)
 ), answered as (
   insert into catalog.requests (tenant_id, method, actor, request_id, data_key_id, body_hash,
@@ -136,7 +141,7 @@ select * from written`;
 
 /**
  * Ends a secret, and records it as what was asked for. $1 tenant, $2 actor kind, $3 actor, $4 peer,
- * $5 name, $6 expected version, $7 owner, $8 how: `delete` or `revoke`.
+ * $5 name, $6 expected version, $7 owner, $8 how: `delete` or `revoke`, $9 API key.
  */
 export const DELETE_SECRET = `
 with gone as (
@@ -160,7 +165,7 @@ with gone as (
   insert into catalog.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind, object_id,
     outcome, detail)
   select $1, $2, $3, $4, ${objectKindOf("owner")} || '.' || $8::text, ${objectKindOf("owner")},
-    ${objectIdOf("owner", "name")}, 'ok', jsonb_build_object('version', version)
+    ${objectIdOf("owner", "name")}, 'ok', ${detailOf("version", "$9::text")}
   from gone
 )
 select version from gone`;
