@@ -54,6 +54,7 @@ create table rotation.agents (
   release_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
   health_check jsonb,
   health jsonb,
+  used bigint default 0 not null,
   constraint agents_exit_kind_check CHECK ((exit_kind = ANY (ARRAY['code'::text, 'signal'::text, 'unknown'::text]))),
   constraint agents_phase_check CHECK ((phase = ANY (ARRAY['starting'::text, 'running'::text, 'idle'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
   constraint agents_tenant_id_root_id_fkey FOREIGN KEY (tenant_id, root_id) REFERENCES rotation.trees(tenant_id, root_id),

@@ -55,6 +55,57 @@ describe("reports of VMs", () => {
     });
   });
 
+  it("record applied, the first use of the new and the last use of the old, each once", async () => {
+    const { machine, agentId } = await machineWithAgent();
+    const vm = await fleet.connect(machine);
+    await eventually(() => {
+      expect(vm.desired.get(agentId)?.generation).toBe(1n);
+    });
+    vm.ack(agentId);
+    const [old, late, first] = [1, 2, 3].map((second) => new Date(second * 1_000));
+    const report = async (generation: bigint, firstUsedAt?: Date, lastUsedBeforeAt?: Date) => {
+      const process = processMessage({ pid: 7, generation, firstUsedAt, lastUsedBeforeAt });
+      const phase = AgentPhase.AGENT_PHASE_IDLE;
+      vm.send({ agents: [{ agentId, phase, exitStatus: undefined, processes: [process] }] });
+      const shown = async () => {
+        const { rows } = await fleet.rotation.pool.query<{ g: string }>(
+          "select processes->0->'receipt'->>'generation' as g from rotation.agents where agent_id = $1",
+          [agentId],
+        );
+        expect(rows[0]?.g).toBe(String(generation));
+      };
+      await eventually(shown);
+    };
+    await report(1n, old);
+    await report(2n);
+    await report(1n, old);
+    await report(2n, first, late);
+    const { rows } = await fleet.rotation.pool.query(
+      `select actor_kind, actor_id, action, detail from rotation.audit
+       where object_id = $1 and action like 'generation.%' and action <> 'generation.apply'
+       order by id`,
+      [agentId],
+    );
+    const by = { actor_kind: "vm", actor_id: machine.id };
+    expect(rows).toEqual([
+      { ...by, action: "generation.first-use", detail: { generation: 1, at: old?.toISOString() } },
+      { ...by, action: "generation.last-use", detail: { generation: 1 } },
+      {
+        ...by,
+        action: "generation.first-use",
+        detail: { generation: 2, at: first?.toISOString() },
+      },
+      { ...by, action: "generation.last-use", detail: { generation: 1, at: late?.toISOString() } },
+    ]);
+    await eventually(async () => {
+      const applied = await fleet.rotation.pool.query(
+        "select detail from rotation.audit where object_id = $1 and action = 'generation.apply'",
+        [agentId],
+      );
+      expect(applied.rows).toEqual([{ detail: { generation: 1 } }]);
+    });
+  });
+
   it("of an end settle the agent's open targets as skipped", async () => {
     const { machine, path, agentId } = await machineWithAgent();
     const vm = await fleet.connect(machine);

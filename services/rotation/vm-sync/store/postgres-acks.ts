@@ -47,7 +47,7 @@ export async function recordApplied(db: Db, acks: readonly AppliedAck[]): Promis
        left join rotation.generations g on g.tenant_id = k.tenant_id
          and g.agent_id = k.agent_id and g.generation = k.generation
      ), locked as (
-       select h.tenant_id, h.agent_id, h.generation
+       select h.tenant_id, h.vm_id, h.agent_id, h.generation, a.applied as before
        from heard h join rotation.agents a using (tenant_id, agent_id)
        where h.is_expected order by h.tenant_id, h.agent_id for update of a
      ), raised as (
@@ -57,6 +57,12 @@ export async function recordApplied(db: Db, acks: readonly AppliedAck[]): Promis
            failed_generation = case when a.failed_generation > l.generation then a.failed_generation end,
            release_due = a.release_due or l.generation > a.applied
        from locked l where a.tenant_id = l.tenant_id and a.agent_id = l.agent_id
+     ), audited as (
+       insert into rotation.audit (tenant_id, actor_kind, actor_id, peer, action, object_kind,
+         object_id, outcome, detail)
+       select tenant_id, 'vm', vm_id, '', 'generation.apply', 'agent', agent_id::text, 'ok',
+         jsonb_build_object('generation', generation)
+       from locked where generation > before
      )
      select tenant_id, vm_id, agent_id, generation, is_expected from heard
      where is_expected or expected is not null`,
