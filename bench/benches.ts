@@ -16,6 +16,7 @@ export const BENCHES: Record<string, (options: BenchOptions) => Promise<Figure[]
   "s1-kafka": async (options) => (await import("./s1/s1-rekey")).benchS1(options, "kafka"),
   s2: async (options) => (await import("./s2-writes")).benchS2(options),
   s3: async (options) => (await import("./adapt")).benchS3(options),
+  s4: async (options) => (await import("./s4-verify")).benchS4(options),
   s8: async (options) => (await import("./adapt")).benchS8(options),
   s11: async (options) => (await import("./s11-openbao")).benchS11(options),
   live: async (options) => (await import("./live/live")).benchLive(options),

@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { type Sensitive, sensitive } from "../sensitive";
+import { sha256 } from "../sha256";
 
 export type CredentialKind = "api-key" | "agent-token";
 
@@ -44,7 +45,7 @@ export function createMarkedValue(mark: string): Pick<CredentialValue, "text" | 
   const secret = BigInt(`0x${randomBytes(SECRET_BYTES).toString("hex")}`);
   const body = mark + toDigits(secret, SECRET_DIGITS);
   const text = body + checksumOf(body);
-  return { text: sensitive(text), hash: hashOf(text) };
+  return { text: sensitive(text), hash: sha256(text) };
 }
 
 /** What is kept of a presented value; undefined when it cannot be one of ours. */
@@ -60,19 +61,21 @@ export function readMarkedValue(mark: ValueMark, value: Sensitive<string>): Buff
   return checkedHash(text);
 }
 
+/** The value has 256 random bits: a plain hash of it can neither be guessed nor looked up. */
 function checkedHash(text: string): Buffer | undefined {
   const body = text.slice(0, -CHECKSUM_DIGITS);
-  return checksumOf(body) === text.slice(-CHECKSUM_DIGITS) ? hashOf(text) : undefined;
-}
-
-/** The value has 256 random bits: a plain hash of it can neither be guessed nor looked up. */
-function hashOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return checksumOf(body) === text.slice(-CHECKSUM_DIGITS) ? sha256(text) : undefined;
 }
 
 /** The first 32 bits of the SHA-256 of what is before it. */
 function checksumOf(body: string): string {
-  return toDigits(BigInt(hashOf(body).readUInt32BE(0)), CHECKSUM_DIGITS);
+  let digits = "";
+  let rest = sha256(body).readUInt32BE(0);
+  for (let count = 0; count < CHECKSUM_DIGITS; count++) {
+    digits = DIGITS.charAt(rest % 62) + digits;
+    rest = Math.floor(rest / 62);
+  }
+  return digits;
 }
 
 function toDigits(number: bigint, count: number): string {
