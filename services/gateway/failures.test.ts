@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type AddressInfo } from "node:net";
 import { Writable } from "node:stream";
 import { createLog } from "../../lib/log";
+import { eventually } from "../../test/harness/eventually";
 import { restAt, type Rest, startTestGateway, type TestGateway } from "../../test/harness/gateway";
 
 let gateway: TestGateway;
@@ -61,8 +62,10 @@ describe("a service that is away", () => {
 
   it("takes the gateway out of readiness only when the other is away, too", async () => {
     await withGateway({ addresses: { rotation: NOWHERE } }, async (rest) => {
-      expect(await rest("/readyz", { token: null })).toMatchObject({
-        ...{ status: 200, json: { rotation: "away" } },
+      await eventually(async () => {
+        expect(await rest("/readyz", { token: null })).toMatchObject({
+          ...{ status: 200, json: { rotation: "away" } },
+        });
       });
     });
     await withGateway({ addresses: { rotation: NOWHERE, catalog: NOWHERE } }, async (rest) => {

@@ -84,7 +84,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       }),
     rest: (token) => restAt(url, token),
     async stop() {
-      await gateway.stop(1_000);
+      // Longer than any request takes: what still runs is answered.
+      await gateway.stop(30_000);
       for (const channel of Object.values(channels)) channel.close();
       if (!beside) await (services as Services).stop();
     },
