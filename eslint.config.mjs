@@ -60,6 +60,7 @@ const MAY_EXPOSE = [
   "services/rotation/sign-in/exchange-token.ts",
   "services/rotation/credentials/{issue-credential,repeatable,sealed-answer,verify-credentials}.ts",
   "services/rotation/bindings/domain/agent-hash.ts",
+  "services/rotation/catalog/catalog-client.ts",
   "services/rotation/self-rotation/{make-pair,register-agent,rotate-self}.ts",
   "services/*/identity/**",
   "services/vm-agent/env-set/**",

@@ -1,5 +1,5 @@
 import { type CommandSyntax } from "../command";
-import { JSON_OUTPUT } from "./options";
+import { JSON_OUTPUT, WORKSPACE } from "./options";
 
 const NAME = { name: "name" };
 
@@ -23,6 +23,35 @@ export const SELF_ROTATION_COMMANDS: readonly CommandSyntax[] = [
     summary: "Register an agent and show its key and rotation secret once; for admins",
     examples: ["murmur agents register my-coder > my-coder.env"],
     load: () => import("../commands/agents-register.js"),
+  },
+  {
+    path: ["agents", "auto-rotate"],
+    args: [NAME],
+    options: [
+      { flags: "--every <period>", description: "how often, such as 24h or 7d: from 15m to 90d" },
+      { flags: "--off", description: "not any more" },
+      {
+        flags: "--agent <slug>",
+        description: "the running agent, where its slug is not the registered name",
+        candidates: "agent",
+      },
+      WORKSPACE,
+      {
+        flags: "--key-name <name>",
+        description: "the agent's secret that gets the key (default: AGENT_API_KEY)",
+      },
+      {
+        flags: "--secret-name <name>",
+        description: "the one that gets the rotation secret (default: AGENT_ROTATION_SECRET)",
+      },
+      JSON_OUTPUT,
+    ],
+    summary: "Let the VM of a running agent rotate for it, and swap the new values in",
+    details: [
+      "The running agent has to be yours. The old key stays valid until the new one is first used, 24 hours at most.",
+    ],
+    examples: ["murmur agents auto-rotate my-coder --every 24h"],
+    load: () => import("../commands/agents-auto-rotate.js"),
   },
   {
     path: ["agents", "rotate"],

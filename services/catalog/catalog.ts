@@ -111,7 +111,8 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   });
   const vms = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
   const environments = createEnvironments({ pool, keys, clock });
-  const { takeSnapshots, preview, storeSpawnSecrets, opener, values } = environments;
+  const { takeSnapshots, preview, storeSpawnSecrets, setAgentSecrets, opener, values } =
+    environments;
   const secrets = createSecrets({ store: createPostgresSecretStore(pool), keys, values, clock });
   const endings = createSecretEndings(createPostgresEndingStore(pool));
   const importAll = createImportSecrets({ store: createPostgresImportStore(pool), keys, clock });
@@ -128,7 +129,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   server.add(
     EnvironmentServiceService,
     createEnvironmentService({
-      ...{ takeSnapshots, preview, deliverAhead, storeSpawnSecrets, releases },
+      ...{ takeSnapshots, preview, deliverAhead, storeSpawnSecrets, setAgentSecrets, releases },
       pins: createPostgresPinStore(pool),
     }),
   );

@@ -105,6 +105,8 @@ describe("the access table", () => {
         AgentServiceService.killAgent.path,
         VmSyncServiceService.watchVm.path,
         VmSyncServiceService.syncVm.path,
+        SelfRotationServiceService.listDueRotations.path,
+        SelfRotationServiceService.rotateForAgent.path,
       ].sort(),
     );
   });

@@ -76,6 +76,9 @@ export const ROTATION_ACCESS: AccessTable = {
   [SelfRotationServiceService.getRegisteredAgent.path]: { developer: "member" },
   [SelfRotationServiceService.rotateAgentCredentials.path]: { developer: "member" },
   [SelfRotationServiceService.revokeAgent.path]: { developer: "member" },
+  [SelfRotationServiceService.setAutoRotation.path]: { developer: "member" },
+  [SelfRotationServiceService.listDueRotations.path]: { vm: true },
+  [SelfRotationServiceService.rotateForAgent.path]: { vm: true },
 
   [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
   // Who signs in has no credential of ours yet.

@@ -170,7 +170,8 @@ export function createRotation(deps: RotationDeps): Rotation {
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));
-  server.add(SelfRotationServiceService, selfRotation.service);
+  const running = { ...common, runningAgents: agents };
+  server.add(SelfRotationServiceService, selfRotation.service(running));
   server.add(AuditServiceService, audit.handlers);
 
   const endStreams = () => {

@@ -139,6 +139,18 @@ describe("another tenant", () => {
       () => stranger.selfRotation.rotateAgentCredentials({ agentId: registeredId, requestId: "" }),
     ],
     ["RevokeAgent", () => stranger.selfRotation.revokeAgent({ agentId: registeredId })],
+    [
+      "SetAutoRotation",
+      () =>
+        stranger.selfRotation.setAutoRotation({ agentId: registeredId, autoRotation: undefined }),
+    ],
+    [
+      "RotateForAgent by a VM of the same id",
+      () =>
+        fleet.rotation
+          .clients(strangeMachine.credentials)
+          .selfRotation.rotateForAgent({ agentId: registeredId }),
+    ],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",

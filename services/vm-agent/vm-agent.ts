@@ -4,6 +4,7 @@ import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
+import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { systemClock } from "../../lib/clock";
 import type { Environment } from "../../lib/config";
@@ -33,6 +34,7 @@ import { type AgentProcesses, joinAgentProcesses, takenBy } from "./processes/ag
 import { Supervisor, type SupervisorDeps } from "./processes/supervisor";
 import { assembleMachine, type Machine } from "./reconcile/machine";
 import { openHealthChecks, openReloader } from "./reload/open-reloader";
+import { runAutoRotation } from "./self-rotation/auto-rotation";
 import { createLocalAgents } from "./upstream/local-agents";
 import { createLocalValues } from "./upstream/local-values";
 import { openWakeUps } from "./wake-ups/open-wake-ups";
@@ -218,6 +220,10 @@ async function runMachine(
   scope.task("identity", (signal) => identity.run(signal));
   scope.task("reconciler", (signal) => machine.run(signal));
   scope.task("wake-ups", (signal) => wakeUps.run(signal));
+  const rotations = createClient(SelfRotationServiceService, rotation);
+  scope.task("auto-rotation", (signal) =>
+    runAutoRotation({ client: rotations, clock, log }, signal),
+  );
 }
 
 function openChannels({ catalogAddress, rotationAddress, tls }: VmAgentConfig) {

@@ -34,8 +34,9 @@ export const OPEN = [
 ];
 /** Who may call what developers may not. */
 const CALLERS = {
-  vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm"],
+  vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm", "ListDueRotations", "RotateForAgent"],
   service: [
+    "SetAgentSecrets",
     "SnapshotEnvironments",
     "ReleaseGenerations",
     "FindPins",

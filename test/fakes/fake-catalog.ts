@@ -7,6 +7,7 @@ import {
   type FindPinsRequest,
   type FindPinsResponse,
   type GenerationRelease,
+  type SetAgentSecretsRequest,
   type SnapshotEnvironmentsRequest,
 } from "../../gen/murmur/catalog/v1/environments";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
@@ -56,6 +57,10 @@ export interface FakeCatalog {
   notRolledBackNames: string[];
   /** What generations pin; nothing unless a test says so. */
   findPins: (request: FindPinsRequest, tenantId: string) => FindPinsResponse;
+  /** What agents were given as secrets of their own. */
+  agentSecrets: SetAgentSecretsRequest[];
+  /** Awaited before that; throws what the call is answered with. */
+  beforeAgentSecrets: (request: SetAgentSecretsRequest) => Promise<void>;
   /** What is different in the previews of every agent. */
   preview: Partial<EnvironmentPreview>;
   /** Called before a snapshot is answered: to fail it, or to do something meanwhile. */
@@ -99,6 +104,8 @@ export async function startFakeCatalog(): Promise<FakeCatalog> {
     missingNames: [],
     notRolledBackNames: [],
     findPins: () => ({ pins: [], unknown: [], hadAgentIds: [] }),
+    agentSecrets: [],
+    beforeAgentSecrets: () => Promise.resolve(),
     preview: {},
     beforeSnapshot: () => undefined,
     afterSnapshot: () => undefined,
@@ -133,6 +140,11 @@ function addServices(
   const unused = () => Promise.reject(new Error("the fake catalog does not do this"));
   server.add(EnvironmentServiceService, {
     storeSpawnSecrets: unused,
+    async setAgentSecrets(request) {
+      await fake.beforeAgentSecrets(request);
+      fake.agentSecrets.push(request);
+      return {};
+    },
     async snapshotEnvironments(request, { principal }) {
       fake.snapshots.push(request);
       await fake.beforeSnapshot(request);

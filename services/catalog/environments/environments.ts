@@ -12,7 +12,12 @@ import { createSealedValues, type SealedValues } from "./sealed-values";
 import { createSetContents } from "./set-contents";
 import { createSetDigests } from "./set-digests";
 import { createSnapshots, type TakeSnapshots } from "./snapshots";
-import { createSpawnSecrets, type StoreSpawnSecrets } from "./spawn-secrets";
+import {
+  createAgentSecrets,
+  createSpawnSecrets,
+  type SetAgentSecrets,
+  type StoreSpawnSecrets,
+} from "./spawn-secrets";
 
 const VALUES_CACHE_BYTES = 32 * 1024 * 1024;
 const SETS_CACHE_BYTES = 32 * 1024 * 1024;
@@ -22,6 +27,7 @@ export interface Environments {
   takeSnapshots: TakeSnapshots;
   preview: PreviewEnvironments;
   storeSpawnSecrets: StoreSpawnSecrets;
+  setAgentSecrets: SetAgentSecrets;
   opener: EnvironmentOpener;
   values: SealedValues;
 }
@@ -39,6 +45,7 @@ export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Env
   const generations = createPostgresGenerationStore(pool);
   const sets = createSetContents(pool, generations);
   const snapshots = createPostgresSnapshotStore();
+  const spawning = { pool, store: createPostgresSpawnSecretStore(), keys, clock };
   return {
     values,
     preview: createPreviews({ pool, store: snapshots }),
@@ -48,12 +55,8 @@ export function createEnvironments({ pool, keys, clock }: EnvironmentsDeps): Env
       keys,
       digests: createSetDigests(openSets),
     }),
-    storeSpawnSecrets: createSpawnSecrets({
-      pool,
-      store: createPostgresSpawnSecretStore(),
-      keys,
-      clock,
-    }),
+    storeSpawnSecrets: createSpawnSecrets(spawning),
+    setAgentSecrets: createAgentSecrets(spawning),
     opener: createEnvironmentOpener({ pool, store: generations, sets, openSets, keys }),
   };
 }

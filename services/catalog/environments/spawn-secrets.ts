@@ -19,6 +19,7 @@ import { MAX_NAMES } from "../domain/environment-set";
 import { namedSecretsFaults, sizeOf } from "../domain/secret";
 import { uuidV7 } from "../domain/uuid-v7";
 import type { TenantKeys } from "../keys/tenant-keys";
+import { agentEnded } from "./snapshot-errors";
 import type { SealedSpawnSecret, SpawnSecretStore } from "../store/spawn-secret-store";
 
 /** One `-e NAME=VALUE` of a spawn. */
@@ -56,6 +57,30 @@ export function createSpawnSecrets(deps: SpawnSecretsDeps): StoreSpawnSecrets {
     if (lease === "spawned") throw agentExists(agentId);
     if (lease === "stored-by-another") throw storedByAnother(agentId);
     return lease;
+  };
+}
+
+/** Gives new values to secrets of an agent that lives; throws AGENT_ENDED for any other. */
+export type SetAgentSecrets = (
+  caller: Caller,
+  agentId: string,
+  secrets: readonly SpawnSecret[],
+) => Promise<void>;
+
+export function createAgentSecrets(deps: SpawnSecretsDeps): SetAgentSecrets {
+  const { pool, store, keys, clock = systemClock } = deps;
+  return async (caller, agentId, secrets) => {
+    const faults = allFaults(agentId, secrets);
+    if (secrets.length === 0)
+      faults.push({ field: "secrets", description: "secrets must not be empty" });
+    if (faults.length > 0) throw invalidFields(faults);
+    const { tenantId } = caller;
+    const key = await keys.current(tenantId);
+    const sealed = secrets.map((secret) => sealSecret(key, { tenantId, agentId }, secret, clock));
+    const isStored = await withTransactionRetry(pool, (tx) =>
+      store.supersede(tx, caller, agentId, { dataKeyId: key.id, sealed }),
+    );
+    if (!isStored) throw agentEnded({ agentId, path: agentId });
   };
 }
 

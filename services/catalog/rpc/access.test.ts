@@ -105,6 +105,7 @@ describe("the access table", () => {
         "EnvironmentService/FindPins",
         "EnvironmentService/PreviewEnvironments",
         "EnvironmentService/ReleaseGenerations",
+        "EnvironmentService/SetAgentSecrets",
         "EnvironmentService/SnapshotEnvironments",
         "VmService/ListRemovedVms",
         "VmService/ListVms",

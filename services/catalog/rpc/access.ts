@@ -37,6 +37,7 @@ export const CATALOG_ACCESS: AccessTable = {
   [WorkspaceServiceService.deleteWorkspace.path]: { developer: "admin" },
 
   [EnvironmentServiceService.storeSpawnSecrets.path]: { developer: "member", vm: true },
+  [EnvironmentServiceService.setAgentSecrets.path]: { services: [ROTATION] },
   [EnvironmentServiceService.snapshotEnvironments.path]: { services: [ROTATION] },
   [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION] },
   [EnvironmentServiceService.findPins.path]: { services: [ROTATION] },

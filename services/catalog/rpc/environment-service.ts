@@ -1,7 +1,7 @@
 import type { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
 import type { HandlersOf } from "../../../lib/grpc/definition";
 import type { TakeSnapshots } from "../environments/snapshots";
-import type { StoreSpawnSecrets } from "../environments/spawn-secrets";
+import type { SetAgentSecrets, StoreSpawnSecrets } from "../environments/spawn-secrets";
 import type { ReleaseStore } from "../store/release-store";
 import type { PreviewEnvironments } from "../environments/previews";
 import type { PinStore } from "../store/pin-store";
@@ -9,6 +9,7 @@ import type { DeliverAhead } from "./deliver-ahead";
 import { findPins } from "./find-pins";
 import { previewEnvironments } from "./preview-environments";
 import { releaseGenerations } from "./release-generations";
+import { setAgentSecrets } from "./set-agent-secrets";
 import { snapshotEnvironments } from "./snapshot-environments";
 import { storeSpawnSecrets } from "./store-spawn-secrets";
 
@@ -16,6 +17,7 @@ export interface EnvironmentServiceDeps {
   takeSnapshots: TakeSnapshots;
   deliverAhead: DeliverAhead;
   storeSpawnSecrets: StoreSpawnSecrets;
+  setAgentSecrets: SetAgentSecrets;
   releases: ReleaseStore;
   pins: PinStore;
   preview: PreviewEnvironments;
@@ -27,6 +29,7 @@ export function createEnvironmentService(
 ): HandlersOf<typeof EnvironmentServiceService> {
   return {
     storeSpawnSecrets: storeSpawnSecrets(deps.storeSpawnSecrets),
+    setAgentSecrets: setAgentSecrets(deps.setAgentSecrets),
     snapshotEnvironments: snapshotEnvironments(deps),
     releaseGenerations: releaseGenerations(deps.releases),
     findPins: findPins(deps.pins),

@@ -1,10 +1,14 @@
 import type { Tx } from "../../../lib/postgres/db";
 import { writeAudit, type Caller } from "../audit";
-import type { NotReplaced, SpawnSecretStore } from "./spawn-secret-store";
+import type { NotReplaced, SealedSpawnSecret, SpawnSecretStore } from "./spawn-secret-store";
+
+/** Generations that a VM has not let go of have no older ones. */
+const KEPT_VERSIONS = 8;
 
 /** SpawnSecretStore in PostgreSQL. */
 export function createPostgresSpawnSecretStore(): SpawnSecretStore {
   return {
+    supersede,
     async replace(tx, caller, agentId, { dataKeyId, sealed }) {
       const { tenantId } = caller;
       const lease = await takeLease(tx, caller, agentId);
@@ -41,6 +45,54 @@ export function createPostgresSpawnSecretStore(): SpawnSecretStore {
       return lease;
     },
   };
+}
+
+/** The row is locked as snapshots lock it: a generation has all of the new versions, or none. */
+async function supersede(
+  tx: Tx,
+  caller: Caller,
+  agentId: string,
+  { dataKeyId, sealed }: { dataKeyId: string; sealed: readonly SealedSpawnSecret[] },
+): Promise<boolean> {
+  const { tenantId } = caller;
+  const { rows } = await tx.query(
+    `select from catalog.agents where tenant_id = $1 and agent_id = $2 and generation > 0
+       and ended_at is null for update`,
+    [tenantId, agentId],
+  );
+  if (rows.length === 0) return false;
+  const names = sealed.map(({ name }) => name);
+  await tx.query(
+    `insert into catalog.secret_versions (tenant_id, id, kind, owner, name, version,
+       data_key_id, sealed, size_bytes, as_file, written_at, written_by)
+     select $1, id, 'spawn', $2, name, 1 + coalesce((select max(version)
+         from catalog.secret_versions v where v.tenant_id = $1 and v.kind = 'spawn'
+           and v.owner = $2 and v.name = secret.name), 0),
+       $3, sealed, size_bytes, false, clock_timestamp(), $4
+     from unnest($5::uuid[], $6::text[], $7::bytea[], $8::integer[])
+       as secret (id, name, sealed, size_bytes)`,
+    [
+      ...[tenantId, agentId, dataKeyId, caller.id],
+      sealed.map(({ id }) => id),
+      names,
+      sealed.map((secret) => secret.sealed),
+      sealed.map(({ sizeBytes }) => sizeBytes),
+    ],
+  );
+  await tx.query(
+    `delete from catalog.secret_versions v
+     where tenant_id = $1 and kind = 'spawn' and owner = $2 and name = any($3) and version <=
+       (select max(version) from catalog.secret_versions n where n.tenant_id = $1
+          and n.kind = 'spawn' and n.owner = $2 and n.name = v.name) - ${KEPT_VERSIONS}`,
+    [tenantId, agentId, names],
+  );
+  await writeAudit(tx, caller, [
+    {
+      ...{ action: "agent-secrets.set", objectKind: "agent", objectId: agentId },
+      ...{ outcome: "ok", detail: { names } },
+    },
+  ]);
+  return true;
 }
 
 /** Begins or prolongs the lease of the one who holds it; undefined when the caller may not. */

@@ -37,8 +37,9 @@ select
   (select json_agg(json_build_array(name, secret_refs)) from spaces) as workspaces,
   (select json_agg(json_build_array(owner,
       json_build_array(name, 'spawn', id, as_file, size_bytes)) order by owner, name)
-   from catalog.secret_versions
-   where tenant_id = $1 and kind = 'spawn' and owner = any($3::text[])) as spawn_secrets,
+   from (select distinct on (owner, name) * from catalog.secret_versions
+     where tenant_id = $1 and kind = 'spawn' and owner = any($3::text[])
+     order by owner, name, version desc) as own) as spawn_secrets,
   (select json_agg(json_build_array(name, 'user', version_id, as_file, size_bytes, owner, name)
       order by owner, name)
    from catalog.secrets

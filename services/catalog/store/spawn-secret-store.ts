@@ -24,4 +24,14 @@ export interface SpawnSecretStore {
     agentId: string,
     secrets: { dataKeyId: string; sealed: readonly SealedSpawnSecret[] },
   ): Promise<Date | NotReplaced>;
+  /**
+   * Writes newer versions of an agent's own secrets, and keeps a few before them for generations that
+   * have them. Does nothing when the agent is over or has no generation: false.
+   */
+  supersede(
+    tx: Tx,
+    caller: Caller,
+    agentId: string,
+    secrets: { dataKeyId: string; sealed: readonly SealedSpawnSecret[] },
+  ): Promise<boolean>;
 }

@@ -15,6 +15,7 @@ import {
   type ClientOf,
 } from "../../../lib/grpc/client";
 import { serviceCredentials } from "../../../lib/identity/credentials";
+import type { Sensitive } from "../../../lib/sensitive";
 import type { SigningKey } from "../../../lib/identity/signing-key";
 import type { GenuineAgent } from "../agents/agent-bindings";
 import type { Snapshot } from "../rollouts/domain/plan-rekey";
@@ -62,6 +63,12 @@ export interface CatalogClient {
   workspaceVms(tenantId: string, workspace: string): Promise<readonly string[]>;
   /** The VM of that name, or all. */
   vms(tenantId: string, name?: string): Promise<RegisteredVm[]>;
+  /** Gives new values to secrets of an agent that lives (SetAgentSecrets). */
+  setAgentSecrets(
+    tenantId: string,
+    agentId: string,
+    values: ReadonlyMap<string, Sensitive<string>>,
+  ): Promise<void>;
   release(tenantId: string, releases: readonly Release[]): Promise<void>;
   removedVms(afterSequence: bigint): Promise<RemovedVm[]>;
 }
@@ -151,6 +158,14 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
       return workspace?.vms ?? [];
     },
     vms: (tenantId, name) => listVms(clientsOf(tenantId), name),
+    async setAgentSecrets(tenantId, agentId, values) {
+      const { environments } = clientsOf(tenantId);
+      const secrets = [...values].map(([name, value]) => ({
+        ...{ name, plaintextValue: Buffer.from(value.expose()) },
+      }));
+      const control = { timeoutMs: READ_TIMEOUT_MS };
+      await asOurs(environments.setAgentSecrets({ agentId, secrets }, control));
+    },
     async release(tenantId, releases) {
       const { environments } = clientsOf(tenantId);
       const request = { releases: [...releases] };

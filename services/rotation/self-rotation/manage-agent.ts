@@ -11,7 +11,7 @@ import { leaseOver } from "../credentials/verification/credential-lease";
 import { holdDeveloper } from "../people/admit";
 import type { PersonStore } from "../people/store/person-store";
 import { assertManages } from "./domain/authority";
-import type { RegisteredAgent } from "./domain/registered-agent";
+import type { AutoRotationWish, RegisteredAgent } from "./domain/registered-agent";
 import { agentRevoked } from "./domain/self-rotation-errors";
 import { AT_ONCE, makePair, packPair, type Pair, unpackPair } from "./make-pair";
 import type { PairStore } from "./store/pair-store";
@@ -88,6 +88,23 @@ export async function revokeAgent(
   });
   await leaseOver(clock);
   return revoked;
+}
+
+/** Says how a VM rotates for an agent; undefined: none does. */
+export async function setAutoRotation(
+  { pool, agents }: ManageAgentDeps,
+  by: By,
+  { id, wish }: { id: string; wish: AutoRotationWish | undefined },
+): Promise<RegisteredAgent> {
+  const ref = { tenantId: by.caller.tenantId, id };
+  return withTransactionRetry(pool, async (tx) => {
+    const agent = requireLiving(assertManages(by.developer, await agents.lock(tx, ref), id));
+    const path = wish?.path === "" ? agent.name : wish?.path;
+    await agents.setAutoRotation(tx, ref, wish && { ...wish, path: path ?? "" });
+    const detail = { name: agent.name, ...wish };
+    await writeAudit(tx, by.caller, [entry("agent.auto-rotate", agent, detail)]);
+    return require(agents, tx, by, id);
+  });
 }
 
 function requireLiving(agent: RegisteredAgent): RegisteredAgent {

@@ -6,6 +6,7 @@ import type { TokenUses } from "../credentials/verify-credentials";
 import { postgresAttemptStore } from "../limits/postgres-attempt-store";
 import type { PersonStore } from "../people/store/person-store";
 import type { OpenRegistration } from "./register-agent";
+import type { RotateForAgentDeps } from "./rotate-for-agent";
 import { createReuseAlarms } from "./reuse-alarms";
 import { createSelfRotationService } from "./rpc/self-rotation-service";
 import { postgresInvitationStore } from "./store/postgres-invitation-store";
@@ -23,9 +24,16 @@ export interface SelfRotationDeps {
   log?: Log;
 }
 
+/** What gives new values to agents that run. */
+export type RunningAgentDeps = Omit<
+  RotateForAgentDeps,
+  "pool" | "agents" | "pairs" | "attempts" | "log"
+>;
+
 /** Agents that register and rotate their own pairs. */
 export interface SelfRotation {
-  service: ReturnType<typeof createSelfRotationService>;
+  /** Its handlers, when what running agents need is there. */
+  service(running: RunningAgentDeps): ReturnType<typeof createSelfRotationService>;
   /** For whoever verifies tokens. */
   uses: TokenUses;
   /** Writes alarms until the signal aborts. */
@@ -40,10 +48,11 @@ export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
   };
   const reuses = createReuseAlarms({ db: pool, agents: stores.agents, clock, log });
   return {
-    service: createSelfRotationService({
-      ...{ ...stores, reuses, clock },
-      ...(openRegistration && { openRegistration }),
-    }),
+    service: (running) =>
+      createSelfRotationService({
+        ...{ ...running, ...stores, reuses, clock, log },
+        ...(openRegistration && { openRegistration }),
+      }),
     uses: createTokenUses({ ...stores, reuses, clock }),
     run: (signal) => reuses.run(signal),
   };

@@ -88,6 +88,17 @@ export interface StoreSpawnSecretsResponse {
   leaseExpiresAt: Date | undefined;
 }
 
+/** Secrets of one agent that lives. */
+export interface SetAgentSecretsRequest {
+  agentId: string;
+  /** At least one. They follow the rules of spawn-time secrets. */
+  secrets: SpawnSecret[];
+}
+
+/** They are stored. */
+export interface SetAgentSecretsResponse {
+}
+
 /** One agent that needs a generation. */
 export interface AgentToSnapshot {
   agentId: string;
@@ -480,6 +491,147 @@ export const StoreSpawnSecretsResponse: MessageFns<StoreSpawnSecretsResponse> = 
   fromPartial<I extends Exact<DeepPartial<StoreSpawnSecretsResponse>, I>>(object: I): StoreSpawnSecretsResponse {
     const message = createBaseStoreSpawnSecretsResponse();
     message.leaseExpiresAt = object.leaseExpiresAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSetAgentSecretsRequest(): SetAgentSecretsRequest {
+  return { agentId: "", secrets: [] };
+}
+
+export const SetAgentSecretsRequest: MessageFns<SetAgentSecretsRequest> = {
+  encode(message: SetAgentSecretsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    for (const v of message.secrets) {
+      SpawnSecret.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetAgentSecretsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetAgentSecretsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secrets.push(SpawnSecret.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetAgentSecretsRequest {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      secrets: globalThis.Array.isArray(object?.secrets) ? object.secrets.map((e: any) => SpawnSecret.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: SetAgentSecretsRequest): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => SpawnSecret.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetAgentSecretsRequest>, I>>(base?: I): SetAgentSecretsRequest {
+    return SetAgentSecretsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetAgentSecretsRequest>, I>>(object: I): SetAgentSecretsRequest {
+    const message = createBaseSetAgentSecretsRequest();
+    message.agentId = object.agentId ?? "";
+    message.secrets = object.secrets?.map((e) => SpawnSecret.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetAgentSecretsResponse(): SetAgentSecretsResponse {
+  return {};
+}
+
+export const SetAgentSecretsResponse: MessageFns<SetAgentSecretsResponse> = {
+  encode(_: SetAgentSecretsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetAgentSecretsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetAgentSecretsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): SetAgentSecretsResponse {
+    return {};
+  },
+
+  toJSON(_: SetAgentSecretsResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetAgentSecretsResponse>, I>>(base?: I): SetAgentSecretsResponse {
+    return SetAgentSecretsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetAgentSecretsResponse>, I>>(_: I): SetAgentSecretsResponse {
+    const message = createBaseSetAgentSecretsResponse();
     return message;
   },
 };
@@ -2158,6 +2310,24 @@ export const EnvironmentServiceService = {
     responseDeserialize: (value: Buffer): StoreSpawnSecretsResponse => StoreSpawnSecretsResponse.decode(value),
   },
   /**
+   * Gives secrets of its own to an agent that lives, or new values to those that it has: its next
+   * generation has them, over all others of their names. Those that it has beside them stay.
+   * Callers: the rotation service.
+   * Retry: safe; the values are written once more.
+   * Reasons: INVALID_FIELD, AGENT_ENDED (over, or without a generation), DEPENDENCY_AWAY.
+   */
+  setAgentSecrets: {
+    path: "/murmur.catalog.v1.EnvironmentService/SetAgentSecrets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetAgentSecretsRequest): Buffer =>
+      Buffer.from(SetAgentSecretsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetAgentSecretsRequest => SetAgentSecretsRequest.decode(value),
+    responseSerialize: (value: SetAgentSecretsResponse): Buffer =>
+      Buffer.from(SetAgentSecretsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetAgentSecretsResponse => SetAgentSecretsResponse.decode(value),
+  },
+  /**
    * Makes one new generation for each named agent, all or none: names are resolved, versions
    * pinned, the generation bound to the agent's VM. A later generation never holds an older
    * version than an earlier one, except for a rollback.
@@ -2244,6 +2414,14 @@ export interface EnvironmentServiceServer extends UntypedServiceImplementation {
    */
   storeSpawnSecrets: handleUnaryCall<StoreSpawnSecretsRequest, StoreSpawnSecretsResponse>;
   /**
+   * Gives secrets of its own to an agent that lives, or new values to those that it has: its next
+   * generation has them, over all others of their names. Those that it has beside them stay.
+   * Callers: the rotation service.
+   * Retry: safe; the values are written once more.
+   * Reasons: INVALID_FIELD, AGENT_ENDED (over, or without a generation), DEPENDENCY_AWAY.
+   */
+  setAgentSecrets: handleUnaryCall<SetAgentSecretsRequest, SetAgentSecretsResponse>;
+  /**
    * Makes one new generation for each named agent, all or none: names are resolved, versions
    * pinned, the generation bound to the agent's VM. A later generation never holds an older
    * version than an earlier one, except for a rollback.
@@ -2304,6 +2482,28 @@ export interface EnvironmentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StoreSpawnSecretsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives secrets of its own to an agent that lives, or new values to those that it has: its next
+   * generation has them, over all others of their names. Those that it has beside them stay.
+   * Callers: the rotation service.
+   * Retry: safe; the values are written once more.
+   * Reasons: INVALID_FIELD, AGENT_ENDED (over, or without a generation), DEPENDENCY_AWAY.
+   */
+  setAgentSecrets(
+    request: SetAgentSecretsRequest,
+    callback: (error: ServiceError | null, response: SetAgentSecretsResponse) => void,
+  ): ClientUnaryCall;
+  setAgentSecrets(
+    request: SetAgentSecretsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetAgentSecretsResponse) => void,
+  ): ClientUnaryCall;
+  setAgentSecrets(
+    request: SetAgentSecretsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetAgentSecretsResponse) => void,
   ): ClientUnaryCall;
   /**
    * Makes one new generation for each named agent, all or none: names are resolved, versions

@@ -193,6 +193,48 @@ export interface RevokeAgentResponse {
   agent: RegisteredAgent | undefined;
 }
 
+/** Whether and how a VM rotates for an agent. */
+export interface SetAutoRotationRequest {
+  agentId: string;
+  /** Absent: nobody does. */
+  autoRotation: AutoRotation | undefined;
+}
+
+/** The agent, as it is now. */
+export interface SetAutoRotationResponse {
+  agent: RegisteredAgent | undefined;
+}
+
+/** The calling VM's. */
+export interface ListDueRotationsRequest {
+}
+
+/** One agent that a VM rotates for. */
+export interface DueRotation {
+  agentId: string;
+  name: string;
+  /** 0: now. */
+  dueIn: Duration | undefined;
+}
+
+/** The agents that the calling VM rotates for, the first due first, at most 1000. */
+export interface ListDueRotationsResponse {
+  rotations: DueRotation[];
+}
+
+/** For which agent. */
+export interface RotateForAgentRequest {
+  agentId: string;
+}
+
+/** What became of it. */
+export interface RotateForAgentResponse {
+  /** The new token's id. */
+  credentialId: string;
+  /** The generation of the running agent that has the new pair. */
+  generation: bigint;
+}
+
 function createBaseRegisteredAgent(): RegisteredAgent {
   return {
     agentId: "",
@@ -2033,6 +2075,571 @@ export const RevokeAgentResponse: MessageFns<RevokeAgentResponse> = {
   },
 };
 
+function createBaseSetAutoRotationRequest(): SetAutoRotationRequest {
+  return { agentId: "", autoRotation: undefined };
+}
+
+export const SetAutoRotationRequest: MessageFns<SetAutoRotationRequest> = {
+  encode(message: SetAutoRotationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.autoRotation !== undefined) {
+      AutoRotation.encode(message.autoRotation, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetAutoRotationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetAutoRotationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.autoRotation = AutoRotation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetAutoRotationRequest {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      autoRotation: isSet(object.autoRotation)
+        ? AutoRotation.fromJSON(object.autoRotation)
+        : isSet(object.auto_rotation)
+        ? AutoRotation.fromJSON(object.auto_rotation)
+        : undefined,
+    };
+  },
+
+  toJSON(message: SetAutoRotationRequest): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.autoRotation !== undefined) {
+      obj.autoRotation = AutoRotation.toJSON(message.autoRotation);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetAutoRotationRequest>, I>>(base?: I): SetAutoRotationRequest {
+    return SetAutoRotationRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetAutoRotationRequest>, I>>(object: I): SetAutoRotationRequest {
+    const message = createBaseSetAutoRotationRequest();
+    message.agentId = object.agentId ?? "";
+    message.autoRotation = (object.autoRotation !== undefined && object.autoRotation !== null)
+      ? AutoRotation.fromPartial(object.autoRotation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetAutoRotationResponse(): SetAutoRotationResponse {
+  return { agent: undefined };
+}
+
+export const SetAutoRotationResponse: MessageFns<SetAutoRotationResponse> = {
+  encode(message: SetAutoRotationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      RegisteredAgent.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetAutoRotationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetAutoRotationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = RegisteredAgent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetAutoRotationResponse {
+    return { agent: isSet(object.agent) ? RegisteredAgent.fromJSON(object.agent) : undefined };
+  },
+
+  toJSON(message: SetAutoRotationResponse): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = RegisteredAgent.toJSON(message.agent);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetAutoRotationResponse>, I>>(base?: I): SetAutoRotationResponse {
+    return SetAutoRotationResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetAutoRotationResponse>, I>>(object: I): SetAutoRotationResponse {
+    const message = createBaseSetAutoRotationResponse();
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? RegisteredAgent.fromPartial(object.agent)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListDueRotationsRequest(): ListDueRotationsRequest {
+  return {};
+}
+
+export const ListDueRotationsRequest: MessageFns<ListDueRotationsRequest> = {
+  encode(_: ListDueRotationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDueRotationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDueRotationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListDueRotationsRequest {
+    return {};
+  },
+
+  toJSON(_: ListDueRotationsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListDueRotationsRequest>, I>>(base?: I): ListDueRotationsRequest {
+    return ListDueRotationsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDueRotationsRequest>, I>>(_: I): ListDueRotationsRequest {
+    const message = createBaseListDueRotationsRequest();
+    return message;
+  },
+};
+
+function createBaseDueRotation(): DueRotation {
+  return { agentId: "", name: "", dueIn: undefined };
+}
+
+export const DueRotation: MessageFns<DueRotation> = {
+  encode(message: DueRotation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.dueIn !== undefined) {
+      Duration.encode(message.dueIn, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DueRotation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDueRotation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.dueIn = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DueRotation {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      dueIn: isSet(object.dueIn)
+        ? Duration.fromJSON(object.dueIn)
+        : isSet(object.due_in)
+        ? Duration.fromJSON(object.due_in)
+        : undefined,
+    };
+  },
+
+  toJSON(message: DueRotation): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.dueIn !== undefined) {
+      obj.dueIn = Duration.toJSON(message.dueIn);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DueRotation>, I>>(base?: I): DueRotation {
+    return DueRotation.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DueRotation>, I>>(object: I): DueRotation {
+    const message = createBaseDueRotation();
+    message.agentId = object.agentId ?? "";
+    message.name = object.name ?? "";
+    message.dueIn = (object.dueIn !== undefined && object.dueIn !== null)
+      ? Duration.fromPartial(object.dueIn)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListDueRotationsResponse(): ListDueRotationsResponse {
+  return { rotations: [] };
+}
+
+export const ListDueRotationsResponse: MessageFns<ListDueRotationsResponse> = {
+  encode(message: ListDueRotationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rotations) {
+      DueRotation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDueRotationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDueRotationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rotations.push(DueRotation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDueRotationsResponse {
+    return {
+      rotations: globalThis.Array.isArray(object?.rotations)
+        ? object.rotations.map((e: any) => DueRotation.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListDueRotationsResponse): unknown {
+    const obj: any = {};
+    if (message.rotations?.length) {
+      obj.rotations = message.rotations.map((e) => DueRotation.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListDueRotationsResponse>, I>>(base?: I): ListDueRotationsResponse {
+    return ListDueRotationsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDueRotationsResponse>, I>>(object: I): ListDueRotationsResponse {
+    const message = createBaseListDueRotationsResponse();
+    message.rotations = object.rotations?.map((e) => DueRotation.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRotateForAgentRequest(): RotateForAgentRequest {
+  return { agentId: "" };
+}
+
+export const RotateForAgentRequest: MessageFns<RotateForAgentRequest> = {
+  encode(message: RotateForAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateForAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateForAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateForAgentRequest {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RotateForAgentRequest): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RotateForAgentRequest>, I>>(base?: I): RotateForAgentRequest {
+    return RotateForAgentRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateForAgentRequest>, I>>(object: I): RotateForAgentRequest {
+    const message = createBaseRotateForAgentRequest();
+    message.agentId = object.agentId ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateForAgentResponse(): RotateForAgentResponse {
+  return { credentialId: "", generation: 0n };
+}
+
+export const RotateForAgentResponse: MessageFns<RotateForAgentResponse> = {
+  encode(message: RotateForAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.credentialId !== "") {
+      writer.uint32(10).string(message.credentialId);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(16).int64(message.generation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateForAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateForAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.credentialId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateForAgentResponse {
+    return {
+      credentialId: isSet(object.credentialId)
+        ? globalThis.String(object.credentialId)
+        : isSet(object.credential_id)
+        ? globalThis.String(object.credential_id)
+        : "",
+      generation: isSet(object.generation) ? BigInt(object.generation) : 0n,
+    };
+  },
+
+  toJSON(message: RotateForAgentResponse): unknown {
+    const obj: any = {};
+    if (message.credentialId !== "") {
+      obj.credentialId = message.credentialId;
+    }
+    if (message.generation !== 0n) {
+      obj.generation = message.generation.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RotateForAgentResponse>, I>>(base?: I): RotateForAgentResponse {
+    return RotateForAgentResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateForAgentResponse>, I>>(object: I): RotateForAgentResponse {
+    const message = createBaseRotateForAgentResponse();
+    message.credentialId = object.credentialId ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    return message;
+  },
+};
+
 /**
  * Agents that registered: each has a token and a rotation secret, the two of which rotate together
  * without anybody's hand. Times are those of the database, the same for every replica.
@@ -2160,6 +2767,61 @@ export const SelfRotationServiceService = {
     responseSerialize: (value: RevokeAgentResponse): Buffer => Buffer.from(RevokeAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeAgentResponse => RevokeAgentResponse.decode(value),
   },
+  /**
+   * Lets the VM of a running agent rotate for it on a schedule, or no longer. The first rotation is due
+   * at once; the agent's environment has the pair from then on.
+   * Callers: developers, for their own; admins and owners for all but those of a higher role.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, AGENT_NOT_REGISTERED, REGISTERED_AGENT_REVOKED.
+   */
+  setAutoRotation: {
+    path: "/murmur.rotation.v1.SelfRotationService/SetAutoRotation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetAutoRotationRequest): Buffer =>
+      Buffer.from(SetAutoRotationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetAutoRotationRequest => SetAutoRotationRequest.decode(value),
+    responseSerialize: (value: SetAutoRotationResponse): Buffer =>
+      Buffer.from(SetAutoRotationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetAutoRotationResponse => SetAutoRotationResponse.decode(value),
+  },
+  /**
+   * Tells for which of the agents on the calling VM it has to rotate, and when.
+   * Callers: VMs.
+   * Retry: safe.
+   * Reasons: none of its own.
+   */
+  listDueRotations: {
+    path: "/murmur.rotation.v1.SelfRotationService/ListDueRotations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListDueRotationsRequest): Buffer =>
+      Buffer.from(ListDueRotationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListDueRotationsRequest => ListDueRotationsRequest.decode(value),
+    responseSerialize: (value: ListDueRotationsResponse): Buffer =>
+      Buffer.from(ListDueRotationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListDueRotationsResponse => ListDueRotationsResponse.decode(value),
+  },
+  /**
+   * Rotates for an agent on the calling VM: the new pair becomes that agent's own secrets, of which it
+   * gets a new generation, and the old pair lasts until the new token is first used, 24 hours at most.
+   * At most 3 times in 15 minutes for one agent.
+   * Callers: VMs, for the agents that live on them.
+   * Retry: safe; a pair that did not get to the agent is followed by another.
+   * Reasons: INVALID_FIELD (agent_id), AGENT_NOT_REGISTERED, TOO_MANY_ATTEMPTS, TAMPERED,
+   * DEPENDENCY_AWAY.
+   */
+  rotateForAgent: {
+    path: "/murmur.rotation.v1.SelfRotationService/RotateForAgent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateForAgentRequest): Buffer =>
+      Buffer.from(RotateForAgentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateForAgentRequest => RotateForAgentRequest.decode(value),
+    responseSerialize: (value: RotateForAgentResponse): Buffer =>
+      Buffer.from(RotateForAgentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateForAgentResponse => RotateForAgentResponse.decode(value),
+  },
 } as const;
 
 export interface SelfRotationServiceServer extends UntypedServiceImplementation {
@@ -2220,6 +2882,31 @@ export interface SelfRotationServiceServer extends UntypedServiceImplementation 
    * Reasons: INVALID_FIELD, AGENT_NOT_REGISTERED.
    */
   revokeAgent: handleUnaryCall<RevokeAgentRequest, RevokeAgentResponse>;
+  /**
+   * Lets the VM of a running agent rotate for it on a schedule, or no longer. The first rotation is due
+   * at once; the agent's environment has the pair from then on.
+   * Callers: developers, for their own; admins and owners for all but those of a higher role.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, AGENT_NOT_REGISTERED, REGISTERED_AGENT_REVOKED.
+   */
+  setAutoRotation: handleUnaryCall<SetAutoRotationRequest, SetAutoRotationResponse>;
+  /**
+   * Tells for which of the agents on the calling VM it has to rotate, and when.
+   * Callers: VMs.
+   * Retry: safe.
+   * Reasons: none of its own.
+   */
+  listDueRotations: handleUnaryCall<ListDueRotationsRequest, ListDueRotationsResponse>;
+  /**
+   * Rotates for an agent on the calling VM: the new pair becomes that agent's own secrets, of which it
+   * gets a new generation, and the old pair lasts until the new token is first used, 24 hours at most.
+   * At most 3 times in 15 minutes for one agent.
+   * Callers: VMs, for the agents that live on them.
+   * Retry: safe; a pair that did not get to the agent is followed by another.
+   * Reasons: INVALID_FIELD (agent_id), AGENT_NOT_REGISTERED, TOO_MANY_ATTEMPTS, TAMPERED,
+   * DEPENDENCY_AWAY.
+   */
+  rotateForAgent: handleUnaryCall<RotateForAgentRequest, RotateForAgentResponse>;
 }
 
 export interface SelfRotationServiceClient extends Client {
@@ -2377,6 +3064,73 @@ export interface SelfRotationServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeAgentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lets the VM of a running agent rotate for it on a schedule, or no longer. The first rotation is due
+   * at once; the agent's environment has the pair from then on.
+   * Callers: developers, for their own; admins and owners for all but those of a higher role.
+   * Retry: safe.
+   * Reasons: INVALID_FIELD, AGENT_NOT_REGISTERED, REGISTERED_AGENT_REVOKED.
+   */
+  setAutoRotation(
+    request: SetAutoRotationRequest,
+    callback: (error: ServiceError | null, response: SetAutoRotationResponse) => void,
+  ): ClientUnaryCall;
+  setAutoRotation(
+    request: SetAutoRotationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetAutoRotationResponse) => void,
+  ): ClientUnaryCall;
+  setAutoRotation(
+    request: SetAutoRotationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetAutoRotationResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells for which of the agents on the calling VM it has to rotate, and when.
+   * Callers: VMs.
+   * Retry: safe.
+   * Reasons: none of its own.
+   */
+  listDueRotations(
+    request: ListDueRotationsRequest,
+    callback: (error: ServiceError | null, response: ListDueRotationsResponse) => void,
+  ): ClientUnaryCall;
+  listDueRotations(
+    request: ListDueRotationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListDueRotationsResponse) => void,
+  ): ClientUnaryCall;
+  listDueRotations(
+    request: ListDueRotationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListDueRotationsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Rotates for an agent on the calling VM: the new pair becomes that agent's own secrets, of which it
+   * gets a new generation, and the old pair lasts until the new token is first used, 24 hours at most.
+   * At most 3 times in 15 minutes for one agent.
+   * Callers: VMs, for the agents that live on them.
+   * Retry: safe; a pair that did not get to the agent is followed by another.
+   * Reasons: INVALID_FIELD (agent_id), AGENT_NOT_REGISTERED, TOO_MANY_ATTEMPTS, TAMPERED,
+   * DEPENDENCY_AWAY.
+   */
+  rotateForAgent(
+    request: RotateForAgentRequest,
+    callback: (error: ServiceError | null, response: RotateForAgentResponse) => void,
+  ): ClientUnaryCall;
+  rotateForAgent(
+    request: RotateForAgentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateForAgentResponse) => void,
+  ): ClientUnaryCall;
+  rotateForAgent(
+    request: RotateForAgentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateForAgentResponse) => void,
   ): ClientUnaryCall;
 }
 

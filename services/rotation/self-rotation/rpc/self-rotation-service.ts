@@ -1,8 +1,9 @@
 import type { SelfRotationServiceService } from "../../../../gen/murmur/rotation/v1/self_rotation";
 import { dnsLabelFault } from "../../../../lib/dns-label";
-import { invalid } from "../../../../lib/errors";
+import { invalid, permissionDenied } from "../../../../lib/errors";
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
+import type { VmPrincipal } from "../../../../lib/identity/principal";
 import { garbledPageToken, readPage, toPage } from "../../../../lib/page";
 import { sensitive } from "../../../../lib/sensitive";
 import { isUuid } from "../../agents/domain/spawn-request";
@@ -10,10 +11,11 @@ import { principalOf } from "../../agents/rpc/agent-service";
 import { callerOf } from "../../audit";
 import { developerOf, visibleOwner } from "../../credentials/domain/authority";
 import { assertVisible } from "../domain/authority";
-import { type By, revokeAgent, rotateAgentCredentials } from "../manage-agent";
+import { type By, revokeAgent, rotateAgentCredentials, setAutoRotation } from "../manage-agent";
 import { inviteAgent, registerAgent, type RegisterAgentDeps } from "../register-agent";
+import { rotateForAgent, type RotateForAgentDeps } from "../rotate-for-agent";
 import { rotateSelf, type RotateSelfDeps } from "../rotate-self";
-import { toRegisteredAgent } from "./to-registered-agent";
+import { readAutoRotation, toRegisteredAgent } from "./to-registered-agent";
 
 const PAGE = "registered-agents";
 const SEQUENCE = /^\d{1,18}$/;
@@ -21,7 +23,7 @@ const SEQUENCE = /^\d{1,18}$/;
 const ROTATED =
   "API key and rotation secret rotated successfully. Save both — they will not be shown again.";
 
-export type SelfRotationServiceDeps = RegisterAgentDeps & RotateSelfDeps;
+export type SelfRotationServiceDeps = RegisterAgentDeps & RotateSelfDeps & RotateForAgentDeps;
 
 /** The handlers of SelfRotationService. */
 export function createSelfRotationService(
@@ -79,7 +81,36 @@ export function createSelfRotationService(
       const agent = await revokeAgent(deps, byOf(context), readId(agentId));
       return { agent: toRegisteredAgent(agent) };
     },
+    async setAutoRotation({ agentId, autoRotation }, context) {
+      const request = { id: readId(agentId), wish: readAutoRotation(autoRotation) };
+      const agent = await setAutoRotation(deps, byOf(context), request);
+      return { agent: toRegisteredAgent(agent) };
+    },
+    async listDueRotations(_request, context) {
+      const { tenantId, id } = vmOf(context);
+      const due = await agents.listDue(pool, tenantId, id);
+      return {
+        rotations: due.map(({ agentId, name, dueInMs }) => ({
+          ...{ agentId, name, dueIn: toDuration(dueInMs) },
+        })),
+      };
+    },
+    async rotateForAgent({ agentId }, context) {
+      const vm = vmOf(context);
+      return rotateForAgent(deps, { vmId: vm.id, caller: callerOf(context) }, readId(agentId));
+    },
   };
+}
+
+/** The access table lets in nobody else. */
+function vmOf(context: CallContext): VmPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "vm") throw permissionDenied();
+  return principal;
+}
+
+function toDuration(ms: number) {
+  return { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round(ms % 1000) * 1_000_000 };
 }
 
 function byOf(context: CallContext): By {

@@ -28,7 +28,8 @@ export interface PresentedToken {
 export interface Kept {
   /** "all" that are valid; of an empty list none. */
   ids: readonly string[] | "all";
-  seconds: number;
+  /** Undefined: for as long as the new one is not used, unless `capOlder` says otherwise. */
+  seconds: number | undefined;
 }
 
 /**
@@ -40,6 +41,8 @@ export interface PairStore {
   findPresented(db: Db, hash: Buffer): Promise<PresentedToken | undefined>;
   /** Makes the agent's newest pair and ends those before it, but for those that are kept for a while. */
   insert(tx: Tx, agent: AgentRef, pair: NewPair, kept: Kept): Promise<void>;
+  /** Ends those before a token after so many seconds at the latest. */
+  capOlder(tx: Tx, agent: AgentRef, id: string, seconds: number): Promise<void>;
   endAll(tx: Tx, agent: AgentRef): Promise<void>;
   /** Notes the first use of a valid token and ends the pairs before it; false when it is not the first. */
   confirm(tx: Tx, agent: AgentRef, id: string): Promise<boolean>;

@@ -43,11 +43,20 @@ export const postgresPairStore: PairStore = {
          revoked_at = case when $3::uuid[] is null or credential_id = any($3) then revoked_at
            else clock_timestamp() end,
          expires_at = case when $3::uuid[] is null or credential_id = any($3)
-           then least(expires_at, clock_timestamp() + $4 * interval '1 second') else expires_at end
+           then least(expires_at, clock_timestamp() + $4::float8 * interval '1 second') else expires_at end
        where ${OF_AGENT} and ${IS_VALID}`,
-      [tenantId, id, ids === "all" ? null : ids, seconds],
+      [tenantId, id, ids === "all" ? null : ids, seconds ?? null],
     );
     await insertToken(tx, agent, pair, head);
+  },
+  async capOlder(tx, { tenantId, id }, credentialId, seconds) {
+    await tx.query(
+      `update rotation.credentials set
+         expires_at = least(expires_at, clock_timestamp() + $4::float8 * interval '1 second')
+       where ${OF_AGENT} and ${IS_VALID} and sequence <
+         (select sequence from rotation.credentials where tenant_id = $1 and credential_id = $3)`,
+      [tenantId, id, credentialId, seconds],
+    );
   },
   async endAll(tx, { tenantId, id }) {
     await tx.query(

@@ -1,6 +1,7 @@
 import type { Role } from "../../../../lib/identity/principal";
 import type { Db } from "../../../../lib/postgres/db";
 import { isUuid } from "../../agents/domain/spawn-request";
+import { IS_LIVING } from "../../agents/store/agent-row";
 import type { AgentRef, RegisteredAgent } from "../domain/registered-agent";
 import type { ListRegisteredAgents, RegisteredAgentStore } from "./registered-agent-store";
 
@@ -14,6 +15,12 @@ const SELECT = `select a.*, t.credential_id, t.prefix, t.created_at as rotated_a
      left join lateral (select max(c.expires_at) as old_pair_until ${TOKENS}
        and c.replaced_by is not null and c.revoked_at is null
        and c.expires_at > clock_timestamp()) o on true`;
+
+/** The running agent that an agent `r` is rotated for, as `a`. */
+const RUNNING = `rotation.agents a on a.tenant_id = r.tenant_id and a.workspace = r.rotate_workspace
+         and a.path = r.rotate_path and a.developer = r.owner and ${IS_LIVING}
+         and not a.kill_requested and a.desired > 0`;
+const MAX_DUE = 1000;
 
 interface AgentRow {
   sequence: bigint;
@@ -85,6 +92,48 @@ export const postgresRegisteredAgentStore: RegisteredAgentStore = {
       `update rotation.registered_agents set agent_hash = null, key_prefix = '',
          deactivated_at = coalesce(deactivated_at, clock_timestamp())
        where tenant_id = $1 and agent_id = $2`,
+      [tenantId, id],
+    );
+  },
+  async listDue(db, tenantId, vmId) {
+    const { rows } = await db.query<{ agent_id: string; name: string; due_in_ms: number }>(
+      `select r.agent_id, r.name, greatest(0, ceil(1000 * extract(epoch from
+         r.rotation_due_at - clock_timestamp())))::float8 as due_in_ms
+       from rotation.self_rotating_agents r join ${RUNNING}
+       where r.tenant_id = $1 and a.vm_id = $2 and r.rotation_due_at is not null
+         and r.revoked_at is null
+       order by r.rotation_due_at limit ${MAX_DUE}`,
+      [tenantId, vmId],
+      { name: "list_due_rotations" },
+    );
+    return rows.map((row) => ({ agentId: row.agent_id, name: row.name, dueInMs: row.due_in_ms }));
+  },
+  async findRunning(db, { tenantId, id }, vmId) {
+    if (!isUuid(id)) return undefined;
+    const { rows } = await db.query<{ running_id: string }>(
+      `select a.agent_id as running_id
+       from rotation.self_rotating_agents r join ${RUNNING}
+       where r.tenant_id = $1 and r.agent_id = $2 and a.vm_id = $3
+         and r.rotation_due_at is not null and r.revoked_at is null`,
+      [tenantId, id, vmId],
+    );
+    return rows[0]?.running_id;
+  },
+  async takeDue(tx, { tenantId, id }, seconds) {
+    const { rowCount } = await tx.query(
+      `update rotation.self_rotating_agents
+       set rotation_due_at = clock_timestamp() + $3::float8 * interval '1 second'
+       where tenant_id = $1 and agent_id = $2 and revoked_at is null
+         and rotation_due_at <= clock_timestamp()`,
+      [tenantId, id, seconds],
+    );
+    return rowCount > 0;
+  },
+  async noteRotated(tx, { tenantId, id }) {
+    await tx.query(
+      `update rotation.self_rotating_agents
+       set rotation_due_at = clock_timestamp() + rotate_every_seconds * interval '1 second'
+       where tenant_id = $1 and agent_id = $2 and rotation_due_at is not null`,
       [tenantId, id],
     );
   },
