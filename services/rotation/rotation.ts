@@ -170,8 +170,7 @@ export function createRotation(deps: RotationDeps): Rotation {
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
   server.add(BindingServiceService, createBindingService(bindingDeps));
-  const running = { ...common, runningAgents: agents };
-  server.add(SelfRotationServiceService, selfRotation.service(running));
+  server.add(SelfRotationServiceService, selfRotation.service(common));
   server.add(AuditServiceService, audit.handlers);
 
   const endStreams = () => {

@@ -34,7 +34,14 @@ export const OPEN = [
 ];
 /** Who may call what developers may not. */
 const CALLERS = {
-  vm: ["OpenDeliverySession", "FetchEnvironments", "WatchVm", "SyncVm", "ListDueRotations", "RotateForAgent"],
+  vm: [
+    "OpenDeliverySession",
+    "FetchEnvironments",
+    "WatchVm",
+    "SyncVm",
+    "ListDueRotations",
+    "RotateForAgent",
+  ],
   service: [
     "SetAgentSecrets",
     "SnapshotEnvironments",

@@ -27,8 +27,8 @@ export interface SelfRotationDeps {
 /** What gives new values to agents that run. */
 export type RunningAgentDeps = Omit<
   RotateForAgentDeps,
-  "pool" | "agents" | "pairs" | "attempts" | "log"
->;
+  "pool" | "agents" | "pairs" | "attempts" | "log" | "runningAgents"
+> & { agents: RotateForAgentDeps["runningAgents"] };
 
 /** Agents that register and rotate their own pairs. */
 export interface SelfRotation {
@@ -50,7 +50,7 @@ export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
   return {
     service: (running) =>
       createSelfRotationService({
-        ...{ ...running, ...stores, reuses, clock, log },
+        ...{ ...running, ...stores, runningAgents: running.agents, reuses, clock, log },
         ...(openRegistration && { openRegistration }),
       }),
     uses: createTokenUses({ ...stores, reuses, clock }),

@@ -1,4 +1,7 @@
-import type { SelfRotationServiceService } from "../../../gen/murmur/rotation/v1/self_rotation";
+import type {
+  DueRotation,
+  SelfRotationServiceService,
+} from "../../../gen/murmur/rotation/v1/self_rotation";
 import type { Clock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import type { ClientOf } from "../../../lib/grpc/client";
@@ -36,17 +39,24 @@ async function rotateDue({ client, log }: AutoRotationDeps, signal: AbortSignal)
   const due = rotations.filter(
     ({ dueIn }) => !dueIn || (dueIn.seconds === 0n && dueIn.nanos === 0),
   );
-  for (const { agentId, name } of due) {
+  for (const rotation of due) if (!signal.aborted) await rotate(client, log, rotation, signal);
+}
+
+async function rotate(
+  client: AutoRotationDeps["client"],
+  log: Log,
+  { agentId, name }: DueRotation,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const control = { timeoutMs: TIMEOUT_MS, signal };
+    const { generation } = await client.rotateForAgent({ agentId }, control);
+    log.info("agent's key was rotated", { agentId, name, generation: String(generation) });
+  } catch (error) {
     if (signal.aborted) return;
-    try {
-      const { generation } = await client.rotateForAgent({ agentId }, control);
-      log.info("agent's key was rotated", { agentId, name, generation: String(generation) });
-    } catch (error) {
-      if (signal.aborted) return;
-      const isAway = isAppError(error, "UNAVAILABLE") || isAppError(error, "RESOURCE_EXHAUSTED");
-      const message = "agent's key could not be rotated yet";
-      if (isAway) log.debug(message, { agentId, name, error });
-      else log.warn(message, { agentId, name, error });
-    }
+    const isAway = isAppError(error, "UNAVAILABLE") || isAppError(error, "RESOURCE_EXHAUSTED");
+    const message = "agent's key could not be rotated yet";
+    if (isAway) log.debug(message, { agentId, name, error });
+    else log.warn(message, { agentId, name, error });
   }
 }
