@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { startPostgres, type PostgresPart } from "../../dev/parts/postgres";
 import { eventually } from "../../test/harness/eventually";
 import { createTestDatabase, type TestDatabase } from "../../test/harness/postgres";
@@ -99,6 +100,20 @@ describe("a pool whose PostgreSQL goes away", () => {
     await expect(pool.query("select 1")).rejects.toMatchObject(AWAY);
     await expect(pool.query("select 1")).rejects.toMatchObject(AWAY);
     expect(performance.now() - startMs).toBeLessThan(2 * LIMIT_MS + 10_000);
+    for (const pid of [server.pid, ...pids]) process.kill(pid, "SIGCONT");
+    await eventually(() => pool.query("select 1"));
+  });
+
+  test("a transaction on a frozen server waits for one statement, and not for its rollback, too", async () => {
+    const held = await pool.connect();
+    await held.query("select 1");
+    const pids = await backendPids(pool);
+    for (const pid of [server.pid, ...pids]) process.kill(pid, "SIGSTOP");
+    await expect(held.query("begin")).rejects.toMatchObject(AWAY);
+    const rollback = held.query("rollback").catch((error: unknown) => error);
+    const late = delay(LIMIT_MS / 2, "it waits");
+    expect(await Promise.race([rollback, late])).toMatchObject(AWAY);
+    held.release();
     for (const pid of [server.pid, ...pids]) process.kill(pid, "SIGCONT");
     await eventually(() => pool.query("select 1"));
   });

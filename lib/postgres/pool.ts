@@ -71,8 +71,10 @@ export function createPool(options: PoolOptions): Pool {
 }
 
 function toConnection(client: PoolClient): Connection {
-  let isBroken = false;
+  let broken: { error: unknown } | undefined;
   async function query(text: string, params?: readonly unknown[], options: QueryOptions = {}) {
+    // It would wait behind the statement that nobody answered, and its caller twice as long.
+    if (broken) throw broken.error;
     try {
       const result = await client.query({
         text,
@@ -82,13 +84,14 @@ function toConnection(client: PoolClient): Connection {
       });
       return toResult(result);
     } catch (error) {
-      isBroken ||= !isConnectionUsable(error);
-      throw toDatabaseError(error);
+      const failure = toDatabaseError(error);
+      if (!isConnectionUsable(error)) broken = { error: failure };
+      throw failure;
     }
   }
   return {
     query,
-    release: (broken = false) => client.release(broken || isBroken),
+    release: (isGivenUp = false) => client.release(isGivenUp || broken !== undefined),
   } as Connection;
 }
 

@@ -10,9 +10,6 @@ export interface CredentialUses {
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** By how much a use may be later than what the database says of the last one, while it can be written. */
-export const LAST_USE_LAG_MS = 40_000;
-
 const EVERY_MS = 5_000;
 const MAX_NOTED = 100_000;
 const BATCH = 1_000;
