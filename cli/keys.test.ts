@@ -91,6 +91,7 @@ describe("murmur keys", () => {
     expect(await murmur("keys", "revoke", now.id)).toMatchObject({
       ...{ code: 0, stdout: `Revoked API key ${now.id}\n` },
     });
+    expect(await json("keys", "revoke", now.id)).toMatchObject({ id: now.id, state: "revoked" });
     const { stdout } = await murmur("keys", "revoke", later.id, "--at", "24h");
     expect(stdout).toMatch(new RegExp(`^API key ${later.id} ends in (23 hours|1 day)\n$`));
     expect([await isValid(now.value), await isValid(later.value)]).toEqual([false, true]);

@@ -1,17 +1,24 @@
+import { writeSync } from "node:fs";
 import { basename } from "node:path";
 import { runCli } from "./cli";
 
 /** Docker finds a helper by its name only: a link of this name leads here. */
 const DOCKER_HELPER = "docker-credential-murmur";
+const STDERR = 2;
 
-/** A reader that had enough (`murmur ls | head -1`) is no failure. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+/** A reader that had enough (`murmur ls | head -1`) is no failure; a full disk is. */
+function endUnwritten(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(0);
+  try {
+    writeSync(STDERR, `murmur: the output could not be written: ${error.code ?? "unknown"}\n`);
+  } catch {
+    // Nobody can be told.
+  }
+  process.exit(1);
 }
 
-process.stdout.on("error", ignoreClosedPipe);
-process.stderr.on("error", ignoreClosedPipe);
+process.stdout.on("error", endUnwritten);
+process.stderr.on("error", endUnwritten);
 
 const [, program = "", ...words] = process.argv;
 const typed = basename(program) === DOCKER_HELPER ? ["credential", "docker", ...words] : words;

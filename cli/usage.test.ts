@@ -87,6 +87,14 @@ describe("a reader that had enough", () => {
   });
 });
 
+it("output that cannot be written is an error in a sentence", () => {
+  const command = `${process.execPath} ${cli.file} --help > /dev/full`;
+  const { status, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+  expect({ status, stderr }).toEqual({
+    ...{ status: 1, stderr: "murmur: the output could not be written: ENOSPC\n" },
+  });
+});
+
 describe("completion in a real bash", () => {
   let rotation: FakeRotation;
   beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { parseTime } from "../input/time";
 import { type RunOf } from "../keys/kind";
 import { requireCredential, requireKind } from "../keys/require-kind";
-import { endWords } from "../keys/views";
+import { credentialToJson, endWords } from "../keys/views";
 import { patient } from "../patient";
 
 export const runOf: RunOf =
@@ -15,6 +15,10 @@ export const runOf: RunOf =
     await requireKind(rotation, kind, request.credentialId);
     const answer = await patient(() => credentials.revokeCredential(request));
     const credential = requireCredential(answer.credential);
+    if (call.flag("json")) {
+      output.json(credentialToJson(credential));
+      return;
+    }
     const name = `${kind.word} ${credential.credentialId}`;
     if (credential.revokedAt) output.line(`Revoked ${name}`);
     else output.line(`${name.replace(/^a/, "A")} ends ${endWords(credential, clock.now())}`);

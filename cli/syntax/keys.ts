@@ -86,6 +86,7 @@ function sharedCommands(kind: KeyKind): CommandSyntax[] {
           flags: "--at <time>",
           description: "end it then and not at once; never later than it ends by itself",
         },
+        JSON_OUTPUT,
       ],
       summary: `End an ${word}`,
       examples: [`murmur ${group} revoke ${EXAMPLE_ID}`],
