@@ -25,9 +25,10 @@ const RPCS: string[] = [
 
 /** Sends bytes to a method as whoever may call it, and returns the error, if there is one. */
 async function send(path: string, bytes: Buffer): Promise<ServiceError | undefined> {
-  const isRotations = /SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments/.test(
-    path,
-  );
+  const isRotations =
+    /SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|SetAgentSecrets/.test(
+      path,
+    );
   const who = isRotations ? catalog.rotation(TENANT) : catalog.developer({ tenantId: TENANT });
   const metadata = new Metadata();
   for (const [key, value] of Object.entries(await who(path))) metadata.set(key, value);

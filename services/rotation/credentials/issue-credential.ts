@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../../lib/clock";
-import { invalid } from "../../../lib/errors";
+import { invalid, permissionDenied } from "../../../lib/errors";
 import { createCredentialValue, type CredentialKind } from "../../../lib/identity/credential-value";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
@@ -95,6 +95,10 @@ export async function rotateCredential(
     if (old.registeredAgentId)
       throw rotatesItself({ id: old.registeredAgentId, name: old.agentName });
     await assertRotatable(deps, tx, old);
+    // Whoever removes them meanwhile waits, and ends the successor, too.
+    const owner = await deps.people.hold(tx, { tenantId: ref.tenantId, developer: old.owner });
+    if (!owner || owner.isRemoved)
+      throw permissionDenied("the owner of the credential is not in the tenant any more");
     const { credential, value } = await insert(deps, tx, { ...old, replaces: id });
     const replaced = await deps.credentials.replace(tx, ref, credential.id, graceSeconds);
     const detail = { replaced_by: credential.id, grace_seconds: graceSeconds };

@@ -43,7 +43,8 @@ export async function verifyCredentials(
     known.length === 0 ? new Map<string, FoundCredential>() : await lookup.find(tenantId, known);
   let found = await find();
   const firsts = [...found.values()].map(({ credential }) => credential).filter(isFirstUse);
-  for (const token of firsts) await tokenUses.first(token);
+  // Each waits for the lease: together, as many may be presented at once.
+  await Promise.all(firsts.map((token) => tokenUses.first(token)));
   if (firsts.length > 0) found = await find();
   for (const { credential } of found.values())
     if (isRotatedAway(credential)) tokenUses.ofRotatedAway(credential);

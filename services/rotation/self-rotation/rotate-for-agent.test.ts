@@ -125,6 +125,19 @@ describe("a VM that rotates for its agents", () => {
     });
   });
 
+  it("is not done for one whose token somebody ended: it does not come back", async () => {
+    const { agentId, runningId, apiKey } = await start();
+    const { rows } = await fleet.rotation.pool.query<{ id: string }>(
+      "select credential_id as id from rotation.credentials where registered_agent_id = $1",
+      [agentId],
+    );
+    const credentialId = rows[0]?.id ?? "";
+    await fleet.owner.credentials.revokeCredential({ credentialId, at: undefined });
+    expect((await due()).has(agentId)).toBe(false);
+    await expect(daemon.rotateForAgent({ agentId })).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect([await isValid(apiKey), secretsOf(runningId)]).toEqual([false, []]);
+  });
+
   it("is one rotation, however often it is asked for at once", async () => {
     const { agentId, runningId } = await start();
     await Promise.all([1, 2, 3].map(() => daemon.rotateForAgent({ agentId })));

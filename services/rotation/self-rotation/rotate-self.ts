@@ -127,8 +127,11 @@ async function rotate(
   await writeAudit(tx, { tenantId, kind: "agent", id: agent.id, peer: request.peer }, [
     {
       ...{ action: "agent.rotate-self", objectKind: "registered-agent", objectId: agent.id },
-      ...{ outcome: "ok", detail: { name: agent.name, token: pair.credentialId, replaced: id } },
-      ...(isTwoPhase && { confirm: TWO_PHASE }),
+      outcome: "ok",
+      detail: {
+        ...{ name: agent.name, token: pair.credentialId, replaced: id },
+        ...(isTwoPhase && { confirm: TWO_PHASE }),
+      },
     },
   ]);
   return { rotated: { ...pair, agentId: agent.id, agentName: agent.name } };

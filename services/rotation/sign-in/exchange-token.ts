@@ -65,7 +65,7 @@ export async function exchangeToken(
   const who = developerOf(token.claims, deps.settings.naming);
   const tenantId = await chooseTenant(deps, request.tenantId, who);
   const ref = { tenantId, developer: who.developer };
-  const digest = createHash("sha256").update(request.idToken.expose()).digest();
+  const digest = createHash("sha256").update(signedPart(request.idToken)).digest();
   return withTransactionRetry(deps.pool, async (tx) => {
     const { person, entries } = await findPerson(deps, tx, ref, who);
     const used = { digest, expiresAtMs: token.expiresAtMs };
@@ -78,6 +78,12 @@ export async function exchangeToken(
     const firstIssuedAt = Math.max(nowSeconds, (person.tokensAfter ?? 0) + 1);
     return { ref, role: person.role, nowSeconds, firstIssuedAt };
   });
+}
+
+/** Without the signature, which has more than one spelling. */
+function signedPart(idToken: Sensitive<string>): string {
+  const text = idToken.expose();
+  return text.slice(0, text.lastIndexOf("."));
 }
 
 /** A token that was taken on its way is worth nothing without what its nonce was made of. */

@@ -294,7 +294,8 @@ describe("the provider", () => {
     const before = provider.fetches;
     const calls = Array.from({ length: 20 }, async () => exchange(await forged()));
     await allRefused(calls, UNAUTHENTICATED);
-    expect(provider.fetches).toBe(before);
+    // Once in ten seconds at most, however long the machine took.
+    expect(provider.fetches - before).toBeLessThan(3);
   });
 
   it("may be away for an hour; then there is no answer, and one when it is back", async () => {

@@ -1,3 +1,4 @@
+import { permissionDenied } from "../../../../lib/errors";
 import type { Tx } from "../../../../lib/postgres/db";
 import type { CredentialState } from "../../credentials/domain/credential";
 import { STATE } from "../../credentials/store/postgres-credential-store";
@@ -37,6 +38,7 @@ export const postgresPairStore: PairStore = {
   },
   async insert(tx, agent, pair, { ids, seconds }) {
     const { tenantId, id } = agent;
+    await holdOwner(tx, agent);
     const head = await replaceHead(tx, agent, pair.id);
     await tx.query(
       `update rotation.credentials set
@@ -83,6 +85,18 @@ export const postgresPairStore: PairStore = {
     return true;
   },
 };
+
+/** Whoever removes them meanwhile waits, and ends this pair, too; of who was removed none is made. */
+async function holdOwner(tx: Tx, { tenantId, id }: AgentRef): Promise<void> {
+  const { rowCount } = await tx.query(
+    `select from rotation.people p
+       join rotation.self_rotating_agents r on r.tenant_id = p.tenant_id and r.owner = p.developer
+     where r.tenant_id = $1 and r.agent_id = $2 and p.removed_at is null for share of p`,
+    [tenantId, id],
+  );
+  if (rowCount === 0)
+    throw permissionDenied("the owner of the agent is not in the tenant any more");
+}
 
 /** The id of the newest token until now, which is told its successor; undefined when it is the first. */
 async function replaceHead(tx: Tx, { tenantId, id }: AgentRef, by: string) {

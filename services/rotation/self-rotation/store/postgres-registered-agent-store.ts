@@ -16,10 +16,17 @@ const SELECT = `select a.*, t.credential_id, t.prefix, t.created_at as rotated_a
        and c.replaced_by is not null and c.revoked_at is null
        and c.expires_at > clock_timestamp()) o on true`;
 
+/** Of whom nobody ended the present token, as who removes its owner does: it is not to come back. */
+function hasToken(agents: string): string {
+  return `exists (select from rotation.credentials c where c.tenant_id = ${agents}.tenant_id
+         and c.registered_agent_id = ${agents}.agent_id and c.replaced_by is null
+         and c.revoked_at is null)`;
+}
+
 /** The running agent that an agent `r` is rotated for, as `a`. */
 const RUNNING = `rotation.agents a on a.tenant_id = r.tenant_id and a.workspace = r.rotate_workspace
          and a.path = r.rotate_path and a.developer = r.owner and ${IS_LIVING}
-         and not a.kill_requested and a.desired > 0`;
+         and not a.kill_requested and a.desired > 0 and ${hasToken("r")}`;
 const MAX_DUE = 1000;
 
 interface AgentRow {
@@ -124,7 +131,7 @@ export const postgresRegisteredAgentStore: RegisteredAgentStore = {
       `update rotation.self_rotating_agents
        set rotation_due_at = clock_timestamp() + $3::float8 * interval '1 second'
        where tenant_id = $1 and agent_id = $2 and revoked_at is null
-         and rotation_due_at <= clock_timestamp()`,
+         and rotation_due_at <= clock_timestamp() and ${hasToken("self_rotating_agents")}`,
       [tenantId, id, seconds],
     );
     return rowCount > 0;
