@@ -66,7 +66,10 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     return503OnClosing: false,
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => {
-      void answerError(log, toAppError(error), request, reply);
+      // Nobody waits for it: a client that is gone by then must not end the process.
+      answerError(log, toAppError(error), request, reply).catch((failure: unknown) => {
+        log.debug("an error could not be answered", { requestId: request.id, error: failure });
+      });
     },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, querystringParser: unread },
   });
