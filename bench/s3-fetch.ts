@@ -131,7 +131,13 @@ async function samplePayload(fleet: CatalogFleet) {
 
 const same = (bytes: Buffer) => bytes;
 
-function send(client: Client, path: string, request: Buffer, metadata: Metadata): Promise<Buffer> {
+/** One unary call without a codec. */
+export function send(
+  client: Client,
+  path: string,
+  request: Buffer,
+  metadata: Metadata,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(path, same, same, request, metadata, (error, answer) => {
       if (error) reject(error);

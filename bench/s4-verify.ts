@@ -20,7 +20,7 @@ import type { BenchOptions } from "./benches";
 import { withDatabaseOf } from "./catalog-database";
 import { type Figure, toFigure } from "./harness";
 import { compareRates, type Work } from "./rate";
-import { startEcho } from "./s3-fetch";
+import { send, startEcho } from "./s3-fetch";
 
 const TENANT = "bench";
 const VALUES = 1_000;
@@ -208,15 +208,4 @@ async function insertValues(pool: Pool): Promise<CredentialValue[]> {
     [TENANT, values.map(() => randomUUID()), values.map((value) => value.hash)],
   );
   return values;
-}
-
-const same = (bytes: Buffer) => bytes;
-
-function send(client: Client, path: string, request: Buffer, metadata: Metadata): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, same, same, request, metadata, (error, answer) => {
-      if (error) reject(error);
-      else resolve(answer ?? Buffer.alloc(0));
-    });
-  });
 }
