@@ -59,7 +59,7 @@ async function findSame(
   const agent = await bindings.find(pool, ref);
   if (agent?.owner !== developer.id || !isSameHash(hash, agent.hash)) return undefined;
   if (agent.keyPrefix !== "" || keyPrefix === "") return agent;
-  return (await bindings.fillPrefix(pool, ref, keyPrefix)) ?? agent;
+  return (await bindings.fillPrefix(pool, ref, { hash, keyPrefix })) ?? agent;
 }
 
 /** In one transaction: is the key another agent's, and if not, it is this one's. */

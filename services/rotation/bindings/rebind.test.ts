@@ -9,6 +9,7 @@ import {
   toAgent,
 } from "../../../test/harness/bindings";
 import type { RotationClients } from "../../../test/harness/rotation";
+import { postgresBindingStore } from "./store/postgres-binding-store";
 
 type Client = RotationClients["bindings"];
 
@@ -98,6 +99,17 @@ describe("RebindAgent", () => {
         ...{ agent, rekeyedAt: agent.createdAt, changed: false },
       });
     expect((await rebind(owner, agent, newKey())).changed).toBe(true);
+  });
+
+  it("does not give a key the prefix of the one before it, that a late call still had in hand", async () => {
+    const owner = newAccount();
+    const [old, next] = [hashesOf(newKey()), hashesOf(newKey())];
+    const { agentId } = await rig.agentOf(owner, newKey());
+    await owner.rebindAgent({ agentId, newKeyHash: next.hash, keyPrefix: "" });
+    const late = { hash: Buffer.from(old.hash, "hex"), keyPrefix: old.prefix };
+    const ref = { tenantId: "t1", id: agentId };
+    expect(await postgresBindingStore.fillPrefix(rig.rotation.pool, ref, late)).toBeUndefined();
+    expect((await get(owner, { agentId })).keyPrefix).toBe("");
   });
 
   it("with the key that it has keeps the prefix, and fills it where it was not known", async () => {

@@ -45,8 +45,12 @@ export interface BindingStore {
   insertShadow(tx: Tx, id: string, observation: Observation): Promise<BoundAgent | undefined>;
   /** Throws a unique violation of HASH_CONSTRAINT when another agent has the key. */
   rebind(tx: Tx, ref: BoundAgentRef, hash: Buffer, keyPrefix: string): Promise<BoundAgent>;
-  /** Only if none is known. */
-  fillPrefix(db: Db, ref: BoundAgentRef, keyPrefix: string): Promise<BoundAgent | undefined>;
+  /** Only if none is known, and the key is bound still. */
+  fillPrefix(
+    db: Db,
+    ref: BoundAgentRef,
+    key: { hash: Buffer; keyPrefix: string },
+  ): Promise<BoundAgent | undefined>;
   claim(tx: Tx, ref: BoundAgentRef, owner: string): Promise<BoundAgent>;
   /** Frees the key. */
   deactivate(tx: Tx, ref: BoundAgentRef): Promise<BoundAgent>;

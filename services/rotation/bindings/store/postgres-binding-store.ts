@@ -83,11 +83,12 @@ export const postgresBindingStore: BindingStore = {
         rekey_count = rekey_count + 1, deactivated_at = null, observed_at = null`,
       params: [hash, keyPrefix],
     }),
-  async fillPrefix(db, { tenantId, id }, keyPrefix) {
+  async fillPrefix(db, { tenantId, id }, { hash, keyPrefix }) {
     const { rows } = await db.query<AgentRow>(
       `update rotation.registered_agents set key_prefix = $3
-       where tenant_id = $1 and agent_id = $2 and key_prefix = '' returning ${COLUMNS}`,
-      [tenantId, id, keyPrefix],
+       where tenant_id = $1 and agent_id = $2 and agent_hash = $4 and key_prefix = ''
+       returning ${COLUMNS}`,
+      [tenantId, id, keyPrefix, hash],
     );
     return rows.map(fromRow)[0];
   },
