@@ -228,12 +228,21 @@ describe("API keys and agent tokens", () => {
     ["scopes", { kind: TOKEN, agentName: "a", scopes: ["GET /"] }],
     ["scopes", { scopes: Array.from({ length: 65 }, (_, at) => `GET /${at}`) }],
     ["scopes[1]", { scopes: ["GET /", "get /"] }],
+    ["scopes[1]", { scopes: ["GET /", "murmur.rotation.v1.RolloutService/ReKeyAgent"] }],
     ["expires_at", { expiresAt: new Date(Date.now() - 60_000) }],
     ["expires_at", { expiresAt: new Date("+010000-01-01T00:00:00Z") }],
     ["expires_at", { expiresAt: new Date(8.64e15) }],
   ])("are refused with a wrong %s (%j)", async (field, change) => {
     await expect(issuer.create(alice, change)).rejects.toMatchObject({
       ...{ code: "INVALID_ARGUMENT", violations: [{ field }] },
+    });
+  });
+
+  it("say which method a scope that names none will have meant", async () => {
+    const service = "murmur.catalog.v1.SecretService";
+    const scopes = [`${service}/ListSecret`, `${service}/GetSecret`];
+    await expect(issuer.create(alice, { scopes })).rejects.toMatchObject({
+      message: `scope "${service}/ListSecret" names no method of Murmur's services; the nearest is "${service}/ListSecrets"`,
     });
   });
 

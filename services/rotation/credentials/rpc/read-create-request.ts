@@ -7,9 +7,12 @@ import { readTimestamp } from "../../../../lib/timestamp";
 import { quoted } from "../../../../lib/quoted";
 import { sensitive } from "../../../../lib/sensitive";
 import type { CreateRequest } from "../issue-credential";
+import { knownRpcs, nearestRpc } from "./known-rpcs";
 import { readKind } from "./to-credential";
 
 const MAX_SCOPES = 64;
+/** Looking for what was meant takes time that others wait for. */
+const MAX_HINTS = 3;
 
 /** Throws INVALID_ARGUMENT that names every wrong field. */
 export function readCreateRequest(request: CreateCredentialRequest): CreateRequest {
@@ -35,10 +38,21 @@ function keyFaults(agentName: string, scopes: readonly string[]): FieldViolation
   const faults = agentName === "" ? [] : [fault("agent_name", "agent_name is for agent tokens")];
   if (scopes.length > MAX_SCOPES)
     return [...faults, fault("scopes", `scopes exceeds ${MAX_SCOPES} entries`)];
-  const wrong = scopes.flatMap((scope, at) =>
-    isScope(scope) ? [] : [fault(`scopes[${at}]`, `scope ${quoted(scope)} ${SCOPE_RULE}`)],
-  );
+  let hints = MAX_HINTS;
+  const wrong = scopes.flatMap((scope, at) => {
+    const what = scopeFault(scope, () => hints-- > 0);
+    return what === undefined ? [] : [fault(`scopes[${at}]`, `scope ${quoted(scope)} ${what}`)];
+  });
   return [...faults, ...wrong];
+}
+
+/** A method that there is not would let nothing through, and nobody would know why. */
+function scopeFault(scope: string, mayHint: () => boolean): string | undefined {
+  if (!isScope(scope)) return SCOPE_RULE;
+  if (scope.includes(" ") || knownRpcs().has(scope)) return undefined;
+  const nearest = mayHint() ? nearestRpc(scope) : undefined;
+  const hint = nearest === undefined ? "" : `; the nearest is "${nearest}"`;
+  return `names no method of Murmur's services${hint}`;
 }
 
 const SCOPE_RULE = `must be "METHOD /path" or "METHOD /prefix*", or "package.Service/Method"`;
