@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import { isAppError } from "../../../lib/errors";
 import type { ServerSentEvent } from "../routes/route";
 
 /** Often enough for what closes quiet connections, and to notice a client that is gone. */
@@ -8,7 +9,7 @@ const PING_MS = 15_000;
 const RETRY_MS = 1_000;
 
 /**
- * Writes events until there are no more, or the signal aborts, no faster than the client reads. Never
+ * Writes events until there are no more, their time is up or the signal aborts, no faster than the client reads. Never
  * throws: an answer that has begun can only end, and the client asks again.
  */
 export async function sendEvents(
@@ -27,7 +28,9 @@ export async function sendEvents(
     }
     return {};
   } catch (error) {
-    return signal.aborted ? {} : { failed: error };
+    // Long streams end by their deadline: that is no fault, and the client goes on with the next.
+    const isOver = signal.aborted || isAppError(error, "DEADLINE_EXCEEDED");
+    return isOver ? {} : { failed: error };
   } finally {
     clearInterval(ping);
     response.end();
