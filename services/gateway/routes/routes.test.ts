@@ -193,6 +193,13 @@ it("answers as documented, each route with every success that it has", async () 
   await call("rotateAgentCredentials", { params: selfId });
   await call("getRegisteredAgent", { params: selfId });
   await call("listRegisteredAgents");
+  const autoRotation = { every: { seconds: 86_400 }, workspace: "backend" };
+  const turned = { params: selfId, body: { auto_rotation: autoRotation } };
+  expect((await call("setAutoRotation", turned)).json).toMatchObject({
+    agent: { auto_rotation: { ...autoRotation, path: "my-coder" } },
+  });
+  const off = await call("endAutoRotation", { params: selfId });
+  expect(off.json["agent"]).not.toHaveProperty("auto_rotation");
   await call("revokeAgent", { params: selfId });
 
   const alice = { provider: "corp", username: "alice" };

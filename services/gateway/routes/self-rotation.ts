@@ -7,6 +7,7 @@ import type { RestRequest, Route } from "./route";
 const tag = "self-rotation";
 /** What an invitation begins with: it is no credential of anybody's, and goes to rotation as what it is. */
 const INVITATION = "mur_inv_";
+const AUTO_ROTATION = "/v1/self-rotating-agents/{agent_id}/auto-rotation";
 const TEXT: JsonSchema = { type: "string" };
 const IDEMPOTENCY_KEY: JsonSchema = { type: "string", maxLength: 128 };
 
@@ -128,6 +129,18 @@ function ownRoutes({ rpc }: RouteKit): Route[] {
       summary: "Show an agent that rotates its own key",
       rpc: SelfRotationServiceService.getRegisteredAgent,
       hidden: ["name"],
+    }),
+    rpc({
+      ...{ method: "PUT", path: AUTO_ROTATION, tag },
+      summary: "Have the VM of a running agent rotate for it, or rotate at other times",
+      rpc: SelfRotationServiceService.setAutoRotation,
+      required: ["auto_rotation"],
+    }),
+    rpc({
+      ...{ method: "DELETE", path: AUTO_ROTATION, tag, operationId: "endAutoRotation" },
+      summary: "Have nobody rotate for an agent any more",
+      rpc: SelfRotationServiceService.setAutoRotation,
+      hidden: ["auto_rotation"],
     }),
     rpc({
       ...{ method: "POST", path: "/v1/agents/{agent_id}/revoke", tag },
