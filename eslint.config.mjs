@@ -54,7 +54,7 @@ const MAY_EXPOSE = [
   "services/catalog/keys/**",
   "services/*/rpc/**",
   "services/rotation/**/rpc/**",
-  "verifier/credential-verifier.ts",
+  "verifier/{credential-verifier,developer-admission}.ts",
   "services/gateway/upstream/backends.ts",
   "services/gateway/routes/self-rotation.ts",
   "services/rotation/sign-in/exchange-token.ts",

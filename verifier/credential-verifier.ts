@@ -11,13 +11,13 @@ import { serviceCredentials } from "../lib/identity/credentials";
 import type { SigningKey } from "../lib/identity/signing-key";
 import type { Sensitive } from "../lib/sensitive";
 import { sha256Base64 } from "../lib/sha256";
+import { createSharedQuestions } from "./shared-questions";
 
 /** The tenant of services that act for the whole installation. */
 export const ALL_TENANTS = "*";
 
 /** How long a valid value is remembered at most: so much later an early end is felt here. */
 const MAX_AGE_MS = 1_000;
-const MAX_REMEMBERED = 10_000;
 /** Longer than any is. */
 const MAX_VALUE_LENGTH = 100;
 /** Values in one call, as rotation takes them. */
@@ -66,12 +66,6 @@ export interface CredentialVerifier {
   readonly verify: (value: Sensitive<string>) => Promise<VerifyCredentialResponse>;
 }
 
-interface Asked {
-  value: Sensitive<string>;
-  answer: Promise<VerifyCredentialResponse>;
-  resolve: (answer: Promise<VerifyCredentialResponse>) => void;
-}
-
 const UNKNOWN: VerifyCredentialResponse = {
   ...{ valid: false, fault: CredentialFault.CREDENTIAL_FAULT_UNKNOWN, credential: undefined },
   tenantId: "",
@@ -79,57 +73,20 @@ const UNKNOWN: VerifyCredentialResponse = {
 
 /** Asks for all who ask at once in one call, and once for each value. */
 export function createCredentialVerifier(ask: AskAboutValues, clock: Clock): CredentialVerifier {
-  const remembered = new Map<string, { answer: VerifyCredentialResponse; untilMs: number }>();
-  let waiting = new Map<string, Asked>();
-
-  function remember(hash: string, answer: VerifyCredentialResponse, askedAtMs: number): void {
-    if (!answer.valid) return;
-    const lifeMs = Math.min(MAX_AGE_MS, Number(answer.validForMs ?? MAX_AGE_MS));
-    const [oldest] = remembered.keys();
-    if (remembered.size >= MAX_REMEMBERED && oldest !== undefined) remembered.delete(oldest);
-    // From when it was asked: the answer may be as old as that.
-    remembered.set(hash, { answer, untilMs: askedAtMs + lifeMs });
-  }
-
-  function flush(): void {
-    const asked = [...waiting.values()];
-    waiting = new Map();
-    for (let at = 0; at < asked.length; at += BATCH) askFor(asked.slice(at, at + BATCH));
-  }
-
-  function askFor(batch: readonly Asked[]): void {
-    const answers = ask(batch.map(({ value }) => value));
-    for (const [at, { resolve }] of batch.entries())
-      resolve(answers.then((all) => all[at] ?? missing()));
-  }
-
-  function askTogether(hash: string, value: Sensitive<string>): Promise<VerifyCredentialResponse> {
-    const known = waiting.get(hash);
-    if (known) return known.answer;
-    let resolve: Asked["resolve"] = () => undefined;
-    const answer = new Promise<VerifyCredentialResponse>((done) => (resolve = done));
-    if (waiting.size === 0) setImmediate(flush);
-    waiting.set(hash, { value, answer, resolve });
-    return answer;
-  }
-
+  const questions = createSharedQuestions({
+    ...{ ask, batch: BATCH, clock },
+    lifeMs: ({ valid, validForMs }: VerifyCredentialResponse) =>
+      valid ? Math.min(MAX_AGE_MS, Number(validForMs ?? MAX_AGE_MS)) : 0,
+  });
   return {
     async verify(value) {
       const text = value.expose();
       if (text.length > MAX_VALUE_LENGTH) return UNKNOWN;
       const hash = sha256Base64(text);
-      const askedAtMs = clock.monotonicMs();
-      const known = remembered.get(hash);
-      if (known && askedAtMs < known.untilMs) return known.answer;
-      remembered.delete(hash);
+      const known = questions.recall(hash);
+      if (known) return known;
       if (!readCredentialValue(value)) return UNKNOWN;
-      const answer = await askTogether(hash, value);
-      remember(hash, answer, askedAtMs);
-      return answer;
+      return questions.ask(hash, value);
     },
   };
-}
-
-function missing(): never {
-  throw new Error("rotation answered fewer values than it was asked for");
 }

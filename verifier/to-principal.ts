@@ -11,6 +11,11 @@ const ROLES: Partial<Record<RoleMessage, Role>> = {
   [RoleMessage.ROLE_OWNER]: "owner",
 };
 
+/** The role that rotation names; undefined for one that is newer than this service. */
+export function toRole(message: RoleMessage): Role | undefined {
+  return ROLES[message];
+}
+
 /** Who a verified credential is: its owner with its role and scopes, or the agent that it names. */
 export function toPrincipal({
   valid,
@@ -21,7 +26,7 @@ export function toPrincipal({
   const { credentialId: id, kind, owner, scopes, agentName, expiresAt } = credential;
   if (kind === CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN)
     return { kind: "agent", tenantId, id: agentName, tokenId: id, owner };
-  const role = ROLES[credential.role];
+  const role = toRole(credential.role);
   // Whatever is newer than this service is nobody here.
   if (kind !== CredentialKind.CREDENTIAL_KIND_API_KEY || !role) return undefined;
   return {

@@ -22,7 +22,7 @@ export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefi
  */
 export type AdmitDeveloper = (
   developer: DeveloperPrincipal,
-  peer: string,
+  presented: { token: Sensitive<string>; peer: string },
 ) => Promise<DeveloperPrincipal | undefined>;
 
 export interface AuthenticatorOptions {
@@ -57,7 +57,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
       return (isSessionProof(proof) ? sessionProofs : proofs).verify(proof, call.method);
     });
     if (principal.kind !== "developer" || !options.admit) return principal;
-    return present(await options.admit(principal, call.peer ?? ""));
+    const by = { token: sensitive(presented), peer: call.peer ?? "" };
+    return present(await options.admit(principal, by));
   };
 }
 

@@ -1,11 +1,14 @@
 import { SecretDelivery } from "../../gen/murmur/catalog/v1/secrets";
+import { Role } from "../../gen/murmur/rotation/v1/identity";
 import { openChannel, type Channel } from "../../lib/grpc/client";
 import { bearerCredentials } from "../../lib/identity/credentials";
 import { sensitive } from "../../lib/sensitive";
+import { eventually } from "../../test/harness/eventually";
 import { startCatalog, type TestCatalog } from "../../test/harness/catalog";
 import { type CredentialIssuer, startCredentialIssuer } from "../../test/harness/credentials";
 import { createTestKeyProvider } from "../../test/harness/key-provider";
 import { createTestDatabase, type TestDatabase } from "../../test/harness/postgres";
+import type { RotationClients } from "../../test/harness/rotation";
 import { startTcpProxy, type TcpProxy } from "../../test/harness/tcp-proxy";
 
 const REFUSED = { code: "UNAUTHENTICATED", message: "identity token is missing or expired" };
@@ -100,8 +103,67 @@ describe("the catalog, presented with an API key", () => {
     const { value } = await issuer.create(owner);
     proxy.cut();
     await expect(list(value)).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    const token = await issuer.token("github/alice");
-    await by(token).secrets.listSecrets({ pageSize: 0, pageToken: "" });
     proxy.heal();
+  });
+
+  describe("or with an identity token", () => {
+    let people: RotationClients["people"];
+    let names = 0;
+
+    beforeAll(async () => {
+      const token = bearerCredentials(sensitive(await issuer.token("github/alice")));
+      ({ people } = issuer.rotation.clients(token));
+    });
+    const enter = async (role: Role) => {
+      const developer = `github/person-${++names}`;
+      await people.addPerson({ developer, role });
+      // Whatever it says of the role.
+      return { developer, token: await issuer.token(developer) };
+    };
+
+    it("goes by the role that the person has, not by the token's", async () => {
+      const { token } = await enter(Role.ROLE_MEMBER);
+      await list(token);
+      await expect(set(token)).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    });
+
+    it("feels a lesser role, and a greater one", async () => {
+      const { developer, token } = await enter(Role.ROLE_ADMIN);
+      await set(token);
+      await people.setPersonRole({ developer, role: Role.ROLE_MEMBER });
+      await eventually(() =>
+        expect(set(token)).rejects.toMatchObject({ code: "PERMISSION_DENIED" }),
+      );
+      await people.setPersonRole({ developer, role: Role.ROLE_ADMIN });
+      await eventually(() => set(token));
+    });
+
+    it("lets nobody in who was removed, in the words for strangers, nor by that token again", async () => {
+      const { developer, token } = await enter(Role.ROLE_OWNER);
+      await list(token);
+      await people.removePerson({ developer });
+      await eventually(() => expect(list(token)).rejects.toMatchObject(REFUSED));
+      await people.addPerson({ developer, role: Role.ROLE_OWNER });
+      await expect(list(token)).rejects.toMatchObject(REFUSED);
+    });
+
+    it("brings in whom an operator's token names, from where they called", async () => {
+      const token = await issuer.token("github/newcomer");
+      await set(token, "NEW");
+      const { rows } = await issuer.rotation.pool.query<{ peer: string }>(
+        "select peer from rotation.audit where action = 'person.introduce' and actor_id = $1",
+        ["github/newcomer"],
+      );
+      expect(rows).toHaveLength(1);
+      expect(rows[0]?.peer).toMatch(/^127\.0\.0\.1:\d+$/);
+    });
+
+    it("lets nobody in while rotation is away, and everybody when it is back", async () => {
+      const { token } = await enter(Role.ROLE_MEMBER);
+      proxy.cut();
+      await expect(list(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      proxy.heal();
+      await eventually(() => list(token));
+    });
   });
 });

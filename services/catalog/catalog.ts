@@ -22,6 +22,7 @@ import {
   createCredentialVerifier,
   createRotationAsker,
 } from "../../verifier/credential-verifier";
+import { createDeveloperAdmission, createTokenAsker } from "../../verifier/developer-admission";
 import { toPrincipal } from "../../verifier/to-principal";
 import { createDeliverySessions } from "./domain/delivery-session";
 import { cleanUp } from "./environments/clean-up";
@@ -64,7 +65,10 @@ export interface CatalogDeps {
   signingKey: SigningKey;
   /** How long an unwrapped data key is remembered. */
   dataKeyCacheMs: number;
-  /** To rotation, which knows API keys; absent: they are refused. Closed by whoever opened it. */
+  /**
+   * To rotation, which knows API keys and people; absent: keys are refused, and tokens alone say what their
+   * bearers may. Closed by whoever opened it.
+   */
   rotation?: Channel;
   tls?: ServerTls;
   clock?: Clock;
@@ -91,7 +95,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const server = createGrpcServer({
     authenticate: createAuthenticator({
       ...{ keySet, service: "catalog", findProofKey, clock },
-      ...(deps.rotation && { verifyKey: createKeyVerifier(deps.rotation, signingKey, clock) }),
+      ...(deps.rotation && askRotation(deps.rotation, signingKey, clock)),
     }),
     readVouch: createVouchReader({ keySet, service: "catalog", clock }),
     access: CATALOG_ACCESS,
@@ -149,9 +153,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   };
 }
 
-/** Verifies the API keys and agent tokens that callers present. */
-function createKeyVerifier(channel: Channel, key: SigningKey, clock: Clock): VerifyKey {
-  const who = { service: "catalog", tenantId: ALL_TENANTS };
-  const verifier = createCredentialVerifier(createRotationAsker({ channel, key, ...who }), clock);
-  return async (value) => toPrincipal(await verifier.verify(value));
+/** What rotation alone knows of callers: whose API keys these are, and what developers may do now. */
+function askRotation(channel: Channel, key: SigningKey, clock: Clock) {
+  const who = { channel, key, service: "catalog", tenantId: ALL_TENANTS };
+  const verifier = createCredentialVerifier(createRotationAsker(who), clock);
+  const verifyKey: VerifyKey = async (value) => toPrincipal(await verifier.verify(value));
+  return { verifyKey, admit: createDeveloperAdmission(createTokenAsker(who), clock) };
 }

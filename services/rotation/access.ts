@@ -85,6 +85,7 @@ export const ROTATION_ACCESS: AccessTable = {
   [IdentityServiceService.getSignIn.path]: { anyone: true },
   [IdentityServiceService.exchangeToken.path]: { anyone: true },
   [IdentityServiceService.renewIdentityToken.path]: { developer: "member" },
+  [IdentityServiceService.verifyIdentityTokens.path]: { services: VERIFIERS },
 
   ...AUDIT_ACCESS,
 };

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { AgentServiceService } from "../../gen/murmur/rotation/v1/agents";
 import { BindingServiceService } from "../../gen/murmur/rotation/v1/bindings";
@@ -10,19 +9,16 @@ import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
-import { type Audit, createAudit } from "../../lib/audit/audit";
+import { createAudit } from "../../lib/audit/audit";
 import { type Clock, systemClock } from "../../lib/clock";
 import { unavailable } from "../../lib/errors";
 import type { Channel } from "../../lib/grpc/client";
-import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
+import type { GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
-import { createAuthenticator } from "../../lib/identity/authenticate";
 import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
-import { createVouchReader } from "../../lib/identity/vouch";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
-import { ROTATION_ACCESS } from "./access";
 import { createAgentBindings } from "./agents/agent-bindings";
 import { createAgentService } from "./agents/rpc/agent-service";
 import { withLaunchCheck } from "./agents/store/launch-check";
@@ -38,7 +34,7 @@ import { createVmStreams } from "./announce/vm-streams";
 import { createBindingService } from "./bindings/rpc/binding-service";
 import { postgresBindingStore as bindingStore } from "./bindings/store/postgres-binding-store";
 import { createCatalogClient } from "./catalog/catalog-client";
-import type { VerifyDeps } from "./credentials/verify-credentials";
+import { createServer } from "./create-server";
 import { createKeyVerifier } from "./credentials/rpc/verify-key";
 import { createCredentialService } from "./credentials/rpc/credential-service";
 import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
@@ -46,6 +42,7 @@ import { createCredentialLookup } from "./credentials/verification/credential-lo
 import { createCredentialUses } from "./credentials/verification/credential-uses";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
 import { createIdentityService } from "./identity/rpc/identity-service";
+import { createIdentityTokenCheck } from "./identity/verify-identity-tokens";
 import { postgresAttemptStore as attempts } from "./limits/postgres-attempt-store";
 import { createFleetMetrics } from "./metrics/fleet-metrics";
 import { createAdmission } from "./people/admit";
@@ -96,7 +93,6 @@ export interface Rotation {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const MAX_TIMEOUT_MS = 30_000;
 /** All of them wait for one signal: that so many do is no leak. */
 const MAX_LOOPS = 20;
 
@@ -112,7 +108,11 @@ export function createRotation(deps: RotationDeps): Rotation {
   const lookup = createCredentialLookup({ db: pool, credentials, clock, log });
   const verifying = { lookup, uses, tokenUses: selfRotation.uses };
   const signIn = createSignIn(deps.signIn, { pool, clock, log });
-  const server = createServer(deps, { audit, verifying });
+  const admit = createAdmission({ pool, people });
+  const verifyTokens = createIdentityTokenCheck({ keySet: deps.keySet, admit, clock });
+  const server = createServer(deps, {
+    ...{ admit, clock, log, verifyKey: createKeyVerifier(verifying), onRefused: audit.onRefused },
+  });
   const stopping = new AbortController();
   const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
@@ -139,22 +139,14 @@ export function createRotation(deps: RotationDeps): Rotation {
   const missingGenerations = createMissingGenerations({ ...common, clock });
   const catchUpRemovals = () => removedVms.catchUp();
   const canaries = createCanaries({ ...common, catchUpRemovals, clock });
-  const releases = createReleases({
-    store: createPostgresReleaseStore(pool),
-    catalog,
-    clock,
-    log,
-  });
+  const released = createPostgresReleaseStore(pool);
+  const releases = createReleases({ store: released, catalog, clock, log });
 
   const contactOf = (tenantId: string, vmId: string) => vms.contactOf(tenantId, vmId);
   server.add(AgentServiceService, createAgentService({ ...common, contactOf }));
   server.add(
     RolloutServiceService,
-    createRolloutService({
-      ...common,
-      catchUpRemovals,
-      stopping: stopping.signal,
-    }),
+    createRolloutService({ ...common, catchUpRemovals, stopping: stopping.signal }),
   );
   server.add(
     VmSyncServiceService,
@@ -162,7 +154,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   );
   server.add(
     IdentityServiceService,
-    createIdentityService({ db: pool, signingKey, clock, signIn }),
+    createIdentityService({ db: pool, signingKey, clock, signIn, verifyTokens }),
   );
   const issuing = { pool, credentials, answers, people, clock };
   server.add(CredentialServiceService, createCredentialService({ ...issuing, ...verifying }));
@@ -200,27 +192,4 @@ export function createRotation(deps: RotationDeps): Rotation {
       ]);
     },
   };
-}
-
-/** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
-function createServer(
-  deps: RotationDeps,
-  { audit, verifying }: { audit: Audit; verifying: VerifyDeps },
-): GrpcServer {
-  const { keySet, clock = systemClock, log = silentLog } = deps;
-  const { pool } = audit;
-  return createGrpcServer({
-    authenticate: createAuthenticator({
-      ...{ keySet, service: "rotation", clock },
-      verifyKey: createKeyVerifier(verifying),
-      admit: createAdmission({ pool, people: postgresPersonStore }),
-    }),
-    readVouch: createVouchReader({ keySet, service: "rotation", clock }),
-    access: ROTATION_ACCESS,
-    descriptorSet: DESCRIPTOR_SET,
-    log,
-    maxTimeoutMs: MAX_TIMEOUT_MS,
-    onRefused: audit.onRefused,
-    ...(deps.tls && { tls: deps.tls }),
-  });
 }

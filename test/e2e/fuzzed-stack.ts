@@ -50,7 +50,7 @@ const CALLERS = {
     "PreviewEnvironments",
     "ListRemovedVms",
   ],
-  verifier: ["VerifyCredential", "VerifyCredentials"],
+  verifier: ["VerifyCredential", "VerifyCredentials", "VerifyIdentityTokens"],
 };
 
 /** A stack with a tenant that is treated badly. */

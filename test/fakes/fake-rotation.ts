@@ -184,6 +184,7 @@ function createServer(fake: FakeRotation, changed: EventEmitter, key: SigningKey
     }),
     getSignIn: () => Promise.reject(new Error("the fake rotation does not do this")),
     exchangeToken: () => Promise.reject(new Error("the fake rotation does not do this")),
+    verifyIdentityTokens: () => Promise.reject(new Error("the fake rotation does not do this")),
   });
   return server;
 }

@@ -13,7 +13,7 @@ import type { KnownPerson, PersonStore } from "./store/person-store";
 export function createAdmission({ pool, people }: Omit<PeopleDeps, "clock">) {
   return async (
     developer: DeveloperPrincipal,
-    peer: string,
+    { peer }: { peer: string },
   ): Promise<DeveloperPrincipal | undefined> => {
     const ref = { tenantId: developer.tenantId, developer: developer.id };
     const known =

@@ -87,7 +87,7 @@ interface Change {
 /**
  * One change at a time in a tenant. That the caller is an owner is asked again within: of two who take
  * the role from each other at once, the second is none any more. No replica of rotation lets anybody do what
- * they may not any more once this has resolved; the catalog goes by identity tokens until they end.
+ * they may not any more once this has resolved; the catalog remembers for a second whom it let in.
  */
 async function changePeople<T>(
   { pool, people, clock }: PeopleDeps,

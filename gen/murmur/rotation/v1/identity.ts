@@ -129,6 +129,33 @@ export interface ExchangeTokenResponse {
   role: Role;
 }
 
+/** A token as somebody presented it. */
+export interface PresentedToken {
+  token: string;
+  /** The network address that it came from, for the audit of whom it brings in. */
+  peer: string;
+}
+
+/** The tokens. */
+export interface VerifyIdentityTokensRequest {
+  tokens: PresentedToken[];
+}
+
+/** What is known of one token. Whatever the cause, one that is not valid looks the same. */
+export interface IdentityTokenAnswer {
+  valid: boolean;
+  /** Empty when it is not valid. */
+  tenantId: string;
+  developer: string;
+  /** What the person may do now, whatever the token says. */
+  role: Role;
+}
+
+/** One answer for each token, in their order. */
+export interface VerifyIdentityTokensResponse {
+  answers: IdentityTokenAnswer[];
+}
+
 function createBaseGetIdentityRequest(): GetIdentityRequest {
   return {};
 }
@@ -858,6 +885,352 @@ export const ExchangeTokenResponse: MessageFns<ExchangeTokenResponse> = {
   },
 };
 
+function createBasePresentedToken(): PresentedToken {
+  return { token: "", peer: "" };
+}
+
+export const PresentedToken: MessageFns<PresentedToken> = {
+  encode(message: PresentedToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.peer !== "") {
+      writer.uint32(18).string(message.peer);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PresentedToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePresentedToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peer = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PresentedToken {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      peer: isSet(object.peer) ? globalThis.String(object.peer) : "",
+    };
+  },
+
+  toJSON(message: PresentedToken): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.peer !== "") {
+      obj.peer = message.peer;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PresentedToken>, I>>(base?: I): PresentedToken {
+    return PresentedToken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PresentedToken>, I>>(object: I): PresentedToken {
+    const message = createBasePresentedToken();
+    message.token = object.token ?? "";
+    message.peer = object.peer ?? "";
+    return message;
+  },
+};
+
+function createBaseVerifyIdentityTokensRequest(): VerifyIdentityTokensRequest {
+  return { tokens: [] };
+}
+
+export const VerifyIdentityTokensRequest: MessageFns<VerifyIdentityTokensRequest> = {
+  encode(message: VerifyIdentityTokensRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tokens) {
+      PresentedToken.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyIdentityTokensRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyIdentityTokensRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tokens.push(PresentedToken.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VerifyIdentityTokensRequest {
+    return {
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => PresentedToken.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: VerifyIdentityTokensRequest): unknown {
+    const obj: any = {};
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens.map((e) => PresentedToken.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<VerifyIdentityTokensRequest>, I>>(base?: I): VerifyIdentityTokensRequest {
+    return VerifyIdentityTokensRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyIdentityTokensRequest>, I>>(object: I): VerifyIdentityTokensRequest {
+    const message = createBaseVerifyIdentityTokensRequest();
+    message.tokens = object.tokens?.map((e) => PresentedToken.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseIdentityTokenAnswer(): IdentityTokenAnswer {
+  return { valid: false, tenantId: "", developer: "", role: 0 };
+}
+
+export const IdentityTokenAnswer: MessageFns<IdentityTokenAnswer> = {
+  encode(message: IdentityTokenAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.valid !== false) {
+      writer.uint32(8).bool(message.valid);
+    }
+    if (message.tenantId !== "") {
+      writer.uint32(18).string(message.tenantId);
+    }
+    if (message.developer !== "") {
+      writer.uint32(26).string(message.developer);
+    }
+    if (message.role !== 0) {
+      writer.uint32(32).int32(message.role);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdentityTokenAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdentityTokenAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.valid = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tenantId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.developer = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): IdentityTokenAnswer {
+    return {
+      valid: isSet(object.valid) ? globalThis.Boolean(object.valid) : false,
+      tenantId: isSet(object.tenantId)
+        ? globalThis.String(object.tenantId)
+        : isSet(object.tenant_id)
+        ? globalThis.String(object.tenant_id)
+        : "",
+      developer: isSet(object.developer) ? globalThis.String(object.developer) : "",
+      role: isSet(object.role) ? roleFromJSON(object.role) : 0,
+    };
+  },
+
+  toJSON(message: IdentityTokenAnswer): unknown {
+    const obj: any = {};
+    if (message.valid !== false) {
+      obj.valid = message.valid;
+    }
+    if (message.tenantId !== "") {
+      obj.tenantId = message.tenantId;
+    }
+    if (message.developer !== "") {
+      obj.developer = message.developer;
+    }
+    if (message.role !== 0) {
+      obj.role = roleToJSON(message.role);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<IdentityTokenAnswer>, I>>(base?: I): IdentityTokenAnswer {
+    return IdentityTokenAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<IdentityTokenAnswer>, I>>(object: I): IdentityTokenAnswer {
+    const message = createBaseIdentityTokenAnswer();
+    message.valid = object.valid ?? false;
+    message.tenantId = object.tenantId ?? "";
+    message.developer = object.developer ?? "";
+    message.role = object.role ?? 0;
+    return message;
+  },
+};
+
+function createBaseVerifyIdentityTokensResponse(): VerifyIdentityTokensResponse {
+  return { answers: [] };
+}
+
+export const VerifyIdentityTokensResponse: MessageFns<VerifyIdentityTokensResponse> = {
+  encode(message: VerifyIdentityTokensResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.answers) {
+      IdentityTokenAnswer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyIdentityTokensResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyIdentityTokensResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answers.push(IdentityTokenAnswer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VerifyIdentityTokensResponse {
+    return {
+      answers: globalThis.Array.isArray(object?.answers)
+        ? object.answers.map((e: any) => IdentityTokenAnswer.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: VerifyIdentityTokensResponse): unknown {
+    const obj: any = {};
+    if (message.answers?.length) {
+      obj.answers = message.answers.map((e) => IdentityTokenAnswer.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<VerifyIdentityTokensResponse>, I>>(base?: I): VerifyIdentityTokensResponse {
+    return VerifyIdentityTokensResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyIdentityTokensResponse>, I>>(object: I): VerifyIdentityTokensResponse {
+    const message = createBaseVerifyIdentityTokensResponse();
+    message.answers = object.answers?.map((e) => IdentityTokenAnswer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Developers' identity tokens. */
 export type IdentityServiceService = typeof IdentityServiceService;
 export const IdentityServiceService = {
@@ -927,6 +1300,25 @@ export const IdentityServiceService = {
       Buffer.from(ExchangeTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExchangeTokenResponse => ExchangeTokenResponse.decode(value),
   },
+  /**
+   * Says of up to 100 identity tokens, in their order, whether their bearers are let in now, and with which
+   * role: a token outlives a role that was taken away and a person who was removed. An operator's token
+   * brings in whoever it names, as any call with it would.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (tokens), DEPENDENCY_AWAY.
+   */
+  verifyIdentityTokens: {
+    path: "/murmur.rotation.v1.IdentityService/VerifyIdentityTokens" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VerifyIdentityTokensRequest): Buffer =>
+      Buffer.from(VerifyIdentityTokensRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VerifyIdentityTokensRequest => VerifyIdentityTokensRequest.decode(value),
+    responseSerialize: (value: VerifyIdentityTokensResponse): Buffer =>
+      Buffer.from(VerifyIdentityTokensResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VerifyIdentityTokensResponse => VerifyIdentityTokensResponse.decode(value),
+  },
 } as const;
 
 export interface IdentityServiceServer extends UntypedServiceImplementation {
@@ -961,6 +1353,15 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
    * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
    */
   exchangeToken: handleUnaryCall<ExchangeTokenRequest, ExchangeTokenResponse>;
+  /**
+   * Says of up to 100 identity tokens, in their order, whether their bearers are let in now, and with which
+   * role: a token outlives a role that was taken away and a person who was removed. An operator's token
+   * brings in whoever it names, as any call with it would.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (tokens), DEPENDENCY_AWAY.
+   */
+  verifyIdentityTokens: handleUnaryCall<VerifyIdentityTokensRequest, VerifyIdentityTokensResponse>;
 }
 
 export interface IdentityServiceClient extends Client {
@@ -1050,6 +1451,29 @@ export interface IdentityServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExchangeTokenResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Says of up to 100 identity tokens, in their order, whether their bearers are let in now, and with which
+   * role: a token outlives a role that was taken away and a person who was removed. An operator's token
+   * brings in whoever it names, as any call with it would.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (tokens), DEPENDENCY_AWAY.
+   */
+  verifyIdentityTokens(
+    request: VerifyIdentityTokensRequest,
+    callback: (error: ServiceError | null, response: VerifyIdentityTokensResponse) => void,
+  ): ClientUnaryCall;
+  verifyIdentityTokens(
+    request: VerifyIdentityTokensRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VerifyIdentityTokensResponse) => void,
+  ): ClientUnaryCall;
+  verifyIdentityTokens(
+    request: VerifyIdentityTokensRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VerifyIdentityTokensResponse) => void,
   ): ClientUnaryCall;
 }
 

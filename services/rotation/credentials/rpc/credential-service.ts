@@ -6,7 +6,6 @@ import { garbledPageToken, readPage, toPage } from "../../../../lib/page";
 import type { Db } from "../../../../lib/postgres/db";
 import { readTimestamp } from "../../../../lib/timestamp";
 import { sensitive } from "../../../../lib/sensitive";
-import { ALL_TENANTS } from "../../../../verifier/credential-verifier";
 import { isUuid } from "../../agents/domain/spawn-request";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { callerOf } from "../../audit";
@@ -17,10 +16,9 @@ import { revokeCredential } from "../revoke-credential";
 import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
 import { readCreateRequest } from "./read-create-request";
 import { readKind, toCredential, toVerdict } from "./to-credential";
+import { tenantOfVerifier } from "./verifier-tenant";
 
 const PAGE = "credentials";
-/** The product's own services, to which a value is presented before its tenant is known. */
-const FOR_ALL_TENANTS = ["catalog", "gateway"];
 const SEQUENCE = /^\d{1,18}$/;
 
 /** The handlers of CredentialService. */
@@ -29,12 +27,8 @@ export function createCredentialService(
 ): HandlersOf<typeof CredentialServiceService> {
   const { credentials } = deps;
   const db: Db = deps.pool;
-  const verify = (context: CallContext, values: readonly string[]) => {
-    const { tenantId } = principalOf(context);
-    const isOurs = FOR_ALL_TENANTS.includes(principalOf(context).id);
-    const within = isOurs && tenantId === ALL_TENANTS ? undefined : tenantId;
-    return verifyCredentials(deps, within, values.map(sensitive));
-  };
+  const verify = (context: CallContext, values: readonly string[]) =>
+    verifyCredentials(deps, tenantOfVerifier(principalOf(context)), values.map(sensitive));
   return {
     async createCredential(request, context) {
       const by = callOf(context);

@@ -1,4 +1,8 @@
-import type { IdentityServiceService } from "../../../../gen/murmur/rotation/v1/identity";
+import {
+  type IdentityServiceService,
+  type IdentityTokenAnswer,
+  Role,
+} from "../../../../gen/murmur/rotation/v1/identity";
 import type { Clock } from "../../../../lib/clock";
 import { ErrorReason } from "../../../../gen/murmur/errors/v1/error_reason";
 import { failedPrecondition, permissionDenied, unauthenticated } from "../../../../lib/errors";
@@ -11,10 +15,13 @@ import type { Db } from "../../../../lib/postgres/db";
 import { sensitive } from "../../../../lib/sensitive";
 import { principalOf } from "../../agents/rpc/agent-service";
 import { callerOf, writeAudit } from "../../audit";
+import { tenantOfVerifier } from "../../credentials/rpc/verifier-tenant";
 import { type ExchangeDeps, exchangeToken } from "../../sign-in/exchange-token";
+import type { VerifyIdentityTokens } from "../verify-identity-tokens";
 import { ROLE_MESSAGES } from "./role-messages";
 
 export interface IdentityServiceDeps {
+  verifyTokens: VerifyIdentityTokens;
   /** Undefined: nobody signs in with an identity provider. */
   signIn: ExchangeDeps | undefined;
   db: Db;
@@ -82,8 +89,24 @@ export function createIdentityService(
       const expiresAt = new Date((issuedSeconds + ttlSeconds) * 1000);
       return { ...ref, token, expiresAt, role: ROLE_MESSAGES[role] };
     },
+    async verifyIdentityTokens({ tokens }, context) {
+      const presented = tokens.map(({ token, peer }) => ({ token: sensitive(token), peer }));
+      const within = tenantOfVerifier(principalOf(context));
+      const developers = await deps.verifyTokens(within, presented);
+      return { answers: developers.map(toAnswer) };
+    },
   };
 }
+
+function toAnswer(developer: DeveloperPrincipal | undefined): IdentityTokenAnswer {
+  if (!developer) return NOT_VALID;
+  const { tenantId, id, role } = developer;
+  return { valid: true, tenantId, developer: id, role: ROLE_MESSAGES[role] };
+}
+
+const NOT_VALID: IdentityTokenAnswer = {
+  ...{ valid: false, tenantId: "", developer: "", role: Role.ROLE_UNSPECIFIED },
+};
 
 function configured(signIn: ExchangeDeps | undefined): ExchangeDeps {
   if (signIn) return signIn;
