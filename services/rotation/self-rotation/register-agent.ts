@@ -9,7 +9,7 @@ import type { Sensitive } from "../../../lib/sensitive";
 import { type Caller, writeAudit } from "../audit";
 import { answerOnce, checkRequestId } from "../credentials/repeatable";
 import { type AttemptLimit, type AttemptStore, tooManyAttempts } from "../limits/attempt-limit";
-import { networkOf } from "./domain/address";
+import { networkOf } from "../limits/address";
 import type { RegisteredAgent } from "./domain/registered-agent";
 import { registeredAgentExists } from "./domain/self-rotation-errors";
 import { AT_ONCE, makePair, packPair, type Pair, unpackPair } from "./make-pair";

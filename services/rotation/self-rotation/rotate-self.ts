@@ -11,7 +11,7 @@ import { openAnswer, requestDigest, sealAnswer } from "../credentials/sealed-ans
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
 import { leaseOver } from "../credentials/verification/credential-lease";
 import type { AttemptLimit, AttemptStore } from "../limits/attempt-limit";
-import { networkOf } from "./domain/address";
+import { networkOf } from "../limits/address";
 import {
   cannotRotate,
   rotationRefused,

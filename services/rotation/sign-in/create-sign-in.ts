@@ -2,6 +2,7 @@ import type { Clock } from "../../../lib/clock";
 import { createIdTokenVerifier } from "../../../lib/identity/oidc/id-token";
 import type { Log } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
+import { postgresAttemptStore as attempts } from "../limits/postgres-attempt-store";
 import { postgresPersonStore } from "../people/store/postgres-person-store";
 import type { ExchangeDeps, SignInSettings } from "./exchange-token";
 import { postgresSignInStore } from "./store/postgres-sign-in-store";
@@ -14,5 +15,5 @@ export function createSignIn(
   if (!settings) return undefined;
   const verifyIdToken = createIdTokenVerifier({ ...settings, clock, log });
   const stores = { people: postgresPersonStore, signIns: postgresSignInStore };
-  return { pool, ...stores, settings, verifyIdToken };
+  return { pool, attempts, ...stores, settings, verifyIdToken };
 }

@@ -7,6 +7,8 @@ import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Sensitive } from "../../../lib/sensitive";
 import { type AuditEntry, writeAudit } from "../audit";
+import { networkOf } from "../limits/address";
+import { type AttemptLimit, type AttemptStore, tooManyAttempts } from "../limits/attempt-limit";
 import type { KnownPerson, PersonRef, PersonStore } from "../people/store/person-store";
 import { developerOf, type Naming, type SignedIn } from "./domain/developer-of";
 import type { SignInStore } from "./store/sign-in-store";
@@ -26,6 +28,7 @@ export interface SignInSettings {
 
 export interface ExchangeDeps {
   pool: Pool;
+  attempts: AttemptStore;
   people: PersonStore;
   signIns: SignInStore;
   settings: SignInSettings;
@@ -52,14 +55,22 @@ export interface Exchanged {
   firstIssuedAt: number;
 }
 
+/** An office behind one address signs in together; whoever tries tokens out does it more often. */
+const LIMIT: AttemptLimit = { name: "sign-in", max: 60, windowSeconds: 900 };
+
 /**
  * Finds the person whom an ID token names, once for each token. Throws UNAUTHENTICATED, the same for every
- * cause, for a token that is not good, not the caller's or used before; NOT_IN_TENANT for a stranger.
+ * cause, for a token that is not good, not the caller's or used before; NOT_IN_TENANT for a stranger;
+ * TOO_MANY_ATTEMPTS, before anything is looked at, beyond 60 attempts from one address in 15 minutes.
  */
 export async function exchangeToken(
   deps: ExchangeDeps,
   request: ExchangeRequest,
 ): Promise<Exchanged> {
+  const from = { tenantId: "", subject: networkOf(request.peer) };
+  const waitMs = await deps.attempts.take(deps.pool, LIMIT, from);
+  if (waitMs !== undefined)
+    throw tooManyAttempts(LIMIT, "Too many sign-ins (max 60 per 15 minutes)", waitMs);
   const token = await deps.verifyIdToken(request.idToken);
   assertOwn(token, request.nonceSecret);
   const who = developerOf(token.claims, deps.settings.naming);

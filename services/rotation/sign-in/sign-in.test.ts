@@ -54,6 +54,7 @@ afterAll(async () => {
   await stranger.stop();
 });
 beforeEach(async () => {
+  await fleet.rotation.pool.query("delete from rotation.attempts");
   tenantId = `sign-in-${++tenants}`;
   owner = fleet.developer("github/olga", "owner", tenantId);
   await owner.people.addPerson({ developer: "corp/alice", role: ROLE_MEMBER });
@@ -83,6 +84,21 @@ describe("an ID token of the provider", () => {
     expect(await nobody.identity.getSignIn({})).toEqual({
       ...{ issuer: provider.issuer, clientId: "murmur-cli", scopes: SCOPES },
     });
+  });
+
+  it("is not looked at beyond 60 attempts from one address in 15 minutes", async () => {
+    const attempts = Array.from({ length: 60 }, () => exchange("x.y.z"));
+    await allRefused(attempts, UNAUTHENTICATED);
+    const idToken = await provider.idToken();
+    await expect(exchange(idToken)).rejects.toMatchObject({
+      ...{ code: "RESOURCE_EXHAUSTED", message: "Too many sign-ins (max 60 per 15 minutes)" },
+      retryAfterMs: expect.any(Number) as number,
+    });
+    await fleet.rotation.pool.query(
+      `update rotation.attempts set times = array(
+         select it - interval '15 minutes' from unnest(times) with ordinality as t(it, n) order by n)`,
+    );
+    await exchange(idToken);
   });
 
   it("gives what the person may now: no role that it or the caller claims", async () => {

@@ -1288,7 +1288,8 @@ export const IdentityServiceService = {
    * Callers: anyone; the ID token says who it is.
    * Retry: with another ID token.
    * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
-   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), TOO_MANY_ATTEMPTS (60 in
+   * 15 minutes from one address; IPv6: from one /64), DEPENDENCY_AWAY.
    */
   exchangeToken: {
     path: "/murmur.rotation.v1.IdentityService/ExchangeToken" as const,
@@ -1350,7 +1351,8 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
    * Callers: anyone; the ID token says who it is.
    * Retry: with another ID token.
    * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
-   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), TOO_MANY_ATTEMPTS (60 in
+   * 15 minutes from one address; IPv6: from one /64), DEPENDENCY_AWAY.
    */
   exchangeToken: handleUnaryCall<ExchangeTokenRequest, ExchangeTokenResponse>;
   /**
@@ -1435,7 +1437,8 @@ export interface IdentityServiceClient extends Client {
    * Callers: anyone; the ID token says who it is.
    * Retry: with another ID token.
    * Reasons: UNAUTHENTICATED (whatever is wrong with the token), SIGN_IN_NOT_CONFIGURED, PERMISSION_DENIED
-   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), DEPENDENCY_AWAY.
+   * (no usable name), NOT_IN_TENANT, NAME_CHANGED_HANDS, INVALID_FIELD (tenant_id), TOO_MANY_ATTEMPTS (60 in
+   * 15 minutes from one address; IPv6: from one /64), DEPENDENCY_AWAY.
    */
   exchangeToken(
     request: ExchangeTokenRequest,
