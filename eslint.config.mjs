@@ -51,7 +51,7 @@ const MAY_EXPOSE = [
   "lib/identity/**",
   "lib/postgres/pool.ts",
   "services/catalog/domain/{envelope,secret,secret-value,environment,delivery-session}.ts",
-  "services/catalog/keys/**",
+  "services/catalog/{keys,encryption}/**",
   "services/*/rpc/**",
   "services/rotation/**/rpc/**",
   "verifier/{credential-verifier,developer-admission}.ts",

@@ -21,6 +21,7 @@ import { type Pool } from "../lib/postgres/db";
 import { sensitive } from "../lib/sensitive";
 import { createCatalog } from "../services/catalog/catalog";
 import { createLocalKeyProvider } from "../services/catalog/keys/local-key-provider";
+import { keyringOf } from "../services/catalog/keys/local-keyring";
 
 /** A catalog in this process with one VM that has joined, and generations bound to it. */
 export interface CatalogFleet {
@@ -47,7 +48,9 @@ export async function startCatalogFleet(
   const catalogKey = generateSigningKey("murmur-catalog");
   const catalog = createCatalog({
     pool,
-    keyProvider: createLocalKeyProvider([{ id: randomUUID(), key: sensitive(randomBytes(32)) }]),
+    keyProvider: createLocalKeyProvider(
+      keyringOf({ id: randomUUID(), key: sensitive(randomBytes(32)) }),
+    ),
     keySet: keySetOf([toPublicKey(rotationKey), toPublicKey(catalogKey)]),
     signingKey: catalogKey,
     dataKeyCacheMs: 600_000,

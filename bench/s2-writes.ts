@@ -14,6 +14,7 @@ import { sensitive } from "../lib/sensitive";
 import { createCatalog } from "../services/catalog/catalog";
 import { createSealedValues } from "../services/catalog/environments/sealed-values";
 import { createLocalKeyProvider } from "../services/catalog/keys/local-key-provider";
+import { keyringOf } from "../services/catalog/keys/local-keyring";
 import { createTenantKeys } from "../services/catalog/keys/tenant-keys";
 import { CATALOG_ACCESS } from "../services/catalog/rpc/access";
 import { setSecret } from "../services/catalog/rpc/set-secret";
@@ -99,9 +100,9 @@ async function createProduct(bare: Pool) {
   const [rotationKey, signingKey] = ["murmur-rotation", "murmur-catalog"].map(generateSigningKey);
   if (!rotationKey || !signingKey) throw new Error("two issuers give two keys");
   const keySet = keySetOf([rotationKey, signingKey].map(toPublicKey));
-  const keyProvider = createLocalKeyProvider([
-    { id: randomUUID(), key: sensitive(randomBytes(32)) },
-  ]);
+  const keyProvider = createLocalKeyProvider(
+    keyringOf({ id: randomUUID(), key: sensitive(randomBytes(32)) }),
+  );
   const sealer = startTimedSealer(bare, signingKey);
   const pool = watchAudit(bare, "catalog", sealer.wake);
   const token = await issueDeveloperToken(rotationKey, {

@@ -1,4 +1,5 @@
 import { AuditServiceService } from "../gen/murmur/audit/v1/audit";
+import { EncryptionServiceService } from "../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../gen/murmur/catalog/v1/secrets";
 import { UserServiceService } from "../gen/murmur/catalog/v1/users";
@@ -17,6 +18,7 @@ export function connectCatalog(to: ServiceAddress) {
     users: createLightClient(UserServiceService, session),
     workspaces: createLightClient(WorkspaceServiceService, session),
     vms: createLightClient(VmServiceService, session),
+    encryption: createLightClient(EncryptionServiceService, session),
     environments: createLightClient(EnvironmentServiceService, session),
     audit: createLightClient(AuditServiceService, session),
     close: session.close,

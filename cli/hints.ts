@@ -50,6 +50,8 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
     "Use murmur people ls to see who is in the tenant, murmur people add to let somebody in.",
   [ErrorReason.ERROR_REASON_PERSON_EXISTS]: "Use murmur people set-role to change it.",
   [ErrorReason.ERROR_REASON_LAST_OWNER]: "Make somebody else an owner first.",
+  [ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED]:
+    "When an operator has rotated the key at Vault: murmur encryption rotate --rewrap-only.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:

@@ -9,6 +9,7 @@ import { ROLLOUT_COMMANDS } from "./rollouts";
 import { SECRET_COMMANDS } from "./secrets";
 import { SELF_ROTATION_COMMANDS } from "./self-rotation";
 import { SETUP_COMMANDS } from "./setup";
+import { TENANT_COMMANDS } from "./tenant";
 import { VM_COMMANDS } from "./vms";
 
 /** All commands, in the order in which help shows them. */
@@ -23,6 +24,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Comman
     commands: [...REGISTERED_AGENT_COMMANDS, ...SELF_ROTATION_COMMANDS],
   },
   { title: "People", commands: PEOPLE_COMMANDS },
+  { title: "Tenant", commands: TENANT_COMMANDS },
   { title: "Audit", commands: AUDIT_COMMANDS },
   { title: "VMs", commands: VM_COMMANDS },
   { title: "Setup", commands: SETUP_COMMANDS },

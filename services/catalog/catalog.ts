@@ -1,6 +1,7 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
+import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
@@ -25,6 +26,7 @@ import {
 import { createDeveloperAdmission, createTokenAsker } from "../../verifier/developer-admission";
 import { toPrincipal } from "../../verifier/to-principal";
 import { createDeliverySessions } from "./domain/delivery-session";
+import { createKeyRotations } from "./encryption/key-rotations";
 import { cleanUp } from "./environments/clean-up";
 import { createEnvironments } from "./environments/environments";
 import { withKeyCheck } from "./keys/key-check";
@@ -33,6 +35,7 @@ import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
 import { createDeliverAhead } from "./rpc/deliver-ahead";
 import { createDeliveryService } from "./rpc/delivery-service";
+import { createEncryptionService } from "./rpc/encryption-service";
 import { createEnvironmentService } from "./rpc/environment-service";
 import { createSecretService } from "./rpc/secret-service";
 import { createUserService } from "./rpc/user-service";
@@ -44,6 +47,7 @@ import { createSecrets } from "./secrets/secrets";
 import { createPostgresEndingStore } from "./store/postgres-ending-store";
 import { createPostgresExpiryStore } from "./store/postgres-expiry-store";
 import { createPostgresImportStore } from "./store/postgres-import-store";
+import { createPostgresKeyRotationStore } from "./store/postgres-key-rotation-store";
 import { createPostgresKeyStore } from "./store/postgres-key-store";
 import { createPostgresPinStore } from "./store/postgres-pin-store";
 import { createPostgresReleaseStore } from "./store/postgres-release-store";
@@ -113,6 +117,8 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     cacheMs: deps.dataKeyCacheMs,
     clock,
   });
+  const rotationStore = createPostgresKeyRotationStore(pool);
+  const keyRotations = createKeyRotations({ pool, store: rotationStore, provider, log });
   const vms = createPostgresVmStore({ pool, macs: createVmMacs(keys) });
   const environments = createEnvironments({ pool, keys, clock });
   const { takeSnapshots, preview, storeSpawnSecrets, setAgentSecrets, opener, values } =
@@ -139,6 +145,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   );
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));
+  server.add(EncryptionServiceService, createEncryptionService(keyRotations));
   server.add(AuditServiceService, audit.handlers);
   return {
     server,
@@ -146,7 +153,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     async run(signal) {
       await Promise.all([
         watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
-        cleanUp({ store: createPostgresExpiryStore(pool), clock, log }, signal),
+        cleanUp({ store: createPostgresExpiryStore(pool), keyRotations, clock, log }, signal),
         audit.run(signal),
       ]);
     },

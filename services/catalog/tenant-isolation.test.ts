@@ -27,6 +27,27 @@ describe("a call of one tenant", () => {
     await expect(secrets.listSecretVersions({ name, ...page })).rejects.toMatchObject(refusal);
   });
 
+  it("RotateKeyEncryptionKey wraps no data key of another, and GetEncryption counts none", async () => {
+    await globex.set("OWN", "1");
+    const wrapped = async () => {
+      const { rows } = await catalog.database.pool.query<{ wrapped: Buffer }>(
+        "select wrapped from catalog.data_keys where tenant_id = $1",
+        [acme.id],
+      );
+      return rows;
+    };
+    const before = await wrapped();
+    const { rotation } = await globex.owner.encryption.rotateKeyEncryptionKey({
+      rewrapOnly: false,
+    });
+    expect(rotation).toMatchObject({ number: 1n, dataKeys: 1 });
+    await globex.owner.secrets.deleteSecret({ name: "OWN" });
+    expect(await wrapped()).toEqual(before);
+    expect(await acme.owner.encryption.getEncryption({})).toMatchObject({
+      ...{ dataKeys: 1, waitingDataKeys: 0, lastRotation: undefined },
+    });
+  });
+
   it("SetSecret writes beside the secret of another, with numbers of its own", async () => {
     const mine = await globex.set("ACME_ONLY", "globex");
     expect(mine.version).toBe(1n);

@@ -17,6 +17,7 @@ const NAMES = [
   "",
   "murmur.catalog.v1.SecretService",
   "murmur.catalog.v1.WorkspaceService",
+  "murmur.catalog.v1.EncryptionService",
   "murmur.catalog.v1.EnvironmentService",
   "murmur.catalog.v1.VmService",
   "murmur.catalog.v1.DeliveryService",

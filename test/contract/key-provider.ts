@@ -6,8 +6,8 @@ export interface KeyProviderUnderTest {
   provider: KeyProvider;
   /** Another one, with other keys. */
   stranger: KeyProvider;
-  /** Adds a newer key-encryption key; returns the provider as it is after that. */
-  rotate(): Promise<KeyProvider>;
+  /** The same, as another process opens it. */
+  another: KeyProvider;
 }
 
 /** What every key provider promises. */
@@ -62,13 +62,30 @@ export function describeKeyProvider(
     it("still unwraps under an older key-encryption key, and rewraps under the newest", async () => {
       const keys = Array.from({ length: 501 }, newKey);
       const old = await Promise.all(keys.slice(0, 3).map((key) => parts.provider.wrap(key)));
-      const after = await parts.rotate();
+      const after = parts.provider;
+      await after.rotate();
       expect((await after.unwrap(old[0]!)).expose()).toEqual(keys[0]!.expose());
       const rewrapped = await after.rewrap(old);
       for (const [index, wrapped] of rewrapped.entries()) {
         expect(wrapped).not.toEqual(old[index]);
         expect((await after.unwrap(wrapped)).expose()).toEqual(keys[index]!.expose());
       }
+    });
+
+    it("unwraps what another process wrapped under a newer key-encryption key, and uses that, too", async () => {
+      const [key, old] = [newKey(), await parts.provider.wrap(newKey())];
+      await parts.another.rotate();
+      const wrapped = await parts.another.wrap(key);
+      expect((await parts.provider.unwrap(wrapped)).expose()).toEqual(key.expose());
+      const rewrapped = await parts.provider.rewrap([old]);
+      // `vault:v3:…`, or the length of an id and the id.
+      const version = (it: Buffer) =>
+        it
+          .toString("latin1")
+          .replace(/^(vault:v\d+):.*$/s, "$1")
+          .slice(0, 37);
+      expect(version(rewrapped[0]!)).toBe(version(wrapped));
+      expect(version(old)).not.toBe(version(wrapped));
     });
 
     it("rewraps more keys than fit in one batch, in order", async () => {

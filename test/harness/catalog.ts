@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
+import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
 import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
@@ -42,6 +43,7 @@ export interface CatalogClients {
   secrets: ClientOf<typeof SecretServiceService>;
   users: ClientOf<typeof UserServiceService>;
   workspaces: ClientOf<typeof WorkspaceServiceService>;
+  encryption: ClientOf<typeof EncryptionServiceService>;
   environments: ClientOf<typeof EnvironmentServiceService>;
   vms: ClientOf<typeof VmServiceService>;
   delivery: ClientOf<typeof DeliveryServiceService>;
@@ -154,6 +156,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
         secrets: createClient(SecretServiceService, authenticated),
         users: createClient(UserServiceService, authenticated),
         workspaces: createClient(WorkspaceServiceService, authenticated),
+        encryption: createClient(EncryptionServiceService, authenticated),
         environments: createClient(EnvironmentServiceService, authenticated),
         vms: createClient(VmServiceService, authenticated),
         delivery: createClient(DeliveryServiceService, authenticated),

@@ -3,6 +3,7 @@ import { unavailable } from "../../lib/errors";
 import { sensitive } from "../../lib/sensitive";
 import type { KeyProvider } from "../../services/catalog/keys/key-provider";
 import { createLocalKeyProvider } from "../../services/catalog/keys/local-key-provider";
+import { keyringOf } from "../../services/catalog/keys/local-keyring";
 
 /** A key provider that can go away. */
 export interface TestKeyProvider extends KeyProvider {
@@ -13,7 +14,7 @@ export interface TestKeyProvider extends KeyProvider {
 
 /** A local key provider with a random key, which exists in this process only. */
 export function createTestKeyProvider(): TestKeyProvider {
-  const keyring = [{ id: randomUUID(), key: sensitive(randomBytes(32)) }];
+  const keyring = keyringOf({ id: randomUUID(), key: sensitive(randomBytes(32)) });
   const provider = createLocalKeyProvider(keyring);
   const guarded = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
     return async (...args: A): Promise<R> => {
@@ -29,6 +30,7 @@ export function createTestKeyProvider(): TestKeyProvider {
     wrap: guarded(provider.wrap),
     unwrap: guarded(provider.unwrap),
     rewrap: guarded(provider.rewrap),
+    rotate: guarded(provider.rotate),
   };
   return result;
 }

@@ -2,10 +2,13 @@ import type { Clock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import { backoffMs } from "../../../lib/retry";
+import type { KeyRotations } from "../encryption/key-rotations";
 import type { ExpiryStore } from "../store/release-store";
 
 export interface CleanUpDeps {
   store: ExpiryStore;
+  /** Finishes rotations of keys that were broken off. */
+  keyRotations?: Pick<KeyRotations, "finishAbandoned">;
   clock: Clock;
   log: Log;
   everyMs?: number;
@@ -29,9 +32,13 @@ export async function cleanUp(deps: CleanUpDeps, signal: AbortSignal): Promise<v
   }
 }
 
-async function tryOnce({ store, log }: CleanUpDeps, signal: AbortSignal): Promise<boolean> {
+async function tryOnce(
+  { store, keyRotations, log }: CleanUpDeps,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
     await cleanUpOnce(store, signal);
+    await keyRotations?.finishAbandoned(BATCH);
     return true;
   } catch (error) {
     if (!isAppError(error)) throw error;

@@ -61,6 +61,10 @@ export function withKeyCheck(store: KeyStore, provider: KeyProvider): CheckedKey
       await check();
       return provider.rewrap(wrapped);
     },
+    rotate: async () => {
+      await check();
+      return provider.rotate();
+    },
   };
 }
 

@@ -14,6 +14,11 @@ export interface KeyProvider {
   unwrap: (wrapped: Buffer) => Promise<Sensitive<Buffer>>;
   /** Wraps again under the newest key-encryption key, in order; any number of keys. */
   rewrap: (wrapped: readonly Buffer[]) => Promise<Buffer[]>;
+  /**
+   * Makes a newer key-encryption key, durably, for all processes that share the provider; the older ones
+   * stay. One at a time: the caller sees to it. Throws KEY_ROTATION_REFUSED where the catalog may not.
+   */
+  rotate: () => Promise<void>;
 }
 
 /** A wrapped key does not open: another keyring wrapped it, or it was changed. */

@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { unavailable } from "../../../lib/errors";
 import { sensitive, type Sensitive } from "../../../lib/sensitive";
 import { WrappedKeyRefused, type KeyProvider } from "./key-provider";
-import type { KeyringKey } from "./local-keyring";
+import type { Keyring, KeyringKey } from "./local-keyring";
 
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
@@ -11,18 +12,56 @@ const NAME = "local";
  * Wraps under the keys of a local keyring, the last of which is the newest. Wrapped: length of the
  * key's id, id, IV, ciphertext, tag; the id is authenticated with the rest.
  */
-export function createLocalKeyProvider(keyring: readonly KeyringKey[]): KeyProvider {
-  const newest = keyring.at(-1);
-  if (!newest) throw new Error("a keyring has at least one key");
-  const byId = new Map(keyring.map((entry) => [entry.id, entry.key]));
-  const wrap = (key: Sensitive<Buffer>) => wrapUnder(newest, key);
-  const unwrap = (wrapped: Buffer) => unwrapUnder(byId, wrapped);
+export function createLocalKeyProvider(keyring: Keyring): KeyProvider {
+  // Another process may have added a key since this one read the keyring.
+  const newest = () => newestOf(reading(() => keyring.read()));
+  const unwrap = (wrapped: Buffer) => {
+    const known = keyOf(keyring.known(), wrapped);
+    return unwrapUnder(
+      known ??
+        keyOf(
+          reading(() => keyring.read()),
+          wrapped,
+        ),
+      wrapped,
+    );
+  };
   return {
     name: NAME,
-    wrap: (key) => Promise.resolve(wrap(key)),
+    wrap: async (key) => Promise.resolve(wrapUnder(newest(), key)),
     unwrap: async (wrapped) => Promise.resolve(unwrap(wrapped)),
-    rewrap: async (wrapped) => Promise.resolve(wrapped.map((one) => wrap(unwrap(one)))),
+    rewrap: async (wrapped) => {
+      const under = newest();
+      return Promise.resolve(wrapped.map((one) => wrapUnder(under, unwrap(one))));
+    },
+    rotate: async () => {
+      reading(() => {
+        keyring.add();
+      });
+      return Promise.resolve();
+    },
   };
+}
+
+/** A keyring that cannot be read, or written, is a provider that is away. */
+function reading<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw unavailable("the key provider is away", error);
+  }
+}
+
+function newestOf(keys: readonly KeyringKey[]): KeyringKey {
+  const newest = keys.at(-1);
+  if (!newest) throw new Error("a keyring has at least one key");
+  return newest;
+}
+
+/** The key whose id a wrapped key begins with. */
+function keyOf(keys: readonly KeyringKey[], wrapped: Buffer): KeyringKey | undefined {
+  const id = wrapped.subarray(1, 1 + (wrapped[0] ?? 0)).toString("utf8");
+  return keys.find((entry) => entry.id === id);
 }
 
 function wrapUnder({ id, key }: KeyringKey, plain: Sensitive<Buffer>): Buffer {
@@ -33,16 +72,15 @@ function wrapUnder({ id, key }: KeyringKey, plain: Sensitive<Buffer>): Buffer {
   return Buffer.concat([header, iv, ciphertext, cipher.getAuthTag()]);
 }
 
-function unwrapUnder(keys: ReadonlyMap<string, Sensitive<Buffer>>, wrapped: Buffer) {
+function unwrapUnder(entry: KeyringKey | undefined, wrapped: Buffer) {
   const headerBytes = 1 + (wrapped[0] ?? 0);
-  const key = keys.get(wrapped.subarray(1, headerBytes).toString("utf8"));
-  if (!key || wrapped.length < headerBytes + IV_BYTES + TAG_BYTES)
+  if (!entry || wrapped.length < headerBytes + IV_BYTES + TAG_BYTES)
     throw new WrappedKeyRefused(NAME);
   const ivEnd = headerBytes + IV_BYTES;
   const tagStart = wrapped.length - TAG_BYTES;
   const decipher = createDecipheriv(
     "aes-256-gcm",
-    key.expose(),
+    entry.key.expose(),
     wrapped.subarray(headerBytes, ivEnd),
   );
   decipher.setAAD(wrapped.subarray(0, headerBytes)).setAuthTag(wrapped.subarray(tagStart));

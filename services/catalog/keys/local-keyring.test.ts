@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createKeyring, readKeyring } from "./local-keyring";
+import { createKeyring, openKeyring, readKeyring } from "./local-keyring";
 
 let directory: string;
 let file: string;
@@ -39,6 +39,21 @@ describe("a keyring", () => {
     const before = readFileSync(file);
     createKeyring(file);
     expect(readFileSync(file)).toEqual(before);
+  });
+
+  it("takes another key as the newest, and keeps the ones before it, for its owner only", () => {
+    createKeyring(file);
+    const [ours, theirs] = [openKeyring(file), openKeyring(file)];
+    const [first] = ours.known();
+    ours.add();
+    theirs.add();
+    const ids = readKeyring(file).map(({ id }) => id);
+    expect(ids).toHaveLength(3);
+    expect(ids[0]).toBe(first?.id);
+    expect(ours.known()).toHaveLength(2);
+    expect(ours.read().map(({ id }) => id)).toEqual(ids);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(directory)).toEqual(["keyring.json"]);
   });
 
   it("is refused when others may read it", () => {

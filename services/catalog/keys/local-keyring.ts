@@ -7,8 +7,10 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  renameSync,
+  rmSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { sensitive, type Sensitive } from "../../../lib/sensitive";
@@ -21,12 +23,42 @@ export interface KeyringKey {
   key: Sensitive<Buffer>;
 }
 
+/** Keys for a local key provider, oldest first. */
+export interface Keyring {
+  /** As it was read last. */
+  known(): readonly KeyringKey[];
+  /** As it is now; throws when it cannot be read, or is damaged. */
+  read(): readonly KeyringKey[];
+  /** Adds a random key as the newest. Durable when it returns; one at a time, the caller sees to it. */
+  add(): void;
+}
+
 interface KeyringFile {
   version: number;
   keys: { id: string; key: string }[];
 }
 
 const VERSION = 1;
+
+/** The keyring in a file that is there; all processes that open it share it. */
+export function openKeyring(file: string): Keyring {
+  let keys = readKeyring(file);
+  return {
+    known: () => keys,
+    read: () => (keys = readKeyring(file)),
+    add() {
+      const all = [...readKeyring(file), newKey()];
+      writeKeyring(file, all, renameSync);
+      keys = all;
+    },
+  };
+}
+
+/** A keyring of this process alone. */
+export function keyringOf(...keys: KeyringKey[]): Keyring {
+  const all = [...keys];
+  return { known: () => all, read: () => all, add: () => void all.push(newKey()) };
+}
 
 /** Reads a keyring, oldest key first; throws when others may read the file or it is damaged. */
 export function readKeyring(file: string): KeyringKey[] {
@@ -44,22 +76,38 @@ export function readKeyring(file: string): KeyringKey[] {
 
 /**
  * Makes a keyring with one random key, unless the file is there: then it is left as it is, also
- * when several processes try at once. The file is whole and durable before it has its name.
+ * when several processes try at once.
  */
 export function createKeyring(file: string): void {
-  const keys = [{ id: randomUUID(), key: randomBytes(KEY_BYTES).toString("base64") }];
+  writeKeyring(file, [newKey()], (from, to) => {
+    linkUnlessThere(from, to);
+    unlinkSync(from);
+  });
+}
+
+function newKey(): KeyringKey {
+  return { id: randomUUID(), key: sensitive(randomBytes(KEY_BYTES)) };
+}
+
+/** The file is whole and durable before `give` gives it its name. */
+function writeKeyring(
+  file: string,
+  all: readonly KeyringKey[],
+  give: (temporary: string, file: string) => void,
+): void {
+  const keys = all.map(({ id, key }) => ({ id, key: key.expose().toString("base64") }));
   const content: KeyringFile = { version: VERSION, keys };
   const temporary = `${file}.${randomUUID()}.new`;
   const descriptor = openSync(temporary, "wx", 0o600);
   try {
     fchmodSync(descriptor, 0o600); // Whatever the umask says.
-    writeSync(descriptor, `${JSON.stringify(content)}\n`);
+    writeFileSync(descriptor, `${JSON.stringify(content)}\n`);
     fsyncSync(descriptor);
-    linkUnlessThere(temporary, file);
+    give(temporary, file);
     fsyncDirectory(dirname(file));
   } finally {
     closeSync(descriptor);
-    unlinkSync(temporary);
+    rmSync(temporary, { force: true });
   }
 }
 

@@ -3,7 +3,7 @@ import type { KeyProviderConfig } from "../config";
 import type { KeyStore } from "../store/key-store";
 import type { KeyProvider } from "./key-provider";
 import { createLocalKeyProvider } from "./local-key-provider";
-import { createKeyring, readKeyring } from "./local-keyring";
+import { createKeyring, openKeyring } from "./local-keyring";
 import { createVaultKeyProvider } from "./vault-key-provider";
 
 /**
@@ -21,5 +21,5 @@ export async function openKeyProvider(
       throw new Error(`${keyringFile} is missing, and this database's keys are wrapped under it`);
     createKeyring(keyringFile);
   }
-  return createLocalKeyProvider(readKeyring(keyringFile));
+  return createLocalKeyProvider(openKeyring(keyringFile));
 }

@@ -32,15 +32,8 @@ describeKeyProvider("Vault transit", async () => {
   const open = (transitKey: string) =>
     createVaultKeyProvider({ address: bao.address, tokenFile: file, transitKey, ...PATIENT });
   const transitKey = `test-${randomUUID()}`;
-  const rotate = async () => {
-    const answer = await fetch(`${bao.address}/v1/transit/keys/${transitKey}/rotate`, {
-      method: "POST",
-      headers: { "X-Vault-Token": bao.token.expose() },
-    });
-    expect(answer.ok).toBe(true);
-    return open(transitKey);
-  };
-  return { provider: open(transitKey), stranger: open(`test-${randomUUID()}`), rotate };
+  const [provider, another] = [open(transitKey), open(transitKey)];
+  return { provider, another, stranger: open(`test-${randomUUID()}`) };
 });
 
 describe("the Vault key provider", () => {
@@ -49,12 +42,14 @@ describe("the Vault key provider", () => {
   let server: Server | undefined;
   let connections = 0;
 
-  async function serve(answer: (end: (status: number, body: object) => void) => void) {
-    server = createServer((_request, response) => {
+  async function serve(
+    answer: (end: (status: number, body: object) => void, path: string) => void,
+  ) {
+    server = createServer((request, response) => {
       answer((status, body) => {
         response.writeHead(status, { "content-type": "application/json" });
         response.end(JSON.stringify(body));
-      });
+      }, request.url ?? "");
     });
     server.on("connection", () => connections++);
     await new Promise<void>((resolve) => server!.listen(0, "127.0.0.1", resolve));
@@ -98,6 +93,21 @@ describe("the Vault key provider", () => {
       }),
     );
     await expect(provider.unwrap(Buffer.from("vault:v1:x"))).rejects.toMatchObject(away);
+  });
+
+  it("says that Vault keeps the making of newer keys to itself", async () => {
+    const asked: string[] = [];
+    const provider = open(
+      await serve((end, path) => {
+        asked.push(path);
+        end(403, { errors: ["permission denied"] });
+      }),
+      PATIENT.timeoutMs,
+    );
+    await expect(provider.rotate()).rejects.toMatchObject({
+      ...{ code: "FAILED_PRECONDITION", metadata: { key_provider: "vault-transit" } },
+    });
+    expect(asked).toEqual(["/v1/transit/keys/k/rotate"]);
   });
 
   it("answers UNAVAILABLE when its token file is gone, and to a token that Vault refuses", async () => {

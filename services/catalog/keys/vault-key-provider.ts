@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import createVault from "node-vault";
-import { unavailable } from "../../../lib/errors";
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import { type AppError, failedPrecondition, unavailable } from "../../../lib/errors";
 import { sensitive } from "../../../lib/sensitive";
 import { WrappedKeyRefused, type KeyProvider } from "./key-provider";
 
@@ -32,7 +33,8 @@ type VaultCall = (operation: string, items: object[]) => Promise<BatchItem[]>;
  * refusing the token is UNAVAILABLE.
  */
 export function createVaultKeyProvider(options: VaultKeyProviderOptions): KeyProvider {
-  const call = createCall(options);
+  const write = createWrite(options);
+  const call = createCall(write, options.transitKey);
   const rewrap = async (wrapped: readonly Buffer[]) => {
     const items = wrapped.map((one) => ({ ciphertext: one.toString("utf8") }));
     return (await call("rewrap", items)).map(({ ciphertext }) => toWrapped(ciphertext));
@@ -55,20 +57,32 @@ export function createVaultKeyProvider(options: VaultKeyProviderOptions): KeyPro
         batches.push(await rewrap(wrapped.slice(start, start + MAX_BATCH)));
       return batches.flat();
     },
+    async rotate() {
+      try {
+        await write(`transit/keys/${encodeURIComponent(options.transitKey)}/rotate`, {});
+      } catch (error) {
+        throw statusOf(error) === 403 ? rotationRefused() : toKeyProviderError(error);
+      }
+    },
   };
 }
 
-function createCall(options: VaultKeyProviderOptions): VaultCall {
-  const { address, tokenFile, transitKey, timeoutMs = 2_000 } = options;
+/** Throws what node-vault does, which may hold the request, and so the token. */
+function createWrite({ address, tokenFile, timeoutMs = 2_000 }: VaultKeyProviderOptions) {
   // Its debug output would hold data keys.
   const vault = createVault({ endpoint: address, debug: () => undefined });
+  return async (path: string, body: object): Promise<unknown> => {
+    // Sent as a header and not set on the client: calls run side by side.
+    const headers = { "X-Vault-Token": (await readFile(tokenFile, "utf8")).trim() };
+    return vault.write(path, body, { headers, timeout: timeoutMs });
+  };
+}
+
+function createCall(write: ReturnType<typeof createWrite>, transitKey: string): VaultCall {
   return async (operation, items) => {
     const path = `transit/${operation}/${encodeURIComponent(transitKey)}`;
     try {
-      // Sent as a header and not set on the client: calls run side by side.
-      const headers = { "X-Vault-Token": (await readFile(tokenFile, "utf8")).trim() };
-      const body = { batch_input: items };
-      const answer = (await vault.write(path, body, { headers, timeout: timeoutMs })) as {
+      const answer = (await write(path, { batch_input: items })) as {
         data?: { batch_results?: BatchItem[] };
       };
       return answer.data?.batch_results ?? [];
@@ -78,9 +92,22 @@ function createCall(options: VaultKeyProviderOptions): VaultCall {
   };
 }
 
+function statusOf(error: unknown): number | undefined {
+  return (error as { response?: { statusCode?: number } }).response?.statusCode;
+}
+
+/** Some operators keep this to themselves. */
+function rotationRefused(): AppError {
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED,
+    "Vault does not let the catalog rotate its key: have it rotated there, then wrap again only",
+    { key_provider: NAME },
+  );
+}
+
 /** 400 is about the key that was sent; all else (403, 503 sealed, no answer) is Vault's state. */
 function toKeyProviderError(error: unknown): Error {
-  const statusCode = (error as { response?: { statusCode?: number } }).response?.statusCode;
+  const statusCode = statusOf(error);
   const reason = statusCode === undefined ? "no answer" : `status ${statusCode}`;
   if (statusCode === 400) return new WrappedKeyRefused(NAME, reason);
   // The error itself may hold the request, and so the token: only its kind goes on.

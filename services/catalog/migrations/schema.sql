@@ -77,6 +77,7 @@ create table catalog.data_keys (
   wrapped bytea not null,
   is_current boolean not null,
   created_at timestamp with time zone default clock_timestamp() not null,
+  wrapped_for bigint default 0 not null,
   constraint data_keys_pkey PRIMARY KEY (tenant_id, id)
 );
 CREATE UNIQUE INDEX data_keys_current ON catalog.data_keys USING btree (tenant_id) WHERE is_current;
@@ -131,6 +132,18 @@ create table catalog.key_check (
   constraint key_check_id_check CHECK ((id = 1)),
   constraint key_check_pkey PRIMARY KEY (id)
 );
+
+create table catalog.key_rotations (
+  tenant_id text collate "C" not null,
+  number bigint not null,
+  requested_by text not null,
+  made_key boolean not null,
+  started_at timestamp with time zone default clock_timestamp() not null,
+  finished_at timestamp with time zone,
+  data_keys integer default 0 not null,
+  constraint key_rotations_pkey PRIMARY KEY (tenant_id, number)
+);
+CREATE UNIQUE INDEX key_rotations_open ON catalog.key_rotations USING btree (tenant_id) WHERE (finished_at IS NULL);
 
 create table catalog.removed_vms (
   sequence bigint not null,

@@ -66,6 +66,7 @@ const ADMIN = [
   "AuditService/ListAuditLinks",
   "AuditService/ListAuditRecords",
   "AuditService/ListUnsealedAuditRecords",
+  "EncryptionService/GetEncryption",
   "SecretService/DeleteSecret",
   "SecretService/DestroySecretVersion",
   "SecretService/ImportSecrets",
@@ -86,7 +87,7 @@ describe("the access table", () => {
     ["nobody", undefined, WITHOUT_TOKEN],
     ["a member", developer("member"), MEMBER],
     ["an admin", developer("admin"), ADMIN],
-    ["an owner", developer("owner"), ADMIN],
+    ["an owner", developer("owner"), [...ADMIN, "EncryptionService/RotateKeyEncryptionKey"]],
     [
       "a VM",
       VM,

@@ -1,6 +1,7 @@
 import { AUDIT_ACCESS } from "../../../lib/audit/rpc/access";
 import type { AccessTable } from "../../../lib/grpc/access";
 import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery";
+import { EncryptionServiceService } from "../../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../../gen/murmur/catalog/v1/secrets";
 import { UserServiceService } from "../../../gen/murmur/catalog/v1/users";
@@ -42,6 +43,9 @@ export const CATALOG_ACCESS: AccessTable = {
   [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION] },
   [EnvironmentServiceService.findPins.path]: { services: [ROTATION] },
   [EnvironmentServiceService.previewEnvironments.path]: { services: [ROTATION] },
+
+  [EncryptionServiceService.rotateKeyEncryptionKey.path]: { developer: "owner" },
+  [EncryptionServiceService.getEncryption.path]: { developer: "admin" },
 
   [VmServiceService.issueJoinToken.path]: { developer: "admin" },
   // Both carry their own proof: a join token or a registered key, and a signature.

@@ -215,6 +215,13 @@ it("answers as documented, each route with every success that it has", async () 
   expect((await owner("/v1/people", { token: null })).status).toBe(401);
   await call("removePerson", { params: alice });
 
+  expect((await call("rotateKeyEncryptionKey", { body: {} })).json).toMatchObject({
+    rotation: { number: 1, requested_by: "github/alice", made_key: true, data_keys: 1 },
+  });
+  expect((await call("getEncryption")).json).toMatchObject({
+    ...{ key_provider: "local", data_keys: 1, waiting_data_keys: 0 },
+  });
+
   await call("getIdentity");
   await call("renewIdentityToken");
   await call("revokeSecret", { params: name });

@@ -1,6 +1,7 @@
 import { agentRoutes } from "./agents";
 import { bindingRoutes } from "./bindings";
 import { credentialRoutes } from "./credentials";
+import { encryptionRoutes } from "./encryption";
 import { identityRoutes } from "./identity";
 import { peopleRoutes } from "./people";
 import { rolloutRoutes } from "./rollouts";
@@ -17,6 +18,7 @@ export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
     ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes, peopleRoutes],
+    encryptionRoutes,
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }

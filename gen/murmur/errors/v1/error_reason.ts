@@ -157,6 +157,8 @@ export enum ErrorReason {
    * adds the person when that is meant. Metadata: `developer`.
    */
   ERROR_REASON_NAME_CHANGED_HANDS = 85,
+  /** ERROR_REASON_KEY_ROTATION_REFUSED - The key provider does not let the catalog make a newer key-encryption key. Metadata: `key_provider`. */
+  ERROR_REASON_KEY_ROTATION_REFUSED = 86,
   UNRECOGNIZED = -1,
 }
 
@@ -336,6 +338,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 85:
     case "ERROR_REASON_NAME_CHANGED_HANDS":
       return ErrorReason.ERROR_REASON_NAME_CHANGED_HANDS;
+    case 86:
+    case "ERROR_REASON_KEY_ROTATION_REFUSED":
+      return ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -461,6 +466,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_NOT_IN_TENANT";
     case ErrorReason.ERROR_REASON_NAME_CHANGED_HANDS:
       return "ERROR_REASON_NAME_CHANGED_HANDS";
+    case ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED:
+      return "ERROR_REASON_KEY_ROTATION_REFUSED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -1,0 +1,150 @@
+import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import { AppError } from "../../../lib/errors";
+import type { Log } from "../../../lib/log";
+import type { Pool } from "../../../lib/postgres/db";
+import { withTransaction } from "../../../lib/postgres/transaction";
+import { type Caller, writeAudit } from "../audit";
+import type { KeyRotation } from "../domain/key-rotation";
+import { type KeyProvider, WrappedKeyRefused } from "../keys/key-provider";
+import type { KeyRotationStore, RewrappedKey, RotationRef } from "../store/key-rotation-store";
+import type { StoredDataKey } from "../store/key-store";
+
+/** How a tenant's secrets are encrypted. */
+export interface Encryption {
+  keyProvider: KeyProvider["name"];
+  dataKeys: number;
+  waiting: number;
+  lastRotation: KeyRotation | undefined;
+}
+
+/** What can be done with the keys that data keys are wrapped under. */
+export interface KeyRotations {
+  /**
+   * Wraps a tenant's data keys again, under a newer key-encryption key unless `rewrapOnly`. Goes on with
+   * one that was begun, by whomever. Throws TOO_MANY_ATTEMPTS within an hour of the last newer key,
+   * KEY_ROTATION_REFUSED, and UNAVAILABLE when the provider is away: then it goes on by itself later.
+   */
+  rotate(caller: Caller, wish: { rewrapOnly: boolean }): Promise<KeyRotation>;
+  show(tenantId: string): Promise<Encryption>;
+  /** Finishes some of what others have begun and left; returns how many there were. */
+  finishAbandoned(limit: number): Promise<number>;
+}
+
+export interface KeyRotationsDeps {
+  pool: Pool;
+  store: KeyRotationStore;
+  provider: KeyProvider;
+  log: Log;
+}
+
+/** Every key stays in the keyring, or at Vault, and all tenants share it: nobody makes them by the dozen. */
+const EVERY_MS = 3_600_000;
+const BATCH = 100;
+
+export function createKeyRotations(deps: KeyRotationsDeps): KeyRotations {
+  const { store, provider, log } = deps;
+  return {
+    async rotate(caller, wish) {
+      const begun = await begin(deps, caller, wish);
+      await wrapAgain(deps, begun);
+      const finished = await store.findLast(caller.tenantId);
+      if (!finished) throw new Error("a rotation that was finished is not there");
+      return finished;
+    },
+    async show(tenantId) {
+      const [counts, lastRotation] = [await store.count(tenantId), await store.findLast(tenantId)];
+      return { keyProvider: provider.name, ...counts, lastRotation };
+    },
+    async finishAbandoned(limit) {
+      const abandoned = await store.findAbandoned(limit);
+      for (const ref of abandoned) {
+        await wrapAgain(deps, ref);
+        log.info("finished a rotation of keys that was broken off", { ...ref });
+      }
+      return abandoned.length;
+    },
+  };
+}
+
+/** The newer key is there before the rotation is: one that breaks off here costs a key and nothing else. */
+function begin(
+  { pool, store, provider }: KeyRotationsDeps,
+  caller: Caller,
+  { rewrapOnly }: { rewrapOnly: boolean },
+): Promise<KeyRotation> {
+  const { tenantId, id: requestedBy } = caller;
+  return withTransaction(pool, async (tx) => {
+    await store.lock(tx);
+    const last = await store.findLast(tenantId, tx);
+    if (last && !last.finishedAt) return last;
+    const madeKey = !rewrapOnly;
+    if (madeKey) {
+      if (last?.madeKey && last.ageMs < EVERY_MS) throw tooSoon(EVERY_MS - last.ageMs);
+      await provider.rotate();
+    }
+    const begun = await store.begin(tx, tenantId, { requestedBy, madeKey });
+    const object = { objectKind: "key-rotation", objectId: String(begun.number) };
+    const detail = { key_provider: provider.name, made_key: madeKey };
+    await writeAudit(tx, caller, [
+      { action: "encryption.rotate", ...object, outcome: "ok", detail },
+    ]);
+    return begun;
+  });
+}
+
+/** Bounded steps, each of which is done or not: whoever comes next goes on behind the last. */
+async function wrapAgain(
+  { store, provider, log }: KeyRotationsDeps,
+  ref: RotationRef,
+): Promise<void> {
+  const { tenantId, number } = ref;
+  try {
+    for (;;) {
+      const waiting = await store.findWaiting(ref, BATCH);
+      if (waiting.length === 0) break;
+      await store.replace(ref, await rewrapAll(provider, waiting));
+    }
+  } catch (error) {
+    if (!(error instanceof WrappedKeyRefused)) throw error;
+    log.error("a data key does not open: nothing was put in its place", { tenantId, error });
+    throw tampered(number, error);
+  }
+  await store.finish(ref);
+}
+
+/** What does not open as what it was made of takes nothing's place: a key that is lost is all that it sealed. */
+async function rewrapAll(
+  provider: KeyProvider,
+  stored: readonly StoredDataKey[],
+): Promise<RewrappedKey[]> {
+  const rewrapped = await provider.rewrap(stored.map(({ wrapped }) => wrapped));
+  const all: RewrappedKey[] = [];
+  for (const [at, { id, wrapped: was }] of stored.entries()) {
+    const is = rewrapped[at];
+    if (!is) throw new WrappedKeyRefused(provider.name);
+    const [before, after] = [await provider.unwrap(was), await provider.unwrap(is)];
+    if (!before.expose().equals(after.expose())) throw new WrappedKeyRefused(provider.name);
+    all.push({ id, was, is });
+  }
+  return all;
+}
+
+function tampered(number: bigint, cause: unknown): AppError {
+  return new AppError({
+    code: "FAILED_PRECONDITION",
+    reason: ErrorReason.ERROR_REASON_TAMPERED,
+    message: "a data key does not open: the database was changed by other hands",
+    metadata: { key_rotation: String(number) },
+    cause,
+  });
+}
+
+function tooSoon(retryAfterMs: number): AppError {
+  return new AppError({
+    code: "RESOURCE_EXHAUSTED",
+    reason: ErrorReason.ERROR_REASON_TOO_MANY_ATTEMPTS,
+    message: "a newer key-encryption key was made within the last hour",
+    metadata: { limit: "key-rotation" },
+    retryAfterMs: Math.ceil(retryAfterMs),
+  });
+}
