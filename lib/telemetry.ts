@@ -13,6 +13,13 @@ export interface TelemetryOptions {
   log: Log;
 }
 
+let isOn = false;
+
+/** Whether spans go anywhere: where they do not, what is done for every call need not make them. */
+export function isExporting(): boolean {
+  return isOn;
+}
+
 /**
  * Starts exporting spans and metrics. Everywhere else only `@opentelemetry/api` is used, which does
  * nothing until this has run; the SDK is loaded only when there is somewhere to export to, since
@@ -32,6 +39,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     autoDetectResources: false,
   });
   sdk.start();
+  isOn = true;
   options.log.info("exporting telemetry", { endpoint: options.endpoint });
   return { stop: () => sdk.shutdown() };
 }

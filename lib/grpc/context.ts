@@ -1,5 +1,6 @@
 import type { Principal } from "../identity/principal";
 import type { Log } from "../log";
+import type { Encoded } from "./encoded";
 
 /** What a handler knows of the call besides its request. */
 export interface CallContext {
@@ -18,8 +19,11 @@ export interface CallContext {
   principal: Principal | undefined;
 }
 
-/** Calls by request-shaped data: one request, one response. */
-export type UnaryHandler<Req, Res> = (request: Req, context: CallContext) => Promise<Res>;
+/** Calls by request-shaped data: one request, one response, which may be encoded already. */
+export type UnaryHandler<Req, Res> = (
+  request: Req,
+  context: CallContext,
+) => Promise<Res | Encoded<Res>>;
 
 /** One request, many responses; ends when the iterable does. */
 export type ServerStreamHandler<Req, Res> = (

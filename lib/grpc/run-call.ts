@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Metadata, StatusObject } from "@grpc/grpc-js";
+import { type Metadata, status, type StatusObject } from "@grpc/grpc-js";
 import {
   context as otelContext,
   propagation,
@@ -12,17 +12,22 @@ import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import type { Principal } from "../identity/principal";
 import type { ReadVouch } from "../identity/vouch";
 import type { Log } from "../log";
+import { isWaiting, type MayWait } from "../may-wait";
+import { isExporting } from "../telemetry";
 import { checkAccess, checkScopes, type AccessRow } from "./access";
 import type { CallContext } from "./context";
 import { toStatus } from "./status";
 
-/** Verifies a caller's credentials: undefined when there are none, UNAUTHENTICATED when bad. */
+/**
+ * Verifies a caller's credentials: undefined when there are none, UNAUTHENTICATED when bad. Who is known
+ * already is answered at once: a promise costs a call more than the look-up.
+ */
 export type Authenticate = (call: {
   method: string;
   get(key: string): string | undefined;
   /** Network address of the caller. */
   peer?: string;
-}) => Promise<Principal | undefined>;
+}) => MayWait<Principal | undefined>;
 
 /** What every call of a server shares. */
 export interface CallDeps {
@@ -50,6 +55,13 @@ export interface IncomingCall {
   cancelled: boolean;
   getDeadline(): Date | number;
   getPeer(): string;
+  /** What grpc-js keeps beneath. */
+  call?: {
+    getConnectionInfo?(): {
+      remoteAddress?: string | undefined;
+      remotePort?: number | undefined;
+    };
+  };
   on(event: "cancelled", listener: () => void): unknown;
 }
 
@@ -64,61 +76,34 @@ export interface CallShape {
   isStream: boolean;
 }
 
+export type Outcome<T> = { ok: T } | { failed: StatusObject };
+
+/** One call to run, and who is told, once, what came of it. */
+export interface CallRun<T> {
+  call: IncomingCall;
+  body: (context: CallContext) => Promise<T>;
+  settle: (outcome: Outcome<T>) => void;
+}
+
 /**
  * Runs one call: deadline, span, authentication, access, then `body`; converts whatever is thrown
  * to a status. The only place, with server.ts, that sees grpc-js calls.
  */
-export async function runCall<T>(
-  deps: CallDeps,
-  shape: CallShape,
-  call: IncomingCall,
-  body: (context: CallContext) => Promise<T>,
-): Promise<{ ok: T } | { failed: StatusObject }> {
-  const requestId = randomUUID();
-  const timeoutMs = timeLeftMs(call, deps.maxTimeoutMs, shape.isStream);
-  const deadline = startDeadline(call, timeoutMs);
-  const parent = propagation.extract(otelContext.active(), call.metadata, METADATA_GETTER);
+export function runCall<T>(deps: CallDeps, shape: CallShape, run: CallRun<T>): void {
+  if (!isExporting()) {
+    new RunningCall(deps, shape, run).start();
+    return;
+  }
+  const parent = propagation.extract(otelContext.active(), run.call.metadata, METADATA_GETTER);
   const tracer = trace.getTracer("murmur");
-  return tracer.startActiveSpan(shape.method, { kind: SpanKind.SERVER }, parent, async (span) => {
-    const log = deps.log.child({ method: shape.method, requestId });
-    const incoming = {
-      method: shape.method,
-      get: (key: string) => firstText(call.metadata, key),
-    };
-    let principal: Principal | undefined;
-    let peer = call.getPeer();
-    try {
-      const vouch = await deps.readVouch?.(incoming);
-      if (vouch) peer = vouch.client;
-      principal = await deps.authenticate({ ...incoming, peer });
-      checkAccess(shape.access, principal);
-      checkScopes(shape, principal, vouch?.route);
-      const context: CallContext = {
-        method: shape.method,
-        requestId,
-        get signal() {
-          return deadline.signal;
-        },
-        timeoutMs,
-        peer,
-        log,
-        principal,
-      };
-      return { ok: await deadline.race(() => body(context)) };
-    } catch (error) {
-      if (!isAppError(error)) log.error("call failed with a bug", { error });
-      else if (error.code === "UNAVAILABLE") log.warn("call failed", { error });
-      else if (error.code === "UNAUTHENTICATED" || error.code === "PERMISSION_DENIED")
-        deps.onRefused?.({ method: shape.method, peer, principal });
-      span.setStatus({
-        code: SpanStatusCode.ERROR,
-        message: isAppError(error) ? error.code : "INTERNAL",
-      });
-      return { failed: toStatus(error, requestId) };
-    } finally {
-      deadline.clear();
+  tracer.startActiveSpan(shape.method, { kind: SpanKind.SERVER }, parent, (span) => {
+    const settle = (outcome: Outcome<T>) => {
+      if ("failed" in outcome)
+        span.setStatus({ code: SpanStatusCode.ERROR, message: status[outcome.failed.code] });
       span.end();
-    }
+      run.settle(outcome);
+    };
+    new RunningCall(deps, shape, { ...run, settle }).start();
   });
 }
 
@@ -128,6 +113,120 @@ export function checkDecoded<T>(request: T | MalformedMessage): T {
     throw invalid("", "the request is not a valid protobuf message of this method");
   return request;
 }
+
+/**
+ * One call on its way, which is also what its handler knows of it. Every call passes here: what few of
+ * them need is made when it is asked for.
+ */
+class RunningCall<T> implements CallContext {
+  readonly method: string;
+  readonly timeoutMs: number;
+  peer: string;
+  principal: Principal | undefined;
+  readonly #deps: CallDeps;
+  readonly #shape: CallShape;
+  readonly #run: CallRun<T>;
+  #isOver = false;
+  #timer: NodeJS.Timeout | undefined;
+  #reason: AppError | undefined;
+  #requestId: string | undefined;
+  #log: Log | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(deps: CallDeps, shape: CallShape, run: CallRun<T>) {
+    [this.#deps, this.#shape, this.#run] = [deps, shape, run];
+    this.method = shape.method;
+    this.timeoutMs = timeLeftMs(run.call, deps.maxTimeoutMs, shape.isStream);
+    this.peer = peerOf(run.call);
+  }
+
+  get requestId(): string {
+    return (this.#requestId ??= randomUUID());
+  }
+
+  get log(): Log {
+    const { method, requestId } = this;
+    return (this.#log ??= this.#deps.log.child({ method, requestId }));
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#reason && !this.#controller.signal.aborted) this.#controller.abort(this.#reason);
+    return this.#controller.signal;
+  }
+
+  /** Of metadata. */
+  get(key: string): string | undefined {
+    return firstText(this.#run.call.metadata, key);
+  }
+
+  /** Settles in any case, by the deadline at the latest; a body that ignores that is left behind. */
+  start(): void {
+    const { call } = this.#run;
+    call.on("cancelled", () => {
+      // It also comes when a call that was answered closes.
+      if (!this.#isOver) this.#abort(callerGone());
+    });
+    if (call.cancelled) this.#abort(callerGone());
+    else if (this.timeoutMs <= 0) this.#abort(deadlineExceeded());
+    else {
+      if (Number.isFinite(this.timeoutMs))
+        this.#timer = setTimeout(
+          () => {
+            this.#abort(deadlineExceeded());
+          },
+          Math.min(this.timeoutMs, MAX_TIMER_MS),
+        );
+      void this.#serve().then((outcome) => {
+        this.#settle(outcome);
+      });
+    }
+  }
+
+  async #serve(): Promise<Outcome<T>> {
+    const [deps, shape] = [this.#deps, this.#shape];
+    try {
+      const reading = deps.readVouch?.(this);
+      const vouch = reading && (await reading);
+      if (vouch) this.peer = vouch.client;
+      const known = deps.authenticate(this);
+      this.principal = isWaiting(known) ? await known : known;
+      checkAccess(shape.access, this.principal);
+      checkScopes(shape, this.principal, vouch?.route);
+      // What nobody waits for any more is not begun.
+      if (this.#reason) throw this.#reason;
+      return { ok: await this.#run.body(this) };
+    } catch (error) {
+      this.#note(error);
+      return { failed: toStatus(error, this.requestId) };
+    }
+  }
+
+  #note(error: unknown): void {
+    const code = isAppError(error) ? error.code : undefined;
+    if (code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED")
+      this.#deps.onRefused?.({ method: this.method, peer: this.peer, principal: this.principal });
+    // Left behind, it fails as it was told to.
+    if (this.#isOver) return;
+    if (code === undefined) this.log.error("call failed with a bug", { error });
+    else if (code === "UNAVAILABLE") this.log.warn("call failed", { error });
+  }
+
+  #abort(why: AppError): void {
+    this.#reason = why;
+    this.#controller?.abort(why);
+    this.#settle({ failed: toStatus(why, this.requestId) });
+  }
+
+  #settle(outcome: Outcome<T>): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#run.settle(outcome);
+  }
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const METADATA_GETTER = {
   keys: (metadata: Metadata) => Object.keys(metadata.getMap()),
@@ -141,58 +240,20 @@ function firstText(metadata: Metadata, key: string): string | undefined {
 
 function timeLeftMs(call: IncomingCall, maxTimeoutMs: number, isStream: boolean): number {
   const deadline = call.getDeadline();
-  const leftMs = deadline instanceof Date ? deadline.getTime() - Date.now() : deadline - Date.now();
+  const endMs = deadline instanceof Date ? deadline.getTime() : deadline;
+  const leftMs = endMs === Infinity ? Infinity : endMs - Date.now();
   return isStream ? leftMs : Math.min(leftMs, maxTimeoutMs);
 }
 
 /**
- * Aborts when time is up or the caller is gone, and lets a body that ignores it be left behind. The
- * signal is made when it is first asked for: most calls are over before anyone would look at it.
+ * The address of the caller. grpc-js has it since the call came in; its getPeer looks it up again in the
+ * socket, through a proxy, which costs as much as all the rest of this.
  */
-function startDeadline(call: IncomingCall, timeoutMs: number) {
-  let isOver = false;
-  let reason: AppError | undefined;
-  let controller: AbortController | undefined;
-  let reject: (error: AppError) => void = () => undefined;
-  const abort = (why: AppError) => {
-    reason ??= why;
-    controller?.abort(reason);
-    reject(reason);
-  };
-  call.on("cancelled", () => {
-    // It also comes when a call that was answered closes.
-    if (!isOver) abort(callerGone());
-  });
-  if (call.cancelled) abort(callerGone());
-  if (timeoutMs <= 0) abort(deadlineExceeded());
-  const timer = Number.isFinite(timeoutMs)
-    ? setTimeout(
-        () => {
-          abort(deadlineExceeded());
-        },
-        Math.min(timeoutMs, 2 ** 31 - 1),
-      )
-    : undefined;
-  return {
-    get signal() {
-      controller ??= new AbortController();
-      if (reason && !controller.signal.aborted) controller.abort(reason);
-      return controller.signal;
-    },
-    clear: () => {
-      isOver = true;
-      clearTimeout(timer);
-    },
-    race<T>(begin: () => Promise<T>): Promise<T> {
-      return new Promise((resolve, rejectRace) => {
-        reject = rejectRace;
-        // What nobody waits for any more is not begun.
-        if (reason) rejectRace(reason);
-        // Left behind after an abort, the outcome of the work has no reader.
-        else begin().then(resolve, rejectRace);
-      });
-    },
-  };
+function peerOf(call: IncomingCall): string {
+  const { remoteAddress, remotePort } = call.call?.getConnectionInfo?.() ?? {};
+  return remoteAddress === undefined || remotePort === undefined
+    ? call.getPeer()
+    : `${remoteAddress}:${remotePort}`;
 }
 
 function callerGone(): AppError {

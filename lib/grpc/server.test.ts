@@ -1,6 +1,10 @@
 import { createServer, connect, type Socket } from "node:net";
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
-import { SecretDelivery, SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import {
+  GetSecretResponse,
+  SecretDelivery,
+  SecretServiceService,
+} from "../../gen/murmur/catalog/v1/secrets";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { AppError, invalidFields, notFound, unavailable } from "../errors";
@@ -11,6 +15,7 @@ import type { AccessTable } from "./access";
 import { createClient, openChannel, type Channel } from "./client";
 import type { CallContext } from "./context";
 import type { HandlersOf } from "./definition";
+import { Encoded } from "./encoded";
 import { createGrpcServer, type GrpcServer } from "./server";
 
 type SecretHandlers = HandlersOf<typeof SecretServiceService>;
@@ -128,6 +133,18 @@ describe("the gRPC wrapper", () => {
       violations: [{ field: "name", description: "odd" }],
       retryAfterMs: 1_500,
     });
+  });
+
+  it("tells the handler where the call comes from", async () => {
+    await failure(secrets().getSecret({ name: "X" }));
+    expect(seen?.peer).toMatch(/^127\.0\.0\.1:\d+$/);
+  });
+
+  it("sends a response as it is that is encoded already", async () => {
+    const message: GetSecretResponse = { secret: undefined };
+    handlers.getSecret = () =>
+      Promise.resolve(new Encoded(Buffer.from(GetSecretResponse.encode(message).finish())));
+    expect(await secrets().getSecret({ name: "X" })).toEqual(message);
   });
 
   it("shows nothing of a bug but a request id", async () => {

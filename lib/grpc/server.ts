@@ -12,9 +12,17 @@ import { once } from "node:events";
 import type { AccessTable } from "./access";
 import type { BidiHandler, ServerStreamHandler, UnaryHandler } from "./context";
 import type { HandlersOf, MethodDefinition, ServiceDefinition } from "./definition";
+import { serializerOf } from "./encoded";
 import { addHealth, type HealthReporter } from "./health";
 import { addReflection } from "./reflection";
-import { checkDecoded, MalformedMessage, runCall, type CallDeps, type CallShape } from "./run-call";
+import {
+  checkDecoded,
+  MalformedMessage,
+  runCall,
+  type CallDeps,
+  type CallShape,
+  type Outcome,
+} from "./run-call";
 import { serverCredentials, type ServerTls } from "./tls";
 import { useStrictUtf8 } from "./utf8";
 
@@ -46,6 +54,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.max_send_message_length": 16 * 1024 * 1024,
     "grpc.keepalive_time_ms": 10_000,
     "grpc.keepalive_timeout_ms": 5_000,
+    // Nobody can ask for what it would count at every call and message.
+    "grpc.enable_channelz": 0,
   });
   const served: string[] = [];
   const health = addHealth(server);
@@ -90,7 +100,11 @@ function addService(
       access,
       isStream: method.requestStream || method.responseStream,
     };
-    wire[name] = { ...method, requestDeserialize: decodeOrMark(method) };
+    wire[name] = {
+      ...method,
+      requestDeserialize: decodeOrMark(method),
+      responseSerialize: serializerOf(method.responseSerialize as (message: unknown) => Buffer),
+    };
     implementation[name] = toImplementation(options, shape, method, handlers[name]);
   }
   server.addService(wire as GrpcServiceDefinition, implementation);
@@ -122,12 +136,14 @@ function toImplementation(
 
 function toUnary(deps: CallDeps, shape: CallShape, handler: UnaryHandler<unknown, unknown>) {
   return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
-    void runCall(deps, shape, call, (context) => handler(checkDecoded(call.request), context)).then(
-      (outcome) => {
+    runCall(deps, shape, {
+      call,
+      body: (context) => handler(checkDecoded(call.request), context),
+      settle: (outcome) => {
         if ("ok" in outcome) callback(null, outcome.ok);
         else callback(outcome.failed);
       },
-    );
+    });
   };
 }
 
@@ -137,12 +153,16 @@ function toServerStream(
   handler: ServerStreamHandler<unknown, unknown>,
 ) {
   return (call: ServerWritableStream<unknown, unknown>) => {
-    void runCall(deps, shape, call, async (context) => {
-      for await (const response of handler(checkDecoded(call.request), context)) {
-        await write(call, response, context.signal);
-      }
-    }).then((outcome) => {
-      endStream(call, outcome);
+    runCall(deps, shape, {
+      call,
+      body: async (context) => {
+        for await (const response of handler(checkDecoded(call.request), context)) {
+          await write(call, response, context.signal);
+        }
+      },
+      settle: (outcome) => {
+        endStream(call, outcome);
+      },
     });
   };
 }
@@ -150,13 +170,16 @@ function toServerStream(
 function toBidi(deps: CallDeps, shape: CallShape, handler: BidiHandler<unknown, unknown>) {
   return (call: ServerDuplexStream<unknown, unknown>) => {
     call.on("error", () => undefined); // A cut stream: the cancelled event and the loop tell.
-    void runCall(deps, shape, call, (context) =>
-      handler(
-        { requests: decoded(call), send: (response) => write(call, response, context.signal) },
-        context,
-      ),
-    ).then((outcome) => {
-      endStream(call, outcome);
+    runCall(deps, shape, {
+      call,
+      body: (context) =>
+        handler(
+          { requests: decoded(call), send: (response) => write(call, response, context.signal) },
+          context,
+        ),
+      settle: (outcome) => {
+        endStream(call, outcome);
+      },
     });
   };
 }
@@ -178,7 +201,7 @@ async function write(
 
 function endStream(
   call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
-  outcome: Awaited<ReturnType<typeof runCall>>,
+  outcome: Outcome<unknown>,
 ): void {
   if ("ok" in outcome) call.end();
   else call.emit("error", outcome.failed);

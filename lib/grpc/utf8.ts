@@ -7,6 +7,7 @@ export function useStrictUtf8(): void {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- its successor, replacing the global TextDecoder, would change every other user
   configureTextEncoding({
     encodeUtf8: (text) => encoder.encode(text),
+    encodeUtf8Into: (text, bytes) => encoder.encodeInto(text, bytes),
     decodeUtf8: (bytes) => decoder.decode(bytes),
     checkUtf8: (text) => decoder.decode(encoder.encode(text)) === text,
   });

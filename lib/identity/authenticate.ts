@@ -1,17 +1,20 @@
 import { type Clock, systemClock } from "../clock";
 import { unauthenticated } from "../errors";
 import type { Authenticate } from "../grpc/run-call";
+import { isWaiting, type MayWait } from "../may-wait";
 import { toPrincipal } from "./claims";
 import { type Sensitive, sensitive } from "../sensitive";
 import type { KeySet } from "./key-set";
 import type { DeveloperPrincipal, Principal } from "./principal";
 import { createProofVerifier, PROOF_METADATA_KEY } from "./proof";
 import { createSessionProofVerifier, type FindProofKey, isSessionProof } from "./session-proof";
-import { createTokenVerifier, PRODUCT_AUDIENCE } from "./tokens";
+import { createTokenVerifier, PRODUCT_AUDIENCE, type VerifiedToken } from "./tokens";
 
 const BEARER = "Bearer ";
 /** No JWT begins so. */
 const KEY = /^mur_(?:key|agt)_/;
+
+type Call = Parameters<Authenticate>[0];
 
 /** Who a presented API key or agent token is; undefined for one that is not valid, whatever the cause. */
 export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefined>;
@@ -23,7 +26,7 @@ export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefi
 export type AdmitDeveloper = (
   developer: DeveloperPrincipal,
   presented: { token: Sensitive<string>; peer: string },
-) => Promise<DeveloperPrincipal | undefined>;
+) => MayWait<DeveloperPrincipal | undefined>;
 
 export interface AuthenticatorOptions {
   keySet: KeySet;
@@ -45,20 +48,25 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
   const proofs = createProofVerifier(clock);
   const { findProofKey } = options;
   const sessionProofs = findProofKey ? createSessionProofVerifier(findProofKey, clock) : proofs;
-  return async (call) => {
+  const ofToken = (token: VerifiedToken, presented: string, call: Call): MayWait<Principal> => {
+    const principal = toPrincipal(token, call.method, () => {
+      const proof = call.get(PROOF_METADATA_KEY) ?? "";
+      return (isSessionProof(proof) ? sessionProofs : proofs).verify(proof, call.method);
+    });
+    if (isWaiting(principal) || principal.kind !== "developer" || !options.admit) return principal;
+    const by = { token: sensitive(presented), peer: call.peer ?? "" };
+    const admitted = options.admit(principal, by);
+    return isWaiting(admitted) ? admitted.then(present) : present(admitted);
+  };
+  return (call) => {
     const header = call.get("authorization");
     if (header === undefined) return undefined;
     if (!header.startsWith(BEARER)) throw unauthenticated();
     const presented = header.slice(BEARER.length);
     if (KEY.test(presented)) return ofKey(options.verifyKey, sensitive(presented));
-    const token = await tokens.verify(presented);
-    const principal = await toPrincipal(token, call.method, () => {
-      const proof = call.get(PROOF_METADATA_KEY) ?? "";
-      return (isSessionProof(proof) ? sessionProofs : proofs).verify(proof, call.method);
-    });
-    if (principal.kind !== "developer" || !options.admit) return principal;
-    const by = { token: sensitive(presented), peer: call.peer ?? "" };
-    return present(await options.admit(principal, by));
+    const known = tokens.recall(presented);
+    if (known) return ofToken(known, presented, call);
+    return tokens.verify(presented).then((token) => ofToken(token, presented, call));
   };
 }
 

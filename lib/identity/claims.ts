@@ -4,6 +4,7 @@ import { ROLES } from "./principal";
 import { PRODUCT_AUDIENCE, signToken, type VerifiedToken } from "./tokens";
 import type { SigningKey } from "./signing-key";
 import type { Clock } from "../clock";
+import type { MayWait } from "../may-wait";
 
 /** The services that each issuer may speak for: rotation for all, the others for themselves. */
 const SERVICES_OF: Readonly<Record<string, readonly string[] | "all">> = {
@@ -89,11 +90,11 @@ export function issueServiceToken(
 }
 
 /** Turns a verified token into a principal; a VM also needs its proof's thumbprint to match. */
-export async function toPrincipal(
+export function toPrincipal(
   token: VerifiedToken,
   method: string,
   verifyProof: () => Promise<string>,
-): Promise<Principal> {
+): MayWait<Principal> {
   const { claims, subject, issuer, audience } = token;
   const tenantId = text(claims["ten"]);
   switch (claims["knd"]) {
@@ -116,8 +117,11 @@ export async function toPrincipal(
     case "vm": {
       const keyThumbprint = text((claims["cnf"] as { jkt?: unknown } | undefined)?.jkt);
       if (issuer !== ISSUERS.vms || audience !== PRODUCT_AUDIENCE) throw unauthenticated();
-      if ((await verifyProof()) !== keyThumbprint) throw unauthenticated();
-      return { kind: "vm", tenantId, id: subject, name: text(claims["nam"]), keyThumbprint };
+      const name = text(claims["nam"]);
+      return verifyProof().then((proven) => {
+        if (proven !== keyThumbprint) throw unauthenticated();
+        return { kind: "vm", tenantId, id: subject, name, keyThumbprint };
+      });
     }
     case "service":
       if (!maySpeakFor(issuer, subject) || audience === PRODUCT_AUDIENCE) throw unauthenticated();

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type Sensitive, sensitive } from "../sensitive";
-import { sha256 } from "../sha256";
+import { sha256, sha256Base64 } from "../sha256";
 
 export type CredentialKind = "api-key" | "agent-token";
 
@@ -52,6 +52,11 @@ export function createMarkedValue(mark: string): Pick<CredentialValue, "text" | 
 export function readCredentialValue(value: Sensitive<string>): Buffer | undefined {
   const text = value.expose();
   return FORMAT.test(text) ? checkedHash(text) : undefined;
+}
+
+/** The same in base64, of whatever was presented: what is known under it was a value. */
+export function hashText(value: Sensitive<string>): string {
+  return sha256Base64(value.expose());
 }
 
 /** The same of a value that has to begin with `mark`. */

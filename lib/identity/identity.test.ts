@@ -33,8 +33,12 @@ const catalog = generateSigningKey("murmur-catalog");
 const keySet = keySetOf([toPublicKey(rotation), toPublicKey(catalog)]);
 const identity = generateKeyPairSync("ed25519");
 
-const authenticate = (headers: Record<string, string>, clock = new FakeClock(), method = METHOD) =>
-  createAuthenticator({ keySet, service: "catalog", clock })({
+const authenticate = async (
+  headers: Record<string, string>,
+  clock = new FakeClock(),
+  method = METHOD,
+) =>
+  await createAuthenticator({ keySet, service: "catalog", clock })({
     method,
     get: (key) => headers[key],
   });
@@ -80,7 +84,8 @@ describe("authentication", () => {
     const clock = new FakeClock();
     const headers = bearer(await developerToken(clock));
     const check = createAuthenticator({ keySet, service: "catalog", clock });
-    const call = () => check({ method: METHOD, get: (key) => headers[key as "authorization"] });
+    const call = async () =>
+      await check({ method: METHOD, get: (key) => headers[key as "authorization"] });
     await expect(call()).resolves.toBeDefined();
     await clock.advance(66_000);
     await expect(call()).rejects.toMatchObject(refused);
@@ -124,8 +129,8 @@ describe("authentication", () => {
       clock,
     )(METHOD);
     const check = createAuthenticator({ keySet, service: "catalog", clock });
-    const call = (given: Record<string, string>, method = METHOD) =>
-      check({ method, get: (key) => given[key] });
+    const call = async (given: Record<string, string>, method = METHOD) =>
+      await check({ method, get: (key) => given[key] });
     await expect(call(headers)).resolves.toMatchObject({ kind: "vm", id: "vm-1", name: "build-1" });
     await expect(call(headers)).rejects.toMatchObject(refused); // a replay
     const stranger = generateKeyPairSync("ed25519");
@@ -222,8 +227,8 @@ describe("the key set file", () => {
     const tokens = await Promise.all(
       [rotation, next].map((key) => issueServiceToken(key, { ...who, ttlSeconds: 60 })),
     );
-    const as = (token: string) =>
-      authenticator({
+    const as = async (token: string) =>
+      await authenticator({
         method: METHOD,
         get: (name) => (name === "authorization" ? `Bearer ${token}` : undefined),
       });

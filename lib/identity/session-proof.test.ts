@@ -24,11 +24,11 @@ async function tokenFor(clock: FakeClock, key = keyThumbprint) {
 function authenticator(clock: FakeClock) {
   const options = { keySet, service: "catalog", clock };
   const authenticate = createAuthenticator({ ...options, findProofKey: find });
-  return (token: string, proof: string, method = METHOD) => {
+  return async (token: string, proof: string, method = METHOD) => {
     const headers: Record<string, string> = {
       ...{ authorization: `Bearer ${token}`, "murmur-proof": proof },
     };
-    return authenticate({ method, get: (key) => headers[key] });
+    return await authenticate({ method, get: (key) => headers[key] });
   };
 }
 

@@ -44,6 +44,8 @@ export async function signToken(key: SigningKey, init: TokenInit): Promise<strin
 export interface TokenVerifier {
   /** Throws UNAUTHENTICATED for any token that is not valid now; every cause looks the same. */
   verify(token: string): Promise<VerifiedToken>;
+  /** One that was verified before and is valid still. */
+  recall(token: string): VerifiedToken | undefined;
 }
 
 export interface TokenVerifierOptions {
@@ -60,12 +62,18 @@ export interface TokenVerifierOptions {
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { keySet, clock = systemClock } = options;
   const cache = new Map<string, { token: VerifiedToken; kid: string }>();
+  const recall = (text: string) => {
+    const hit = cache.get(text);
+    if (!hit) return undefined;
+    if (keySet.find(hit.kid) && hit.token.expiresAtMs > clock.now().getTime()) return hit.token;
+    cache.delete(text);
+    return undefined;
+  };
   return {
+    recall,
     async verify(text) {
-      const hit = cache.get(text);
-      if (hit && keySet.find(hit.kid) && hit.token.expiresAtMs > clock.now().getTime())
-        return hit.token;
-      if (hit) cache.delete(text);
+      const known = recall(text);
+      if (known) return known;
       const verified = await verifySignature(text, options, clock);
       if (cache.size >= CACHE_SIZE) cache.delete(cache.keys().next().value ?? "");
       cache.set(text, verified);

@@ -71,11 +71,11 @@ function claimsOf({ rpc, client, route, bearer }: VouchedCall): Record<string, u
 export interface IncomingVouch {
   method: string;
   /** Of metadata. */
-  readonly get: (key: string) => string | undefined;
+  get(key: string): string | undefined;
 }
 
-/** The vouch that a call carries; undefined when there is none that counts for it. */
-export type ReadVouch = (call: IncomingVouch) => Promise<Vouch | undefined>;
+/** The vouch that a call carries; undefined, at once where it carries none, when none counts for it. */
+export type ReadVouch = (call: IncomingVouch) => Promise<Vouch | undefined> | undefined;
 
 /** Reads vouches to `service`. One that does not count changes nothing: the call is its peer's own. */
 export function createVouchReader(options: {
@@ -85,9 +85,7 @@ export function createVouchReader(options: {
 }): ReadVouch {
   const { keySet, service, clock } = options;
   const tokens = createTokenVerifier({ keySet, audiences: [service], ...(clock && { clock }) });
-  return async (call) => {
-    const text = call.get(VOUCH_METADATA_KEY);
-    if (text === undefined) return undefined;
+  const read = async (text: string, call: IncomingVouch) => {
     try {
       return toVouch(await tokens.verify(text), call);
     } catch (error) {
@@ -95,16 +93,20 @@ export function createVouchReader(options: {
       throw error;
     }
   };
+  return (call) => {
+    const text = call.get(VOUCH_METADATA_KEY);
+    return text === undefined ? undefined : read(text, call);
+  };
 }
 
 function toVouch(
   { issuer, subject, claims }: VerifiedToken,
-  { method, get }: IncomingVouch,
+  call: IncomingVouch,
 ): Vouch | undefined {
   const { knd, mth, cli, ath, rte } = claims;
   if (issuer !== ISSUER || subject !== SUBJECT || knd !== KIND) return undefined;
-  if (mth !== method || typeof cli !== "string") return undefined;
-  const authorization = get("authorization");
+  if (mth !== call.method || typeof cli !== "string") return undefined;
+  const authorization = call.get("authorization");
   if (ath !== hashOfText(authorization?.replace(/^Bearer /, ""))) return undefined;
   const [verb, path] = typeof rte === "string" ? rte.split(" ") : [];
   const hasRoute = verb !== undefined && path !== undefined;
