@@ -38,8 +38,7 @@ import { createServer } from "./create-server";
 import { createKeyVerifier } from "./credentials/rpc/verify-key";
 import { createCredentialService } from "./credentials/rpc/credential-service";
 import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
-import { createCredentialLookup } from "./credentials/verification/credential-lookup";
-import { createCredentialUses } from "./credentials/verification/credential-uses";
+import { createVerification } from "./credentials/verification/create-verification";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { createIdentityTokenCheck } from "./identity/verify-identity-tokens";
@@ -104,11 +103,10 @@ export function createRotation(deps: RotationDeps): Rotation {
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
   const selfRotation = createSelfRotation({ ...deps, pool, answers, people, clock, log });
-  const uses = createCredentialUses({ db: pool, clock, log });
-  const lookup = createCredentialLookup({ db: pool, credentials, clock, log });
+  const { lease, lookup, uses } = createVerification({ db: pool, credentials, clock, log });
   const verifying = { lookup, uses, tokenUses: selfRotation.uses };
   const signIn = createSignIn(deps.signIn, { pool, clock, log });
-  const admit = createAdmission({ pool, people });
+  const admit = createAdmission({ pool, people, lease });
   const verifyTokens = createIdentityTokenCheck({ keySet: deps.keySet, admit, clock });
   const server = createServer(deps, {
     ...{ admit, clock, log, verifyKey: createKeyVerifier(verifying), onRefused: audit.onRefused },

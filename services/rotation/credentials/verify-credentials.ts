@@ -1,5 +1,5 @@
 import { invalid } from "../../../lib/errors";
-import { readCredentialValue } from "../../../lib/identity/credential-value";
+import { hashText, readCredentialValue } from "../../../lib/identity/credential-value";
 import type { Sensitive } from "../../../lib/sensitive";
 import type { Credential } from "./domain/credential";
 import type { FoundCredential } from "./store/credential-store";
@@ -37,6 +37,8 @@ export async function verifyCredentials(
 ): Promise<Verdict[]> {
   if (values.length === 0 || values.length > MAX_VALUES)
     throw invalid("values", `values must be 1 to ${MAX_VALUES}`);
+  const recalled = lookup.recall(tenantId, values.map(hashText));
+  if (recalled) return recalled.map((verdict) => noted(uses, verdict));
   const hashes = values.map(readCredentialValue);
   const known = hashes.filter((hash) => hash !== undefined);
   const find = async () =>
@@ -48,11 +50,12 @@ export async function verifyCredentials(
   if (firsts.length > 0) found = await find();
   for (const { credential } of found.values())
     if (isRotatedAway(credential)) tokenUses.ofRotatedAway(credential);
-  return hashes.map((hash) => {
-    const verdict = verdictOn(hash && found.get(hash.toString("hex")));
-    if (!verdict.fault) uses.note(verdict.credential);
-    return verdict;
-  });
+  return hashes.map((hash) => noted(uses, verdictOn(hash && found.get(hash.toString("base64")))));
+}
+
+function noted(uses: VerifyDeps["uses"], verdict: Verdict): Verdict {
+  if (!verdict.fault) uses.note(verdict.credential);
+  return verdict;
 }
 
 function isFirstUse({ awaitsFirstUse, state }: Credential): boolean {

@@ -230,9 +230,11 @@ create table rotation.people (
   removed_at timestamp with time zone,
   tokens_after timestamp with time zone,
   signs_in_as text,
+  changed_xid xid8,
   constraint people_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
   constraint people_pkey PRIMARY KEY (tenant_id, developer)
 );
+CREATE INDEX people_changed ON rotation.people USING btree (changed_xid) WHERE (changed_xid IS NOT NULL);
 CREATE INDEX people_tenants ON rotation.people USING btree (developer, tenant_id);
 
 create table rotation.registered_agents (

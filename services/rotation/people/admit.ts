@@ -1,26 +1,46 @@
 import { permissionDenied, unauthenticated } from "../../../lib/errors";
 import { type DeveloperPrincipal, hasRole } from "../../../lib/identity/principal";
+import { isWaiting, type MayWait } from "../../../lib/may-wait";
 import type { Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { writeAudit } from "../audit";
+import type { CredentialLease } from "../credentials/verification/credential-lease";
 import type { PeopleDeps } from "./change-people";
+import { createKnownPeople } from "./known-people";
 import type { KnownPerson, PersonStore } from "./store/person-store";
 
 /**
  * Who the bearer of a good identity token is now: with the role that the person has, whatever the token
  * says, or nobody. An operator's token brings somebody into the tenant who never was there before.
  */
-export function createAdmission({ pool, people }: Omit<PeopleDeps, "clock">) {
-  return async (
+export function createAdmission({
+  pool,
+  people,
+  lease,
+}: Omit<PeopleDeps, "clock"> & { lease: CredentialLease }) {
+  const find = createKnownPeople({ db: pool, people, lease });
+  const orIntroduced = async (
+    finding: Promise<KnownPerson | undefined>,
+    developer: DeveloperPrincipal,
+    peer: string,
+  ) => {
+    const known =
+      (await finding) ??
+      (await withTransactionRetry(pool, (tx) => introduce(people, tx, developer, peer)));
+    return asIs(developer, known);
+  };
+  return (
     developer: DeveloperPrincipal,
     { peer }: { peer: string },
-  ): Promise<DeveloperPrincipal | undefined> => {
-    const ref = { tenantId: developer.tenantId, developer: developer.id };
-    const known =
-      (await people.find(pool, ref)) ??
-      (await withTransactionRetry(pool, (tx) => introduce(people, tx, developer, peer)));
-    return isGood(developer, known) ? { ...developer, role: known.role } : undefined;
+  ): MayWait<DeveloperPrincipal | undefined> => {
+    const found = find({ tenantId: developer.tenantId, developer: developer.id });
+    if (isWaiting(found)) return orIntroduced(found, developer, peer);
+    return found && asIs(developer, found);
   };
+}
+
+function asIs(developer: DeveloperPrincipal, known: KnownPerson): DeveloperPrincipal | undefined {
+  return isGood(developer, known) ? { ...developer, role: known.role } : undefined;
 }
 
 /**

@@ -9,7 +9,7 @@ import { spawnRequest } from "../../../test/fakes/scripted-vm";
 import { API_KEY } from "../../../test/harness/credentials";
 import { type Fleet, startFleet } from "../../../test/harness/fleet";
 import { allRefused } from "../../../test/harness/refusals";
-import type { RotationClients } from "../../../test/harness/rotation";
+import { type RotationClients, startRotation } from "../../../test/harness/rotation";
 
 import { createCredential } from "../credentials/issue-credential";
 import { postgresCredentialStore } from "../credentials/store/postgres-credential-store";
@@ -40,11 +40,15 @@ beforeEach(async () => {
 
 /** With a token that an operator issued a minute ago, or so long ago. */
 async function withToken(developer: string, role: RoleName, agoSeconds = 60) {
+  const token = await tokenOf(developer, role, agoSeconds);
+  return fleet.rotation.clients(bearerCredentials(sensitive(token)));
+}
+
+function tokenOf(developer: string, role: RoleName, agoSeconds = 60) {
   const firstIssuedAt = Math.floor(Date.now() / 1000) - agoSeconds;
-  const token = await issueDeveloperToken(fleet.catalog.rotationKey, {
+  return issueDeveloperToken(fleet.catalog.rotationKey, {
     ...{ tenantId, developer, role, ttlSeconds: 3600, firstIssuedAt },
   });
-  return fleet.rotation.clients(bearerCredentials(sensitive(token)));
 }
 
 /** As `withToken`, and has been here. */
@@ -90,6 +94,33 @@ describe("the people of a tenant", () => {
       { action: "person.introduce", object_id: "github/olga", detail: { role: "owner" } },
       { action: "person.introduce", object_id: "github/bob", detail: { role: "member" } },
     ]);
+  });
+
+  it("count at once at every replica that had them in memory", async () => {
+    const other = await startRotation({ catalog: fleet.catalog, beside: fleet.rotation });
+    try {
+      const token = await tokenOf("github/bob", "admin");
+      const replicas = [fleet.rotation, other].map((it) =>
+        it.clients(bearerCredentials(sensitive(token))),
+      );
+      const rolesOf = () => Promise.all(replicas.map(roleOf));
+      await rolesOf();
+      for (const role of [ROLE_OWNER, ROLE_MEMBER, ROLE_ADMIN]) {
+        let isChanged = false;
+        const setting = owner.people
+          .setPersonRole({ developer: "github/bob", role })
+          .finally(() => (isChanged = true));
+        // Whoever is asked about all the time is answered for from memory.
+        while (!isChanged) await rolesOf();
+        expect(await rolesOf()).toEqual([role, role]);
+        await setting;
+      }
+      await owner.people.removePerson({ developer: "github/bob" });
+      for (const replica of replicas)
+        await expect(roleOf(replica)).rejects.toMatchObject(UNAUTHENTICATED);
+    } finally {
+      await other.stop();
+    }
   });
 
   it("come in once however many calls they make at once", async () => {

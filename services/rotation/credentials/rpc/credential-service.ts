@@ -14,8 +14,9 @@ import { readGrace } from "../domain/grace";
 import { createCredential, type IssueDeps, rotateCredential } from "../issue-credential";
 import { revokeCredential } from "../revoke-credential";
 import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
+import { encodeVerdict, encodeVerdicts } from "./encode-verdict";
 import { readCreateRequest } from "./read-create-request";
-import { readKind, toCredential, toVerdict } from "./to-credential";
+import { readKind, toCredential } from "./to-credential";
 import { tenantOfVerifier } from "./verifier-tenant";
 
 const PAGE = "credentials";
@@ -70,10 +71,10 @@ export function createCredentialService(
     async verifyCredential({ value }, context) {
       const [verdict] = await verify(context, [value]);
       if (!verdict) throw new Error("a value got no verdict");
-      return toVerdict(verdict);
+      return encodeVerdict(verdict);
     },
     async verifyCredentials({ values }, context) {
-      return { answers: (await verify(context, values)).map(toVerdict) };
+      return encodeVerdicts(await verify(context, values));
     },
   };
 }

@@ -60,12 +60,17 @@ export function readKind(kind: KindMessage): CredentialKind | undefined {
 export function toVerdict(verdict: Verdict): VerifyCredentialResponse {
   const found = "credential" in verdict ? verdict : undefined;
   const fault = verdict.fault && FAULTS[verdict.fault];
-  const leftMs = fault === undefined ? found?.validForMs : undefined;
   return {
     valid: fault === undefined,
     fault: fault ?? FaultMessage.CREDENTIAL_FAULT_UNSPECIFIED,
     credential: found && toCredential(found.credential),
     tenantId: found?.credential.tenantId ?? "",
-    validForMs: leftMs === undefined ? undefined : BigInt(Math.max(0, Math.floor(leftMs))),
+    validForMs: leftMs(verdict),
   };
+}
+
+/** For how many whole milliseconds it is valid; undefined: it is not, or has no end. */
+export function leftMs(verdict: Verdict): bigint | undefined {
+  if (verdict.fault || verdict.validForMs === undefined) return undefined;
+  return BigInt(Math.max(0, Math.floor(verdict.validForMs)));
 }

@@ -55,7 +55,7 @@ export interface CredentialStore {
    * which stays as it is.
    */
   end(tx: Tx, ref: CredentialRef, at: Date | undefined): Promise<Credential | undefined>;
-  /** Those of a tenant, or of all (undefined), that have these hashes, by their hash in hex. */
+  /** Those of a tenant, or of all (undefined), that have these hashes, by their hash in base64. */
   findByHash(
     db: Db,
     tenantId: string | undefined,

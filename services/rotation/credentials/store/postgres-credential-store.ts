@@ -99,7 +99,7 @@ export const postgresCredentialStore: CredentialStore = {
     );
     const found = rows.map((row) => {
       const validForMs = row.valid_for_ms ?? undefined;
-      return [row.hash.toString("hex"), { credential: fromRow(row), validForMs }] as const;
+      return [row.hash.toString("base64"), { credential: fromRow(row), validForMs }] as const;
     });
     return new Map(found);
   },

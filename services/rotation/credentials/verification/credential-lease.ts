@@ -1,7 +1,12 @@
 import type { Clock } from "../../../../lib/clock";
 import { type Log, silentLog } from "../../../../lib/log";
 import type { Db } from "../../../../lib/postgres/db";
-import type { ChangesSince, ReadChanges } from "./credential-changes";
+import {
+  type Changes,
+  type ChangesSince,
+  readCredentialChanges,
+  type ReadChanges,
+} from "./credential-changes";
 
 /**
  * For how long a replica may answer from memory after it began to look for changes. Whoever ends a
@@ -12,27 +17,34 @@ export const LEASE_MS = 100;
 const RENEW_AFTER_MS = 30;
 /** Beyond such a pause nothing is known any more: the database may be another one by then. */
 const MAX_PAUSE_MS = 1_000;
-/** The network between a replica and the database's clock is no step of it. */
-const CLOCK_STEP_MS = 1_000;
 
 /** One unbroken time of looking; what was read within it may be kept while it lasts. */
 export interface View {
   /** How many looks found changes: what was read before the last of them may be out of date. */
   readonly changes: number;
+  /**
+   * By how much the database's clock was ahead of the monotonic one at the last look, at most: a step of
+   * it counts from the next look on, and a drift is never more than that of a lease.
+   */
+  readonly databaseAheadMs: number;
 }
 
 export interface CredentialLease {
   /** The present view, while it may be trusted; asking has it renewed. */
   view(): View | undefined;
+  follow(follower: LeaseFollower): void;
+}
+
+/** Is told what has changed, and when the view broke: nothing is known any more then. */
+export interface LeaseFollower {
+  onChanged(changes: Changes): void;
+  onBroken(): void;
 }
 
 export interface CredentialLeaseDeps {
   db: Db;
-  readChanges: ReadChanges;
+  readChanges?: ReadChanges;
   clock: Clock;
-  /** Told whose credentials have changed, and when the view broke: nothing is known any more then. */
-  onChanged(hashes: readonly string[]): void;
-  onBroken(): void;
   log?: Log;
 }
 
@@ -41,8 +53,7 @@ interface Held extends View {
   /** When the last look began, by the monotonic clock. */
   sinceMs: number;
   next: bigint;
-  /** The database's clock less the monotonic one. */
-  offsetMs: number;
+  databaseAheadMs: number;
 }
 
 /**
@@ -50,31 +61,31 @@ interface Held extends View {
  * fails breaks the view; so do a long pause and a step of the database's clock.
  */
 export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLease {
-  const { db, clock, readChanges, log = silentLog } = deps;
+  const { db, clock, readChanges = readCredentialChanges, log = silentLog } = deps;
+  const followers: LeaseFollower[] = [];
   let held: Held | undefined;
   let isLooking = false;
 
   const breakView = () => {
-    if (held) deps.onBroken();
+    if (held) for (const follower of followers) follower.onBroken();
     held = undefined;
   };
   const accept = (changes: ChangesSince, startMs: number) => {
-    const offsetMs = changes.databaseMs - clock.monotonicMs();
+    // It was read after the look began.
+    const databaseAheadMs = changes.databaseMs - startMs;
+    const look = { sinceMs: startMs, next: changes.next, databaseAheadMs };
     const isContinuous =
-      held &&
-      changes.next >= held.next &&
-      startMs - held.sinceMs <= MAX_PAUSE_MS &&
-      Math.abs(offsetMs - held.offsetMs) < CLOCK_STEP_MS;
+      held && changes.next >= held.next && startMs - held.sinceMs <= MAX_PAUSE_MS;
     if (!held || !isContinuous) {
       breakView();
-      held = { changes: 0, sinceMs: startMs, next: changes.next, offsetMs };
+      held = { changes: 0, ...look };
       return;
     }
-    if (changes.hashes.length > 0) {
+    if (changes.hashes.length + changes.people.length > 0) {
       held.changes += 1;
-      deps.onChanged(changes.hashes);
+      for (const follower of followers) follower.onChanged(changes);
     }
-    Object.assign(held, { sinceMs: startMs, next: changes.next, offsetMs });
+    Object.assign(held, look);
   };
   const look = async () => {
     if (isLooking) return;
@@ -94,6 +105,9 @@ export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLeas
       const ageMs = held ? clock.monotonicMs() - held.sinceMs : Infinity;
       if (ageMs > RENEW_AFTER_MS) void look();
       return ageMs <= LEASE_MS ? held : undefined;
+    },
+    follow: (follower) => {
+      followers.push(follower);
     },
   };
 }
