@@ -106,12 +106,12 @@ describe("the people of a tenant", () => {
       const rolesOf = () => Promise.all(replicas.map(roleOf));
       await rolesOf();
       for (const role of [ROLE_OWNER, ROLE_MEMBER, ROLE_ADMIN]) {
-        let isChanged = false;
+        const progress = { isChanged: false };
         const setting = owner.people
           .setPersonRole({ developer: "github/bob", role })
-          .finally(() => (isChanged = true));
+          .finally(() => (progress.isChanged = true));
         // Whoever is asked about all the time is answered for from memory.
-        while (!isChanged) await rolesOf();
+        while (!progress.isChanged) await rolesOf();
         expect(await rolesOf()).toEqual([role, role]);
         await setting;
       }
