@@ -119,19 +119,24 @@ export function unavailable(message: string, cause?: unknown, retryAfterMs = 100
 }
 
 /** UNAUTHENTICATED says the same for every cause, so that a caller learns nothing from it. */
-export function unauthenticated(message = "identity token is missing or expired"): AppError {
+export function unauthenticated(
+  message = "identity token is missing or expired",
+  cause?: unknown,
+): AppError {
   return new AppError({
     code: "UNAUTHENTICATED",
     reason: ErrorReason.ERROR_REASON_UNAUTHENTICATED,
     message,
+    cause,
   });
 }
 
-export function permissionDenied(message = "permission denied"): AppError {
+export function permissionDenied(message = "permission denied", cause?: unknown): AppError {
   return new AppError({
     code: "PERMISSION_DENIED",
     reason: ErrorReason.ERROR_REASON_PERMISSION_DENIED,
     message,
+    cause,
   });
 }
 

@@ -1,9 +1,11 @@
 import {
+  CredentialFault,
   CredentialKind,
   type VerifyCredentialResponse,
 } from "../gen/murmur/rotation/v1/credentials";
 import { Role as RoleMessage } from "../gen/murmur/rotation/v1/identity";
 import type { Principal, Role } from "../lib/identity/principal";
+import { RefusedCredential } from "../lib/identity/refused-credential";
 
 const ROLES: Partial<Record<RoleMessage, Role>> = {
   [RoleMessage.ROLE_MEMBER]: "member",
@@ -14,6 +16,33 @@ const ROLES: Partial<Record<RoleMessage, Role>> = {
 /** The role that rotation names; undefined for one that is newer than this service. */
 export function toRole(message: RoleMessage): Role | undefined {
   return ROLES[message];
+}
+
+/** Who a credential is that was asked about, or that it is known and over; undefined: neither. */
+export function toCaller(
+  answer: VerifyCredentialResponse,
+): Principal | RefusedCredential | undefined {
+  return toPrincipal(answer) ?? toRefused(answer);
+}
+
+const FAULTS: Partial<Record<CredentialFault, RefusedCredential["why"]>> = {
+  [CredentialFault.CREDENTIAL_FAULT_EXPIRED]: "expired",
+  [CredentialFault.CREDENTIAL_FAULT_REVOKED]: "revoked",
+};
+
+function toRefused({
+  fault,
+  credential,
+  tenantId,
+}: VerifyCredentialResponse): RefusedCredential | undefined {
+  const why = FAULTS[fault];
+  if (!why || !credential || tenantId === "") return undefined;
+  const { credentialId, kind, owner, agentName } = credential;
+  const isToken = kind === CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN;
+  const who = isToken
+    ? ({ kind: "agent", id: agentName } as const)
+    : ({ kind: "developer", id: owner } as const);
+  return new RefusedCredential({ tenantId, ...who, credentialId, why });
 }
 
 /** Who a verified credential is: its owner with its role and scopes, or the agent that it names. */

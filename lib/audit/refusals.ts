@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../clock";
 import type { RefusedCall } from "../grpc/run-call";
+import { credentialIdOf } from "../identity/refused-credential";
 import { type Log, silentLog } from "../log";
 import type { Db } from "../postgres/db";
 
@@ -24,14 +25,17 @@ interface Entry {
   id: string;
   method: string;
   peer: string;
+  /** Which credential it was, and why it was refused, where that is known. */
+  detail: Readonly<Record<string, string>>;
   count: number;
 }
 
-const EVERY_MS = 5_000;
+/** What a process that is killed loses is the refusals of so long. */
+const EVERY_MS = 1_000;
 /** Beyond so many kinds at once they are counted together: memory is not the caller's to fill. */
 const MAX_ENTRIES = 1_000;
-/** Refusals that have no tenant are the installation's. */
-const INSTALLATION = "";
+/** Whose refusals have no tenant: they are the installation's. */
+const STRANGER = { tenantId: "", kind: "unknown", id: "" };
 
 export function createRefusals({
   db,
@@ -41,8 +45,8 @@ export function createRefusals({
 }: RefusalsDeps): Refusals {
   let entries = new Map<string, Entry>();
   const add = (entry: Entry) => {
-    const { tenantId, kind, id, method, peer } = entry;
-    const key = JSON.stringify([tenantId, kind, id, method, peer]);
+    const { tenantId, kind, id, method, peer, detail } = entry;
+    const key = JSON.stringify([tenantId, kind, id, method, peer, detail]);
     const known = entries.get(key);
     if (known) known.count += entry.count;
     else entries.set(key, entry);
@@ -59,16 +63,14 @@ export function createRefusals({
     }
   };
   return {
-    note({ method, peer, principal }) {
+    note(refused) {
       const isFull = entries.size >= MAX_ENTRIES;
-      const who = principal ?? { tenantId: INSTALLATION, kind: "unknown", id: "" };
+      const { tenantId, kind, id } = refused.credential ?? refused.principal ?? STRANGER;
       add({
-        tenantId: who.tenantId,
-        kind: who.kind,
-        id: isFull ? "" : who.id,
-        method,
-        peer: isFull ? "" : addressOf(peer),
-        count: 1,
+        ...{ tenantId, kind, method: refused.method, count: 1 },
+        id: isFull ? "" : id,
+        peer: isFull ? "" : addressOf(refused.peer),
+        detail: isFull ? {} : detailOf(refused),
       });
     },
     flush,
@@ -80,6 +82,16 @@ export function createRefusals({
         });
       }
     },
+  };
+}
+
+/** The credential under the name that records of what was done by it have, too. */
+function detailOf({ principal, credential }: RefusedCall): Entry["detail"] {
+  const kind = credential?.kind ?? principal?.kind;
+  const id = credential ? credential.credentialId : credentialIdOf(principal);
+  return {
+    ...(id !== undefined && { [kind === "agent" ? "agent_token" : "api_key"]: id }),
+    ...(credential && { why: credential.why }),
   };
 }
 
@@ -97,9 +109,9 @@ async function write(
     `insert into ${schema}.audit (tenant_id, actor_kind, actor_id, peer,
        action, object_kind, object_id, outcome, detail)
      select tenant_id, kind, id, peer, 'call', 'rpc', method, 'refused',
-       jsonb_build_object('count', count)
-     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
-       as e(tenant_id, kind, id, method, peer, count)`,
+       jsonb_build_object('count', count) || detail
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::jsonb[])
+       as e(tenant_id, kind, id, method, peer, count, detail)`,
     [
       entries.map(({ tenantId }) => tenantId),
       entries.map(({ kind }) => kind),
@@ -107,6 +119,7 @@ async function write(
       entries.map(({ method }) => method),
       entries.map(({ peer }) => peer),
       entries.map(({ count }) => count),
+      entries.map(({ detail }) => JSON.stringify(detail)),
     ],
   );
 }

@@ -1,4 +1,5 @@
 import { permissionDenied, unauthenticated, type AppError } from "../errors";
+import { RefusedCredential } from "../identity/refused-credential";
 import { isInScope } from "../identity/scope";
 import { hasRole, type Principal, type Role } from "../identity/principal";
 
@@ -41,11 +42,13 @@ export function checkScopes(
   route?: { method: string; path: string },
 ): void {
   if (access.anyScope || principal?.kind !== "developer" || !principal.apiKey) return;
-  const { scopes } = principal.apiKey;
+  const { id: credentialId, scopes } = principal.apiKey;
   if (isInScope(scopes, { kind: "rpc", path: method })) return;
   if (route && isInScope(scopes, { kind: "rest", ...route })) return;
   const what = route ? `${route.method} ${route.path}` : "this method";
-  throw permissionDenied(`the scopes of the API key do not include ${what}`);
+  const { tenantId, kind, id } = principal;
+  const refused = new RefusedCredential({ tenantId, kind, id, credentialId, why: "scope" });
+  throw permissionDenied(`the scopes of the API key do not include ${what}`, refused);
 }
 
 function isAllowed(row: AccessRow, principal: Principal): boolean {

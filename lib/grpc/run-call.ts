@@ -10,6 +10,7 @@ import {
 import { AppError, deadlineExceeded, invalid, isAppError } from "../errors";
 import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import type { Principal } from "../identity/principal";
+import { refusedBy, type RefusedCredential } from "../identity/refused-credential";
 import type { ReadVouch } from "../identity/vouch";
 import type { Log } from "../log";
 import { isWaiting, type MayWait } from "../may-wait";
@@ -47,6 +48,8 @@ export interface RefusedCall {
   /** Network address of the caller. */
   peer: string;
   principal: Principal | undefined;
+  /** What was presented, where it is known and is what the call was refused for. */
+  credential: RefusedCredential | undefined;
 }
 
 /** The part of a grpc-js server call that the wrapper uses. */
@@ -204,8 +207,10 @@ class RunningCall<T> implements CallContext {
 
   #note(error: unknown): void {
     const code = isAppError(error) ? error.code : undefined;
-    if (code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED")
-      this.#deps.onRefused?.({ method: this.method, peer: this.peer, principal: this.principal });
+    if (code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED") {
+      const { method, peer, principal } = this;
+      this.#deps.onRefused?.({ method, peer, principal, credential: refusedBy(error) });
+    }
     // Left behind, it fails as it was told to.
     if (this.#isOver) return;
     if (code === undefined) this.log.error("call failed with a bug", { error });

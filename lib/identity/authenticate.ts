@@ -7,6 +7,7 @@ import { type Sensitive, sensitive } from "../sensitive";
 import type { KeySet } from "./key-set";
 import type { DeveloperPrincipal, Principal } from "./principal";
 import { createProofVerifier, PROOF_METADATA_KEY } from "./proof";
+import { RefusedCredential, refusedCredential } from "./refused-credential";
 import { createSessionProofVerifier, type FindProofKey, isSessionProof } from "./session-proof";
 import { createTokenVerifier, PRODUCT_AUDIENCE, type VerifiedToken } from "./tokens";
 
@@ -16,8 +17,10 @@ const KEY = /^mur_(?:key|agt)_/;
 
 type Call = Parameters<Authenticate>[0];
 
-/** Who a presented API key or agent token is; undefined for one that is not valid, whatever the cause. */
-export type VerifyKey = (value: Sensitive<string>) => Promise<Principal | undefined>;
+/** Who a presented API key or agent token is, or what is known of one that is over; undefined for any other. */
+export type VerifyKey = (
+  value: Sensitive<string>,
+) => Promise<Principal | RefusedCredential | undefined>;
 
 /**
  * Who a developer with a good identity token is now; undefined for one who is not let in any more. `peer`
@@ -56,7 +59,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     if (isWaiting(principal) || principal.kind !== "developer" || !options.admit) return principal;
     const by = { token: sensitive(presented), peer: call.peer ?? "" };
     const admitted = options.admit(principal, by);
-    return isWaiting(admitted) ? admitted.then(present) : present(admitted);
+    if (!isWaiting(admitted)) return admitted ?? notLetIn(principal);
+    return admitted.then((it) => it ?? notLetIn(principal));
   };
   return (call) => {
     const header = call.get("authorization");
@@ -74,10 +78,14 @@ async function ofKey(
   verifyKey: VerifyKey | undefined,
   value: Sensitive<string>,
 ): Promise<Principal> {
-  return present(await verifyKey?.(value));
+  const who = await verifyKey?.(value);
+  if (who === undefined || who instanceof RefusedCredential) throw refusedCredential(who);
+  return who;
 }
 
-function present(principal: Principal | undefined): Principal {
-  if (!principal) throw unauthenticated();
-  return principal;
+function notLetIn({ tenantId, kind, id }: DeveloperPrincipal): never {
+  const why = "not let in";
+  throw refusedCredential(
+    new RefusedCredential({ tenantId, kind, id, credentialId: undefined, why }),
+  );
 }

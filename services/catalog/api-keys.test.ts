@@ -99,6 +99,40 @@ describe("the catalog, presented with an API key", () => {
       await expect(list(text)).rejects.toMatchObject(REFUSED);
   });
 
+  it("names whose it was in the audit of what it was refused for, and says so to nobody", async () => {
+    const ended = await issuer.create(owner);
+    await owner.revokeCredential({ credentialId: ended.credential.credentialId, at: undefined });
+    const narrow = await issuer.create(owner, {
+      scopes: ["murmur.catalog.v1.SecretService/ListSecrets"],
+    });
+    const member = await issuer.create(issuer.developer("github/bob"));
+    for (let n = 0; n < 2; n++) await expect(list(ended.value)).rejects.toMatchObject(REFUSED);
+    for (const { value } of [narrow, member])
+      await expect(set(value)).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    const idOf = ({ credential }: { credential: { credentialId: string } }) =>
+      credential.credentialId;
+    const refused = async (made: { credential: { credentialId: string } }) => {
+      const { rows } = await database.pool.query(
+        `select tenant_id, actor_kind, actor_id, sum((detail->>'count')::int)::int as count,
+           detail - 'count' - 'api_key' as detail
+         from catalog.audit where outcome = 'refused' and detail->>'api_key' = $1
+         group by 1, 2, 3, 5`,
+        [idOf(made)],
+      );
+      return rows;
+    };
+    const by = (id: string) => ({ tenant_id: "t1", actor_kind: "developer", actor_id: id });
+    await eventually(async () => {
+      expect(await refused(ended)).toEqual([
+        { ...by("github/alice"), count: 2, detail: { why: "revoked" } },
+      ]);
+      expect(await refused(narrow)).toEqual([
+        { ...by("github/alice"), count: 1, detail: { why: "scope" } },
+      ]);
+      expect(await refused(member)).toEqual([{ ...by("github/bob"), count: 1, detail: {} }]);
+    });
+  });
+
   it("lets nobody in by one while rotation is away", async () => {
     const { value } = await issuer.create(owner);
     proxy.cut();
@@ -143,6 +177,14 @@ describe("the catalog, presented with an API key", () => {
       await list(token);
       await people.removePerson({ developer });
       await eventually(() => expect(list(token)).rejects.toMatchObject(REFUSED));
+      await eventually(async () => {
+        const { rows } = await database.pool.query(
+          `select from catalog.audit where tenant_id = 't1' and actor_id = $1
+             and outcome = 'refused' and detail->>'why' = 'not let in'`,
+          [developer],
+        );
+        expect(rows.length).toBeGreaterThan(0);
+      });
       await people.addPerson({ developer, role: Role.ROLE_OWNER });
       await expect(list(token)).rejects.toMatchObject(REFUSED);
     });

@@ -24,7 +24,7 @@ import {
   createRotationAsker,
 } from "../../verifier/credential-verifier";
 import { createDeveloperAdmission, createTokenAsker } from "../../verifier/developer-admission";
-import { toPrincipal } from "../../verifier/to-principal";
+import { toCaller } from "../../verifier/to-principal";
 import { createDeliverySessions } from "./domain/delivery-session";
 import { createKeyRotations } from "./encryption/key-rotations";
 import { cleanUp } from "./environments/clean-up";
@@ -164,6 +164,6 @@ export function createCatalog(deps: CatalogDeps): Catalog {
 function askRotation(channel: Channel, key: SigningKey, clock: Clock) {
   const who = { channel, key, service: "catalog", tenantId: ALL_TENANTS };
   const verifier = createCredentialVerifier(createRotationAsker(who), clock);
-  const verifyKey: VerifyKey = async (value) => toPrincipal(await verifier.verify(value));
+  const verifyKey: VerifyKey = async (value) => toCaller(await verifier.verify(value));
   return { verifyKey, admit: createDeveloperAdmission(createTokenAsker(who), clock) };
 }

@@ -5,6 +5,7 @@ import { Role } from "../../../gen/murmur/rotation/v1/identity";
 import { bearerCredentials } from "../../../lib/identity/credentials";
 import { sensitive } from "../../../lib/sensitive";
 import { type CredentialIssuer, startCredentialIssuer } from "../../../test/harness/credentials";
+import { eventually } from "../../../test/harness/eventually";
 import { allRefused } from "../../../test/harness/refusals";
 
 const REFUSED = { code: "UNAUTHENTICATED", message: "identity token is missing or expired" };
@@ -76,6 +77,34 @@ describe("an API key in place of an identity token", () => {
     await issuer.pass(900);
     await expect(list(value)).rejects.toMatchObject(REFUSED);
     await list(rotated.value);
+  });
+
+  it("is named in the audit when it is refused and known, and so is an agent's token", async () => {
+    const expired = await issuer.create(alice, { expiresAt: new Date(Date.now() + 60_000) });
+    const token = await issuer.create(alice, {
+      ...{ kind: CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN, agentName: "coder" },
+    });
+    await issuer.pass(60);
+    await expect(list(expired.value)).rejects.toMatchObject(REFUSED);
+    await expect(list(token.value)).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    await eventually(async () => {
+      const { rows } = await issuer.rotation.pool.query(
+        `select tenant_id, actor_kind, actor_id, detail - 'count' as detail from rotation.audit
+         where outcome = 'refused' and (detail->>'api_key' = $1 or detail->>'agent_token' = $2)
+         order by actor_kind`,
+        [expired.credential.credentialId, token.credential.credentialId],
+      );
+      expect(rows).toEqual([
+        {
+          ...{ tenant_id: "t1", actor_kind: "agent", actor_id: "coder" },
+          detail: { agent_token: token.credential.credentialId },
+        },
+        {
+          ...{ tenant_id: "t1", actor_kind: "developer", actor_id: "github/alice" },
+          detail: { api_key: expired.credential.credentialId, why: "expired" },
+        },
+      ]);
+    });
   });
 
   it("makes no key that may do more than itself", async () => {

@@ -1,5 +1,5 @@
 import type { VerifyKey } from "../../../../lib/identity/authenticate";
-import { toPrincipal } from "../../../../verifier/to-principal";
+import { toCaller } from "../../../../verifier/to-principal";
 import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
 import { toVerdict } from "./to-credential";
 
@@ -7,6 +7,6 @@ import { toVerdict } from "./to-credential";
 export function createKeyVerifier(deps: VerifyDeps): VerifyKey {
   return async (value) => {
     const [verdict] = await verifyCredentials(deps, undefined, [value]);
-    return verdict && toPrincipal(toVerdict(verdict));
+    return verdict && toCaller(toVerdict(verdict));
   };
 }
