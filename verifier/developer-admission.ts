@@ -7,6 +7,7 @@ import { unavailable } from "../lib/errors";
 import { createClient, withCredentials } from "../lib/grpc/client";
 import type { AdmitDeveloper } from "../lib/identity/authenticate";
 import { serviceCredentials } from "../lib/identity/credentials";
+import type { DeveloperPrincipal } from "../lib/identity/principal";
 import type { Sensitive } from "../lib/sensitive";
 import type { RotationAskerDeps } from "./credential-verifier";
 import { createSharedQuestions } from "./shared-questions";
@@ -53,14 +54,22 @@ export function createDeveloperAdmission(ask: AskAboutTokens, clock: Clock): Adm
     ...{ ask, batch: BATCH, clock },
     lifeMs: ({ valid }: IdentityTokenAnswer) => (valid ? MAX_AGE_MS : 0),
   });
-  return async (developer, presented) => {
+  return (developer, presented) => {
     const { tenantId, id, firstIssuedAt } = developer;
     // All that the answer hangs on: renewals of a token are let in as it was.
     const key = JSON.stringify([tenantId, id, firstIssuedAt]);
-    const answer = questions.recall(key) ?? (await questions.ask(key, presented));
-    // Nobody else's answer, whatever becomes of the order.
-    if (!answer.valid || answer.tenantId !== tenantId || answer.developer !== id) return undefined;
-    const role = toRole(answer.role);
-    return role && { ...developer, role };
+    const known = questions.recall(key);
+    if (known) return admitted(developer, known);
+    return questions.ask(key, presented).then((answer) => admitted(developer, answer));
   };
+}
+
+function admitted(
+  developer: DeveloperPrincipal,
+  answer: IdentityTokenAnswer,
+): DeveloperPrincipal | undefined {
+  // Nobody else's answer, whatever becomes of the order.
+  const isTheirs = answer.tenantId === developer.tenantId && answer.developer === developer.id;
+  const role = answer.valid && isTheirs ? toRole(answer.role) : undefined;
+  return role && { ...developer, role };
 }

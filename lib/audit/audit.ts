@@ -8,7 +8,8 @@ import { type Log, silentLog } from "../log";
 import type { Pool } from "../postgres/db";
 import { createKeptConnection } from "../postgres/kept-connection";
 import type { AuditSchema } from "./audit-rows";
-import { createRefusals } from "./refusals";
+import { createGatheredRecords, type GatheredRecord } from "./gathered-records";
+import { refusalOf } from "./refusals";
 import { createAuditService } from "./rpc/audit-service";
 import { createSealer } from "./sealer";
 import { watchAudit } from "./watch-audit";
@@ -22,13 +23,17 @@ export interface AuditDeps {
   log?: Log;
 }
 
+export type GatherRecord = (record: GatheredRecord) => void;
+
 /** A service's audit, beside the records that its own statements write. */
 export interface Audit {
   /** The pool through which these are written: they are sealed as soon as they are committed. */
   pool: Pool;
   onRefused: (refused: RefusedCall) => void;
+  /** For what changes nothing: written within a second, many as one row with a count. */
+  gather: GatherRecord;
   handlers: HandlersOf<typeof AuditServiceService>;
-  /** Seals, and writes refusals, until the signal aborts. */
+  /** Seals, and writes what was gathered, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -40,18 +45,21 @@ export function createAudit(deps: AuditDeps): Audit {
   const pool = watchAudit(deps.pool, schema, () => {
     sealer.wake();
   });
-  const refusals = createRefusals({ db: pool, schema, clock, log });
+  const gathered = createGatheredRecords({ db: pool, schema, clock, log });
   return {
     pool,
     onRefused: (refused) => {
-      refusals.note(refused);
+      gathered.note(refusalOf(refused));
+    },
+    gather: (record) => {
+      gathered.note(record);
     },
     handlers: createAuditService({ ...deps, db: pool }),
     async run(signal) {
       const sealing = sealer.run(signal).finally(() => {
         db.release();
       });
-      await Promise.all([sealing, refusals.run(signal)]);
+      await Promise.all([sealing, gathered.run(signal)]);
     },
   };
 }

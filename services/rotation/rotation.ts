@@ -99,13 +99,13 @@ const MAX_LOOPS = 20;
 export function createRotation(deps: RotationDeps): Rotation {
   const { clock = systemClock, log = silentLog, signingKey } = deps;
   const audit = createAudit({ ...deps, schema: "rotation" });
-  const { pool } = audit;
+  const { pool, gather } = audit;
   const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
   const people = postgresPersonStore;
-  const selfRotation = createSelfRotation({ ...deps, pool, answers, people, clock, log });
+  const selfRotation = createSelfRotation({ ...deps, pool, gather, answers, people, clock, log });
   const { lease, lookup, uses } = createVerification({ db: pool, credentials, clock, log });
   const verifying = { lookup, uses, tokenUses: selfRotation.uses };
-  const signIn = createSignIn(deps.signIn, { pool, clock, log });
+  const signIn = createSignIn(deps.signIn, { pool, gather, clock, log });
   const admit = createAdmission({ pool, people, lease });
   const verifyTokens = createIdentityTokenCheck({ keySet: deps.keySet, admit, clock });
   const server = createServer(deps, {

@@ -1,5 +1,6 @@
 import { systemClock } from "../../../lib/clock";
 import { type CredentialIssuer, startCredentialIssuer } from "../../../test/harness/credentials";
+import { eventually } from "../../../test/harness/eventually";
 import { startRotation, type TestRotation } from "../../../test/harness/rotation";
 
 const TOO_MANY = { code: "RESOURCE_EXHAUSTED" };
@@ -58,6 +59,22 @@ describe("the limit of attempts", () => {
 
   it("lets exactly 3 of many through that come at once", async () => {
     expect(await attempt(30)).toBe(3);
+  });
+
+  it("audits those over it, with a count", async () => {
+    const audited = async () => {
+      const { rows } = await issuer.rotation.pool.query<{ count: number | null }>(
+        `select sum((detail->>'count')::int)::int as count from rotation.audit
+         where tenant_id = '' and action = 'agent.rotate-self' and outcome = 'refused'
+           and peer = '127.0.0.1' and detail->>'limit' = 'self-rotation'`,
+      );
+      return rows[0]?.count ?? 0;
+    };
+    const before = await audited();
+    expect(await attempt(20)).toBe(3);
+    await eventually(async () => {
+      expect(await audited()).toBeGreaterThanOrEqual(before + 17);
+    });
   });
 
   it("says when the next attempt counts, which is when it does", async () => {

@@ -57,6 +57,7 @@ describe("a rotation", () => {
         ...{
           answers: postgresSealedAnswerStore,
           reuses: { note: () => undefined },
+          gather: () => undefined,
           clock: systemClock,
         },
       },

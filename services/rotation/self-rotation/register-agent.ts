@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import type { GatherRecord } from "../../../lib/audit/audit";
 import { dnsLabelFault } from "../../../lib/dns-label";
 import { invalid, permissionDenied, unauthenticated } from "../../../lib/errors";
 import { createMarkedValue, readMarkedValue } from "../../../lib/identity/credential-value";
@@ -19,6 +20,7 @@ import type { InvitationStore, Inviter } from "./store/invitation-store";
 export interface RegisterAgentDeps extends ManageAgentDeps {
   invitations: InvitationStore;
   attempts: AttemptStore;
+  gather: GatherRecord;
   /** Whose agents are those that anyone may register; absent: nobody may without more. */
   openRegistration?: OpenRegistration;
 }
@@ -159,13 +161,18 @@ async function ofInvitation(
 
 /** The attempt counts, whatever becomes of it. */
 async function ofAnyone(
-  { attempts, pool }: RegisterAgentDeps,
+  { attempts, pool, gather }: RegisterAgentDeps,
   { tenantId, developer }: OpenRegistration,
   peer: string,
 ): Promise<Permission> {
   const waitMs = await attempts.take(pool, LIMIT, { tenantId, subject: networkOf(peer) });
-  if (waitMs !== undefined)
+  if (waitMs !== undefined) {
+    gather({
+      ...{ tenantId, kind: "unknown", id: "", peer, action: "agent.register", objectId: "" },
+      ...{ objectKind: "registered-agent", outcome: "refused", detail: { limit: LIMIT.name } },
+    });
     throw tooManyAttempts(LIMIT, "Too many registrations (max 3 per 15 minutes)", waitMs);
+  }
   return {
     owner: { tenantId, id: developer, role: "member" },
     caller: { tenantId, kind: "unknown", id: "", peer },

@@ -162,6 +162,14 @@ describe("an agent that rotates its own pair", () => {
       const first = await rotate(old, { requestId });
       for (let again = 0; again < 5; again++)
         expect(await rotate(old, { requestId })).toEqual(first);
+      await eventually(async () => {
+        const { rows } = await issuer.rotation.pool.query(
+          `select actor_kind, outcome, sum((detail->>'count')::int)::int as count from rotation.audit
+           where tenant_id = 't1' and object_id = $1 and detail ? 'again' group by 1, 2`,
+          [old.agentId],
+        );
+        expect(rows).toEqual([{ actor_kind: "agent", outcome: "ok", count: 5 }]);
+      });
       await rotate(first);
       expect((await shown(old.agentId)).reuses).toBe(0n);
     });

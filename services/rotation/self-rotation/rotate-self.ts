@@ -1,4 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { GatherRecord } from "../../../lib/audit/audit";
+import type { GatheredRecord } from "../../../lib/audit/gathered-records";
 import type { Clock } from "../../../lib/clock";
 import { type AppError, invalid } from "../../../lib/errors";
 import { readCredentialValue, readMarkedValue } from "../../../lib/identity/credential-value";
@@ -30,6 +32,7 @@ export interface RotateSelfDeps {
   attempts: AttemptStore;
   answers: SealedAnswerStore;
   reuses: Pick<ReuseAlarms, "note">;
+  gather: GatherRecord;
   clock: Clock;
 }
 
@@ -62,7 +65,10 @@ interface Attempt {
   secretHash: Buffer;
 }
 
-type Outcome = { rotated: SelfRotated } | { fault: AppError; rotatedAway?: PresentedToken };
+type Outcome = ({ rotated: SelfRotated } | { fault: AppError; rotatedAway?: PresentedToken }) & {
+  /** Whoever may do this as often as they like fills no table by it. */
+  gathered?: Pick<GatheredRecord, "outcome" | "detail"> & { of: PresentedToken | undefined };
+};
 
 /**
  * Replaces a pair. All is one transaction: it is committed with the attempt and its audit also where
@@ -78,6 +84,7 @@ export async function rotateSelf(
     secretHash: readMarkedValue("mur_rot_", request.rotationSecret) ?? NO_HASH,
   };
   const outcome = await withTransactionRetry(deps.pool, (tx) => tryToRotate(deps, tx, attempt));
+  if (outcome.gathered) deps.gather(toRecord(request, outcome.gathered));
   if ("rotated" in outcome) {
     await leaseOver(deps.clock);
     return outcome.rotated;
@@ -90,17 +97,21 @@ async function tryToRotate(deps: RotateSelfDeps, tx: Tx, attempt: Attempt): Prom
   const { request } = attempt;
   const found = await deps.pairs.findPresented(tx, attempt.tokenHash);
   const again = await findAnswer(deps, tx, attempt, found);
-  if (again) return again;
+  if (again) return { ...again, gathered: answeredAgain(again, found) };
   const who = { tenantId: "", subject: networkOf(request.peer) };
   const waitMs = await deps.attempts.take(tx, LIMIT, who);
-  if (waitMs !== undefined) return { fault: tooManyRotations(LIMIT, waitMs) };
+  if (waitMs !== undefined)
+    return {
+      fault: tooManyRotations(LIMIT, waitMs),
+      gathered: { outcome: "refused", detail: { limit: LIMIT.name }, of: found },
+    };
   const fault = requestFault(request) ?? pairFault(attempt, found);
   if (fault || !found?.agent) return refuse(tx, attempt, found, fault ?? rotationRefused());
   // From here on it is the only one that changes this agent.
   const agent = await deps.agents.lock(tx, { tenantId: found.tenantId, id: found.agent.id });
   const current = await deps.pairs.findPresented(tx, attempt.tokenHash);
   const answered = await findAnswer(deps, tx, attempt, current);
-  if (answered) return answered;
+  if (answered) return { ...answered, gathered: answeredAgain(answered, current) };
   const late = pairFault(attempt, current);
   if (late || !agent || !current) return refuse(tx, attempt, current, late ?? rotationRefused());
   return rotate(deps, tx, attempt, current);
@@ -135,6 +146,25 @@ async function rotate(
     },
   ]);
   return { rotated: { ...pair, agentId: agent.id, agentName: agent.name } };
+}
+
+function answeredAgain(
+  outcome: Outcome,
+  of: PresentedToken | undefined,
+): NonNullable<Outcome["gathered"]> {
+  if ("rotated" in outcome) return { outcome: "ok", detail: { again: "the same answer" }, of };
+  return { outcome: "refused", detail: { reason: outcome.fault.message }, of };
+}
+
+function toRecord(
+  { peer }: RotateSelfRequest,
+  { of, outcome, detail }: NonNullable<Outcome["gathered"]>,
+): GatheredRecord {
+  const id = of?.agent?.id ?? "";
+  return {
+    ...{ tenantId: of?.tenantId ?? "", kind: of ? "agent" : "unknown", id, peer, outcome, detail },
+    ...{ action: "agent.rotate-self", objectKind: "registered-agent", objectId: id },
+  };
 }
 
 /** One row whatever the cause, of the tenant where there is one. */

@@ -1,3 +1,4 @@
+import type { GatherRecord } from "../../../lib/audit/audit";
 import { type Clock, systemClock } from "../../../lib/clock";
 import { type Log, silentLog } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
@@ -20,6 +21,7 @@ export interface SelfRotationDeps {
   people: PersonStore;
   /** Whose agents are those that anyone may register. */
   openRegistration?: OpenRegistration;
+  gather: GatherRecord;
   clock?: Clock;
   log?: Log;
 }
@@ -41,7 +43,8 @@ export interface SelfRotation {
 }
 
 export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
-  const { pool, answers, people, openRegistration, clock = systemClock, log = silentLog } = deps;
+  const { pool, answers, people, openRegistration, gather } = deps;
+  const { clock = systemClock, log = silentLog } = deps;
   const stores = {
     ...{ pool, answers, people, agents: postgresRegisteredAgentStore, pairs: postgresPairStore },
     ...{ attempts: postgresAttemptStore, invitations: postgresInvitationStore },
@@ -50,7 +53,7 @@ export function createSelfRotation(deps: SelfRotationDeps): SelfRotation {
   return {
     service: (running) =>
       createSelfRotationService({
-        ...{ ...running, ...stores, runningAgents: running.agents, reuses, clock, log },
+        ...{ ...running, ...stores, runningAgents: running.agents, reuses, gather, clock, log },
         ...(openRegistration && { openRegistration }),
       }),
     uses: createTokenUses({ ...stores, reuses, clock }),

@@ -1,3 +1,4 @@
+import type { GatherRecord } from "../../../lib/audit/audit";
 import type { Clock } from "../../../lib/clock";
 import { createIdTokenVerifier } from "../../../lib/identity/oidc/id-token";
 import type { Log } from "../../../lib/log";
@@ -10,10 +11,10 @@ import { postgresSignInStore } from "./store/postgres-sign-in-store";
 /** What signing in needs, where a provider is configured. */
 export function createSignIn(
   settings: SignInSettings | undefined,
-  { pool, clock, log }: { pool: Pool; clock: Clock; log: Log },
+  { pool, gather, clock, log }: { pool: Pool; gather: GatherRecord; clock: Clock; log: Log },
 ): ExchangeDeps | undefined {
   if (!settings) return undefined;
   const verifyIdToken = createIdTokenVerifier({ ...settings, clock, log });
   const stores = { people: postgresPersonStore, signIns: postgresSignInStore };
-  return { pool, attempts, ...stores, settings, verifyIdToken };
+  return { pool, attempts, gather, ...stores, settings, verifyIdToken };
 }

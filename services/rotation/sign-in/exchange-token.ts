@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
+import type { GatherRecord } from "../../../lib/audit/audit";
 import { AppError, invalid, unauthenticated } from "../../../lib/errors";
 import type { IdToken } from "../../../lib/identity/oidc/id-token";
 import type { Role } from "../../../lib/identity/principal";
@@ -29,6 +30,7 @@ export interface SignInSettings {
 export interface ExchangeDeps {
   pool: Pool;
   attempts: AttemptStore;
+  gather: GatherRecord;
   people: PersonStore;
   signIns: SignInStore;
   settings: SignInSettings;
@@ -69,8 +71,13 @@ export async function exchangeToken(
 ): Promise<Exchanged> {
   const from = { tenantId: "", subject: networkOf(request.peer) };
   const waitMs = await deps.attempts.take(deps.pool, LIMIT, from);
-  if (waitMs !== undefined)
+  if (waitMs !== undefined) {
+    deps.gather({
+      ...{ tenantId: "", kind: "unknown", id: "", peer: request.peer, action: "identity.sign-in" },
+      ...{ objectKind: "person", objectId: "", outcome: "refused", detail: { limit: LIMIT.name } },
+    });
     throw tooManyAttempts(LIMIT, "Too many sign-ins (max 60 per 15 minutes)", waitMs);
+  }
   const token = await deps.verifyIdToken(request.idToken);
   assertOwn(token, request.nonceSecret);
   const who = developerOf(token.claims, deps.settings.naming);
