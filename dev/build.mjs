@@ -68,25 +68,32 @@ function copyMigrations() {
 }
 
 /**
- * What runs inside agents' programs, as it is; whoever installs it picks what to ship. Node's in one
- * file: each that it would have to find and compile costs every start of a program.
+ * What runs inside agents' programs, as it is; whoever installs it picks what to ship. Node's as small
+ * as can be, since every start of a program compiles it: what a start needs in one file, all the rest
+ * in another.
  */
 async function copyLayers() {
   const into = join(dist, "live-env");
   rmSync(into, { recursive: true, force: true });
   for (const path of layerFiles().filter((path) => !path.endsWith(".cjs")))
     cpSync(join(root, path), join(dist, basename(LAYERS), path.slice(LAYERS.length)));
-  await build({
-    absWorkingDir: root,
-    entryPoints: [join(LAYERS, "node/preload.cjs")],
-    outfile: join(into, "node/preload.cjs"),
-    bundle: true,
-    platform: "node",
-    target: "node14",
-    // Comments are lost otherwise; what it does is told in the sources.
-    banner: { js: '"use strict";\n/* node:coverage disable */' },
-    logLevel: "warning",
-  });
+  for (const [name, bundle] of [
+    ["preload.cjs", false],
+    ["live.cjs", true],
+  ])
+    await build({
+      absWorkingDir: root,
+      entryPoints: [join(LAYERS, "node", name)],
+      outfile: join(into, "node", name),
+      bundle,
+      minify: true,
+      platform: "node",
+      format: bundle ? "cjs" : undefined,
+      target: "node14",
+      // Comments are lost otherwise; what it does is told in the sources.
+      banner: { js: '"use strict";\n/* node:coverage disable */' },
+      logLevel: "warning",
+    });
 }
 
 function layerFiles() {
