@@ -153,7 +153,7 @@ describe("murmur exec inside an agent", () => {
     expect(once).toMatchObject(expected);
     expect(environmentBy([], once)).toEqual(once);
     const some = environmentBy([], inAgent({ MURMUR_LIVE_DIR: directory, MURMUR_LIVE: "python" }));
-    expect(some).toMatchObject({ PYTHONPATH: `${directory}/python` });
+    expect(some).toMatchObject({ PYTHONPATH: `${directory}/python.zip` });
     expect(some).not.toHaveProperty("LD_PRELOAD");
   });
 
@@ -178,7 +178,12 @@ describe("murmur exec --agent", () => {
   it("finds an agent of this machine by its path", () => {
     put("backend", "fix-auth/tests", ["python"]);
     expect(environmentBy(["--agent", "fix-auth/tests"], outside())).toMatchObject({
-      ...{ TOKEN: "first", MURMUR_DIR: envDir, MURMUR_LIVE: "python", PYTHONPATH: "/live/python" },
+      ...{
+        TOKEN: "first",
+        MURMUR_DIR: envDir,
+        MURMUR_LIVE: "python",
+        PYTHONPATH: "/live/python.zip",
+      },
     });
     expect(
       environmentBy(["--agent=fix-auth/tests", "--workspace=backend"], outside()),
@@ -244,7 +249,7 @@ describe("murmur exec --agent", () => {
       expect({ USER, LOGNAME }).toEqual({ USER: "nobody", LOGNAME: "nobody" });
       expect(rest).toEqual({
         ...{ PATH, MURMUR_RUN_DIR: root, ...harmless, TOKEN: "theirs", MURMUR_DIR: envDir },
-        ...{ MURMUR_LIVE_DIR: "/live", MURMUR_LIVE: "python", PYTHONPATH: "/live/python" },
+        ...{ MURMUR_LIVE_DIR: "/live", MURMUR_LIVE: "python", PYTHONPATH: "/live/python.zip" },
       });
       expect([PWD, OLDPWD, SHLVL, _].join()).not.toContain("roots");
     });

@@ -9,7 +9,8 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { isArchived, makeArchive } from "./python/archive";
 
 /** One file of a layer as agents' programs find it below MURMUR_LIVE_DIR. */
 interface LayerFile {
@@ -45,15 +46,22 @@ export function installLayers(from: string, runDir: string): string {
   return into;
 }
 
-/** Sorted by path; objects for this machine's processor only, beside the rest of their layer. */
+/**
+ * Sorted by path; objects for this machine's processor only, beside the rest of their layer, and
+ * what Python finds by name in `python.zip`.
+ */
 function listFiles(from: string): LayerFile[] {
   const files: LayerFile[] = [];
+  const archived = new Map<string, Buffer>();
   for (const path of readdirSync(from, { recursive: true, encoding: "utf8" })) {
     const processor = PREBUILT.exec(path)?.[1];
     if (!SHIPPED.test(path) || (processor !== undefined && processor !== process.arch)) continue;
     const content = readFileSync(join(from, path));
-    files.push({ path: path.replace(PREBUILT, "/"), content });
+    if (dirname(path) === "python" && isArchived(basename(path)))
+      archived.set(basename(path), content);
+    else files.push({ path: path.replace(PREBUILT, "/"), content });
   }
+  files.push({ path: "python.zip", content: makeArchive(archived) });
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 

@@ -16,7 +16,7 @@ describe("what leads programs to the layers", () => {
       BASH_ENV: "/run/m/live-env/x/bash/stub.bash",
       PROMPT_COMMAND: ". '/run/m/live-env/x/bash/hook.bash'",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs"',
-      PYTHONPATH: "/run/m/live-env/x/python",
+      PYTHONPATH: "/run/m/live-env/x/python.zip",
     });
   });
 
@@ -43,7 +43,7 @@ describe("what leads programs to the layers", () => {
       MURMUR_BASH_ENV: "/etc/bash.env",
       PROMPT_COMMAND: ". '/run/m/live-env/x/bash/hook.bash'; history -a",
       NODE_OPTIONS: '--require "/run/m/live-env/x/node/preload.cjs" --max-old-space-size=100',
-      PYTHONPATH: "/run/m/live-env/x/python:/opt/lib",
+      PYTHONPATH: "/run/m/live-env/x/python.zip:/opt/lib",
     });
     expect(liveNames({ ...own, ...names }, LAYERS)).toMatchObject({
       LD_PRELOAD: names["LD_PRELOAD"],

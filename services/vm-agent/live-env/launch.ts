@@ -47,7 +47,7 @@ const LEADS: Record<LayerName, (directory: string, own: Names) => Record<string,
     return { NODE_OPTIONS: joined([`--require "${path}"`, own], " ") };
   },
   python: (directory, { PYTHONPATH: own }) => ({
-    PYTHONPATH: joined([`${directory}/python`, own], ":"),
+    PYTHONPATH: joined([`${directory}/python.zip`, own], ":"),
   }),
 };
 

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Log } from "../../../lib/log";
 import { installLayers } from "./install";
 import type { InstalledLayers } from "./launch";
@@ -38,7 +37,7 @@ export async function quickenLayers(
   const { directory, works } = await layers;
   if (!works.includes("python")) return;
   try {
-    await compileByteCode(join(directory, "python"), searchPath, signal);
+    await compileByteCode(directory, searchPath, signal);
   } catch (error) {
     log.warn("no byte code for the Python layer", { error });
   }

@@ -13,7 +13,7 @@ struct layer {
 };
 
 static const struct layer NODE = {"node", "NODE_OPTIONS", "node/preload.cjs", "node/preload.cjs"};
-static const struct layer PYTHON = {"python", "PYTHONPATH", "python/sitecustomize.py", "python"};
+static const struct layer PYTHON = {"python", "PYTHONPATH", "python.zip", "python.zip"};
 static const struct layer BASH = {"bash", "BASH_ENV", "bash/stub.bash", "bash/stub.bash"};
 
 /* Room for what chain_all makes, besides values that come from the live file. */

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { installLayers } from "../install";
 
 const PREBUILT = join(__dirname, "prebuilt", process.arch);
 
@@ -71,13 +72,9 @@ export function pick(block: Record<string, string>, names: Iterable<string>) {
   return Object.fromEntries(Object.entries(block).filter(([name]) => wanted.has(name)));
 }
 
-/** A copy of the layers as a daemon installs them: MURMUR_LIVE_DIR. */
+/** The layers as a daemon installs them: MURMUR_LIVE_DIR. */
 export function installForTest(): { path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), "murmur-layers-"));
-  const layers = join(__dirname, "..");
-  for (const layer of ["node", "python", "bash"])
-    cpSync(join(layers, layer), join(path, layer), { recursive: true });
-  for (const layer of ["exec", "bash"])
-    cpSync(join(layers, layer, "prebuilt", process.arch), join(path, layer), { recursive: true });
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  const runDir = mkdtempSync(join(tmpdir(), "murmur-layers-"));
+  const path = installLayers(join(__dirname, ".."), runDir);
+  return { path, remove: () => rmSync(runDir, { recursive: true, force: true }) };
 }

@@ -1,11 +1,15 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { installLayers } from "../install";
 
-/** PYTHONPATH of the layer as it stands in the repository. */
-export const LAYER = __dirname;
+const runDir = mkdtempSync(join(tmpdir(), "murmur layers-"));
+afterAll(() => rmSync(runDir, { recursive: true, force: true }));
+
+/** PYTHONPATH of the layer as a daemon installs it, without byte code. */
+export const LAYER = `${installLayers(dirname(__dirname), runDir)}/python.zip`;
 
 /** A Python of this machine. */
 export interface Python {
@@ -50,6 +54,8 @@ export interface Surroundings {
   generation: number | undefined;
   block?: Record<string, string>;
   layers?: string;
+  /** PYTHONPATH of the layer, when it is not LAYER. */
+  layer?: string;
   /** The program's own PYTHONPATH. */
   path?: string[];
   cwd?: string;
@@ -67,7 +73,7 @@ export function environmentOf(at: Surroundings): Record<string, string> {
     ...at.block,
     ...marker,
     MURMUR_LIVE: at.layers ?? "exec,bash,node,python",
-    PYTHONPATH: [LAYER, ...(at.path ?? [])].join(":"),
+    PYTHONPATH: [at.layer ?? LAYER, ...(at.path ?? [])].join(":"),
     PYTHONDONTWRITEBYTECODE: "1",
   };
 }

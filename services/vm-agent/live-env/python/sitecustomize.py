@@ -7,7 +7,9 @@ no thread and no timer. ../README.md is the specification; murmur_env.py is what
 import os
 import sys
 
-_here = os.path.dirname(os.path.abspath(__file__))
+# An archive, which has what is found by name; the rest stands in the folder beside it.
+_here = __file__.rpartition("/")[0]
+_folder = _here[: -len(".zip")]
 
 
 def _install():
@@ -15,34 +17,42 @@ def _install():
     directory = data.get(b"MURMUR_DIR")
     if directory and b"MURMUR_GENERATION" in data:
         if b"python" in data.get(b"MURMUR_LIVE", b"").split(b","):
-            live = _load("murmur_files") and _load("murmur_live")
+            live = _load("murmur_files", "murmur_live")
             live.live = live.install(directory, _load)
 
 
-def _load(name):
-    """As `import` does, which costs three times as much: it looks for what we know the place of."""
-    import marshal
+def _load(*names):
+    """The last of these modules. As `import` does, which costs three times as much."""
+    if names[-1] in sys.modules:
+        return sys.modules[names[-1]]
+    codes = _byte_code(names[-1]) or [None] * len(names)
+    for name, code in zip(names, codes):
+        module = type(sys)(name)
+        module.__file__ = path = _folder + "/" + name + ".py"
+        if code is None:
+            with open(path, "rb") as file:
+                code = compile(file.read(), path, "exec", 0, True)
+        exec(code, module.__dict__)
+        sys.modules[name] = module
+    return module
+
+
+def _byte_code(name):
+    """Of all that is loaded with `name`; None where the daemon compiled none for this Python."""
+    from marshal import loads
     from _frozen_importlib_external import MAGIC_NUMBER
 
-    if name in sys.modules:
-        return sys.modules[name]
     try:
-        path = _here + "/__pycache__/" + name + "." + sys.implementation.cache_tag + ".pyc"
+        path = _folder + "/__pycache__/" + name + "." + sys.implementation.cache_tag + ".pyc"
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        return __import__(name)
+        return None
     try:
-        code = os.read(fd, os.fstat(fd).st_size)
+        pyc = os.read(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
-    # The daemon compiles it so that no time stamp and no source outdates it.
-    if code[:8] != MAGIC_NUMBER + b"\1\0\0\0":
-        return __import__(name)
-    module = type(sys)(name)
-    module.__file__ = _here + "/" + name + ".py"
-    exec(marshal.loads(memoryview(code)[16:]), module.__dict__)
-    sys.modules[name] = module
-    return module
+    # Compiled so that no time stamp and no source outdates it.
+    return loads(memoryview(pyc)[16:]) if pyc[:8] == MAGIC_NUMBER + b"\1\0\0\0" else None
 
 
 def _chain():
@@ -70,7 +80,13 @@ def _chain():
 
     spec = PathFinder.find_spec(__name__, after)
     if spec is not None and spec.loader is not None:
-        _load(spec)
+        ours = sys.modules.get(__name__)
+        try:
+            _load(spec)
+        except BaseException:
+            # Who loads this module takes it away then, and before Python 3.10 must find it.
+            sys.modules.setdefault(__name__, ours)
+            raise
 
 
 if sys.version_info >= (3, 6):
