@@ -199,5 +199,5 @@ const NO_CREDENTIAL = {
   ...{ kind: CredentialKind.CREDENTIAL_KIND_API_KEY, label: "", agentName: "", scopes: [] },
   ...{ prefix: "", owner: "", role: Role.ROLE_MEMBER, createdAt: undefined, expiresAt: undefined },
   ...{ state: CredentialState.CREDENTIAL_STATE_ACTIVE, revokedAt: undefined },
-  ...{ replacedBy: "", replaces: "", lastUsedAt: undefined },
+  ...{ replacedBy: "", replaces: "", lastUsedAt: undefined, evidence: undefined },
 };

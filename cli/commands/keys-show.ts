@@ -1,3 +1,4 @@
+import { evidenceWords, laggardLines } from "../keys/evidence";
 import { API_KEY, type RunOf } from "../keys/kind";
 import { requireKind } from "../keys/require-kind";
 import { credentialToJson, endWords, stateWord, useWords } from "../keys/views";
@@ -28,7 +29,11 @@ export const runOf: RunOf =
       ["last used", useWords(credential, now)],
       ["replaces", credential.replaces],
       ["replaced by", credential.replacedBy],
+      ["secret", credential.secretName ?? ""],
+      ["evidence", credential.evidence ? evidenceWords(credential.evidence, now) : ""],
     ];
     for (const [name, text] of rows)
       if (text !== "") output.line(`${`${name}:`.padEnd(13)}${printable(text)}`);
+    for (const line of credential.evidence ? laggardLines(credential.evidence) : [])
+      output.line(`${"".padEnd(13)}${printable(line)}`);
   };

@@ -2,6 +2,7 @@ import { type Credential, CredentialState } from "../../gen/murmur/rotation/v1/c
 import { relativeTime } from "../output/relative-time";
 import { table } from "../output/table";
 import { roleWord } from "../people/views";
+import { evidenceToJson } from "./evidence";
 
 const STATES: Partial<Record<CredentialState, string>> = {
   [CredentialState.CREDENTIAL_STATE_ACTIVE]: "active",
@@ -66,5 +67,7 @@ export function credentialToJson(credential: Credential) {
     last_used_at: credential.lastUsedAt,
     replaces: credential.replaces || undefined,
     replaced_by: credential.replacedBy || undefined,
+    secret: credential.secretName,
+    evidence: credential.evidence && evidenceToJson(credential.evidence),
   };
 }

@@ -72,10 +72,27 @@ function sharedCommands(kind: KeyKind): CommandSyntax[] {
           description: `how long the old one stays valid beside the new one: ${GRACE_WORDS.join(", ")}; required`,
           candidates: GRACE_WORDS,
         },
+        {
+          flags: "--revoke-when-applied",
+          description:
+            "store the new one in the secret that carries it, rekey all who hold that, and end the old one as soon as nobody uses it any more, after the grace period at the latest",
+        },
+        {
+          flags: "--secret <name>",
+          description: "the secret that carries it (default: the one of the last time)",
+        },
+        { flags: "--wait", description: "until the old one has ended; exits 0 if on evidence" },
+        {
+          flags: "--timeout <duration>",
+          description: "how long to wait, such as 30s or 5m (default: until the grace is over)",
+        },
         JSON_OUTPUT,
       ],
       summary: `Replace an ${word} and show the new one once`,
-      examples: [`murmur ${group} rotate ${EXAMPLE_ID} --grace 24h`],
+      examples: [
+        `murmur ${group} rotate ${EXAMPLE_ID} --grace 24h`,
+        `murmur ${group} rotate ${EXAMPLE_ID} --grace 24h --revoke-when-applied --secret API_KEY --wait`,
+      ],
       load: loadOf(kind, () => import("../commands/keys-rotate.js")),
     },
     {

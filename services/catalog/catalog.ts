@@ -1,5 +1,6 @@
 import { DESCRIPTOR_SET } from "../../gen/descriptor-set";
 import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
+import { CredentialSecretServiceService } from "../../gen/murmur/catalog/v1/credential_secrets";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
@@ -25,6 +26,8 @@ import {
 } from "../../verifier/credential-verifier";
 import { createDeveloperAdmission, createTokenAsker } from "../../verifier/developer-admission";
 import { toCaller } from "../../verifier/to-principal";
+import { createCredentialSecrets } from "./credential-secrets/credential-secrets";
+import { createPostgresCredentialSecretStore } from "./credential-secrets/postgres-credential-secret-store";
 import { createDeliverySessions } from "./domain/delivery-session";
 import { createKeyRotations } from "./encryption/key-rotations";
 import { cleanUp } from "./environments/clean-up";
@@ -33,6 +36,7 @@ import { withKeyCheck } from "./keys/key-check";
 import type { KeyProvider } from "./keys/key-provider";
 import { createTenantKeys } from "./keys/tenant-keys";
 import { CATALOG_ACCESS } from "./rpc/access";
+import { createCredentialSecretService } from "./rpc/credential-secret-service";
 import { createDeliverAhead } from "./rpc/deliver-ahead";
 import { createDeliveryService } from "./rpc/delivery-service";
 import { createEncryptionService } from "./rpc/encryption-service";
@@ -143,6 +147,9 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       pins: createPostgresPinStore(pool),
     }),
   );
+  const carrying = { pool, store: createPostgresCredentialSecretStore(pool), keys, values, clock };
+  const credentialSecrets = createCredentialSecrets(carrying);
+  server.add(CredentialSecretServiceService, createCredentialSecretService(credentialSecrets));
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));
   server.add(EncryptionServiceService, createEncryptionService(keyRotations));

@@ -3,6 +3,7 @@ import { loadConfig, type ConfigReader, type Environment } from "../../lib/confi
 import type { ClientTls, ServerTls } from "../../lib/grpc/tls";
 import type { LogLevel } from "../../lib/log";
 import type { Sensitive } from "../../lib/sensitive";
+import { DEFAULT_QUIET_MS } from "./credentials/evidence/evidence";
 import type { SignInSettings } from "./sign-in/exchange-token";
 import { readSignIn } from "./sign-in/sign-in-config";
 
@@ -20,6 +21,8 @@ export interface RotationConfig {
   catalogTls: ClientTls | undefined;
   /** Whose agents are those that anyone may register; absent: nobody may without an invitation. */
   openRegistration: { tenantId: string; developer: string } | undefined;
+  /** For how long nobody may have used an old value before it is ended on evidence. */
+  quietMs: number;
   /** Absent: VMs are woken over their streams only. */
   kafka: { brokers: readonly string[]; topic: string } | undefined;
   /** Absent: nobody signs in with an identity provider. */
@@ -47,6 +50,7 @@ export function loadRotationConfig(env: Environment): Readonly<RotationConfig> {
     catalogAddress: read.address("MURMUR_CATALOG_ADDRESS", "127.0.0.1:7301"),
     catalogTls: readCatalogTls(read),
     openRegistration: readOpenRegistration(read),
+    quietMs: readQuietTime(read),
     kafka: readKafka(read),
     signIn: readSignIn(read),
     logLevel: read.oneOf("MURMUR_LOG_LEVEL", LOG_LEVELS, "info"),
@@ -63,6 +67,16 @@ function readOpenRegistration(read: ConfigReader): RotationConfig["openRegistrat
   if (tenantId !== undefined && developer !== undefined) return { tenantId, developer };
   read.problem(`${name} must be a tenant and a developer, such as acme:github/alice`);
   return undefined;
+}
+
+/** Services that remember a valid value for a second do not tell of its uses meanwhile. */
+const MIN_QUIET_MS = 2_000;
+
+function readQuietTime(read: ConfigReader): number {
+  const name = "MURMUR_ROTATION_QUIET_TIME";
+  const quietMs = read.durationMs(name, DEFAULT_QUIET_MS);
+  if (quietMs < MIN_QUIET_MS) read.problem(`${name} must be at least ${MIN_QUIET_MS / 1_000}s`);
+  return quietMs;
 }
 
 function readEarlierKey(read: ConfigReader): Sensitive<string> | undefined {

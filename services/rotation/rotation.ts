@@ -35,10 +35,8 @@ import { createBindingService } from "./bindings/rpc/binding-service";
 import { postgresBindingStore as bindingStore } from "./bindings/store/postgres-binding-store";
 import { createCatalogClient } from "./catalog/catalog-client";
 import { createServer } from "./create-server";
+import { createCredentials } from "./credentials/create-credentials";
 import { createKeyVerifier } from "./credentials/rpc/verify-key";
-import { createCredentialService } from "./credentials/rpc/credential-service";
-import { postgresCredentialStore } from "./credentials/store/postgres-credential-store";
-import { createVerification } from "./credentials/verification/create-verification";
 import { postgresSealedAnswerStore } from "./credentials/store/postgres-sealed-answer-store";
 import { createIdentityService } from "./identity/rpc/identity-service";
 import { createIdentityTokenCheck } from "./identity/verify-identity-tokens";
@@ -81,6 +79,8 @@ export interface RotationDeps {
   kafka?: KafkaTarget;
   /** Absent: nobody signs in with an identity provider. */
   signIn?: SignInSettings;
+  /** For how long nobody may have used an old value before it is ended on evidence. */
+  quietMs?: number | undefined;
   tls?: ServerTls;
   clock?: Clock;
   log?: Log;
@@ -100,19 +100,19 @@ export function createRotation(deps: RotationDeps): Rotation {
   const { clock = systemClock, log = silentLog, signingKey } = deps;
   const audit = createAudit({ ...deps, schema: "rotation" });
   const { pool, gather } = audit;
-  const [credentials, answers] = [postgresCredentialStore, postgresSealedAnswerStore];
-  const people = postgresPersonStore;
+  const [answers, people] = [postgresSealedAnswerStore, postgresPersonStore];
   const selfRotation = createSelfRotation({ ...deps, pool, gather, answers, people, clock, log });
-  const { lease, lookup, uses } = createVerification({ db: pool, credentials, clock, log });
-  const verifying = { lookup, uses, tokenUses: selfRotation.uses };
+  const replicaId = randomUUID();
+  const tokens = { answers, people, tokenUses: selfRotation.uses };
+  const credentials = createCredentials({ pool, replicaId, ...tokens, clock, log });
   const signIn = createSignIn(deps.signIn, { pool, gather, clock, log });
-  const admit = createAdmission({ pool, people, lease });
+  const admit = createAdmission({ pool, people, lease: credentials.lease });
   const verifyTokens = createIdentityTokenCheck({ keySet: deps.keySet, admit, clock });
+  const verifyKey = createKeyVerifier(credentials.verifying);
   const server = createServer(deps, {
-    ...{ admit, clock, log, verifyKey: createKeyVerifier(verifying), onRefused: audit.onRefused },
+    ...{ admit, clock, log, verifyKey, onRefused: audit.onRefused },
   });
   const stopping = new AbortController();
-  const replicaId = randomUUID();
   const bindings = createAgentBindings(deps);
   const { agents, writer } = withLaunchCheck({
     ...{ agents: createPostgresAgentStore(pool), writer: postgresAgentWriter, bindings, log },
@@ -154,8 +154,8 @@ export function createRotation(deps: RotationDeps): Rotation {
     IdentityServiceService,
     createIdentityService({ db: pool, signingKey, clock, signIn, verifyTokens }),
   );
-  const issuing = { pool, credentials, answers, people, clock };
-  server.add(CredentialServiceService, createCredentialService({ ...issuing, ...verifying }));
+  const issued = credentials.serve({ ...common, catchUpRemovals, quietMs: deps.quietMs });
+  server.add(CredentialServiceService, issued.service);
   server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
@@ -185,7 +185,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         kafka?.run(signal),
         audit.run(signal),
         selfRotation.run(signal),
-        uses.run(signal),
+        issued.run(signal),
         runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
     },

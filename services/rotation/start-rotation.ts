@@ -41,6 +41,7 @@ export async function startRotation(config: RotationConfig, scope: Scope, log: L
     keySet: createKeySet(config.keySetFile, { log }),
     signingKey: parseSigningKey(config.signingKey),
     earlierSigningKeys: config.earlierSigningKey ? [parseSigningKey(config.earlierSigningKey)] : [],
+    quietMs: config.quietMs,
     log,
     ...(config.openRegistration && { openRegistration: config.openRegistration }),
     ...(config.signIn && { signIn: config.signIn }),

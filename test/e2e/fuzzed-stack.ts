@@ -49,6 +49,10 @@ const CALLERS = {
     "FindPins",
     "PreviewEnvironments",
     "ListRemovedVms",
+    "StageCredential",
+    "StoreStagedCredential",
+    "DiscardStagedCredential",
+    "FindCredentialHolders",
   ],
   verifier: ["VerifyCredential", "VerifyCredentials", "VerifyIdentityTokens"],
 };

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { AuditServiceService } from "../../gen/murmur/audit/v1/audit";
+import { CredentialSecretServiceService } from "../../gen/murmur/catalog/v1/credential_secrets";
 import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
@@ -46,6 +47,7 @@ export interface CatalogClients {
   encryption: ClientOf<typeof EncryptionServiceService>;
   environments: ClientOf<typeof EnvironmentServiceService>;
   vms: ClientOf<typeof VmServiceService>;
+  credentialSecrets: ClientOf<typeof CredentialSecretServiceService>;
   delivery: ClientOf<typeof DeliveryServiceService>;
   audit: ClientOf<typeof AuditServiceService>;
 }
@@ -159,6 +161,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
         encryption: createClient(EncryptionServiceService, authenticated),
         environments: createClient(EnvironmentServiceService, authenticated),
         vms: createClient(VmServiceService, authenticated),
+        credentialSecrets: createClient(CredentialSecretServiceService, authenticated),
         delivery: createClient(DeliveryServiceService, authenticated),
         audit: createClient(AuditServiceService, authenticated),
       };

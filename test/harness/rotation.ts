@@ -58,6 +58,8 @@ export interface TestRotationOptions {
   kafka?: NonNullable<RotationDeps["kafka"]>;
   openRegistration?: NonNullable<RotationDeps["openRegistration"]>;
   signIn?: NonNullable<RotationDeps["signIn"]>;
+  /** 0 unless told otherwise. */
+  quietMs?: number;
   clock?: Clock;
   log?: Log;
 }
@@ -85,6 +87,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
     ...(options.kafka && { kafka: options.kafka }),
     ...(options.openRegistration && { openRegistration: options.openRegistration }),
     ...(options.signIn && { signIn: options.signIn }),
+    quietMs: options.quietMs ?? 0,
     ...(options.clock && { clock: options.clock }),
     ...(options.log && { log: options.log }),
   });

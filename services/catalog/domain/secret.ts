@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { type FieldViolation } from "../../../lib/errors";
+import { readCredentialValue } from "../../../lib/identity/credential-value";
 import { quoted } from "../../../lib/quoted";
-import type { Sensitive } from "../../../lib/sensitive";
+import { type Sensitive, sensitive } from "../../../lib/sensitive";
 import { nameFault, programStartFault, type SecretScope } from "./secret-name";
 
 const MAX_VALUE_BYTES = 64 * 1024;
@@ -117,6 +118,14 @@ export function namedSecretsFaults(
 /** Whether a value can be a variable's: what is not UTF-8 text can only be a file. */
 export function isEnvironmentValue(value: Sensitive<Buffer>): boolean {
   return isUtf8(value.expose());
+}
+
+/**
+ * SHA-256 of an API key or agent token; undefined for any other value, so that by asking nobody can
+ * guess a value that has fewer random bits.
+ */
+export function credentialHash(value: Sensitive<Buffer>): Buffer | undefined {
+  return readCredentialValue(sensitive(value.expose().toString("latin1")));
 }
 
 /** Bytes of a value. */

@@ -55,6 +55,7 @@ export async function cleanUpOnce(store: ExpiryStore, signal?: AbortSignal): Pro
     (limit: number) => store.removeOldAgents(limit),
     (limit: number) => store.removeUnusedSets(limit),
     (limit: number) => store.removeExpiredRequests(limit),
+    (limit: number) => store.removeStagedCredentials(limit),
   ];
   for (const removeSome of kinds) {
     while (!signal?.aborted) {

@@ -189,6 +189,7 @@ create table catalog.secret_versions (
   written_at timestamp with time zone not null,
   written_by text not null,
   destroyed_at timestamp with time zone,
+  retired_at timestamp with time zone,
   constraint secret_versions_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'user'::text, 'spawn'::text]))),
   constraint secret_versions_pkey PRIMARY KEY (tenant_id, id),
   constraint secret_versions_tenant_id_kind_owner_name_version_key UNIQUE (tenant_id, kind, owner, name, version)
@@ -215,6 +216,23 @@ CASE
     WHEN as_file THEN (name || '_FILE'::text)
     ELSE name
 END)) WHERE (NOT is_deleted);
+
+create table catalog.staged_credentials (
+  tenant_id text collate "C" not null,
+  staged_id uuid not null,
+  secret_name text collate "C" not null,
+  current_version bigint not null,
+  version_id uuid not null,
+  data_key_id uuid,
+  sealed bytea,
+  size_bytes integer not null,
+  developer text not null,
+  api_key_id text,
+  staged_at timestamp with time zone default clock_timestamp() not null,
+  stored_version bigint,
+  constraint staged_credentials_pkey PRIMARY KEY (tenant_id, staged_id)
+);
+CREATE INDEX staged_credentials_old ON catalog.staged_credentials USING btree (staged_at);
 
 create table catalog.users (
   tenant_id text collate "C" not null,

@@ -103,6 +103,10 @@ describe("the access table", () => {
       service("rotation"),
       [
         ...WITHOUT_TOKEN,
+        "CredentialSecretService/DiscardStagedCredential",
+        "CredentialSecretService/FindCredentialHolders",
+        "CredentialSecretService/StageCredential",
+        "CredentialSecretService/StoreStagedCredential",
         "EnvironmentService/FindPins",
         "EnvironmentService/PreviewEnvironments",
         "EnvironmentService/ReleaseGenerations",

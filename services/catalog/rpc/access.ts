@@ -1,5 +1,6 @@
 import { AUDIT_ACCESS } from "../../../lib/audit/rpc/access";
 import type { AccessTable } from "../../../lib/grpc/access";
+import { CredentialSecretServiceService } from "../../../gen/murmur/catalog/v1/credential_secrets";
 import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery";
 import { EncryptionServiceService } from "../../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
@@ -46,6 +47,10 @@ export const CATALOG_ACCESS: AccessTable = {
 
   [EncryptionServiceService.rotateKeyEncryptionKey.path]: { developer: "owner" },
   [EncryptionServiceService.getEncryption.path]: { developer: "admin" },
+  [CredentialSecretServiceService.stageCredential.path]: { services: [ROTATION] },
+  [CredentialSecretServiceService.storeStagedCredential.path]: { services: [ROTATION] },
+  [CredentialSecretServiceService.discardStagedCredential.path]: { services: [ROTATION] },
+  [CredentialSecretServiceService.findCredentialHolders.path]: { services: [ROTATION] },
 
   [VmServiceService.issueJoinToken.path]: { developer: "admin" },
   // Both carry their own proof: a join token or a registered key, and a signature.

@@ -80,3 +80,20 @@ export function versionInUse(
     { name, version: String(version), agents: String(holders.length) },
   );
 }
+
+/** To replace it would take another value from those who have the secret. */
+export function carriesAnother(name: string): AppError {
+  return failedPrecondition(
+    ErrorReason.ERROR_REASON_SECRET_CARRIES_ANOTHER,
+    `secret ${quoted(name)} does not have the credential as its current value`,
+    { name },
+  );
+}
+
+export function stagedNotFound(stagedId: string): AppError {
+  return notFound(
+    ErrorReason.ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND,
+    `no credential is staged as ${quoted(stagedId)}`,
+    { staged_id: stagedId },
+  );
+}

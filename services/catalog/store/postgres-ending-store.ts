@@ -89,7 +89,7 @@ async function destroy(
 }
 
 /** A snapshot that has read what is pinned commits before this returns; others wait for our end. */
-async function waitForSnapshots(tx: Tx, tenantId: string): Promise<void> {
+export async function waitForSnapshots(tx: Tx, tenantId: string): Promise<void> {
   await tx.query(
     `select pg_advisory_xact_lock(hashtextextended('murmur.catalog.sets.' || $1::text, 0))`,
     [tenantId],

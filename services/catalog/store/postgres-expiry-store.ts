@@ -65,6 +65,12 @@ const REMOVE_REQUESTS = `
 delete from catalog.requests where ctid = any(array(
   select ctid from catalog.requests where expires_at <= clock_timestamp() limit $1))`;
 
+/** Longer than any grace period: whoever has not stored it by then has given up. */
+const REMOVE_STAGED = `
+delete from catalog.staged_credentials where ctid = any(array(
+  select ctid from catalog.staged_credentials
+  where staged_at < clock_timestamp() - interval '8 days' limit $1))`;
+
 /** ExpiryStore in PostgreSQL. Several replicas may clean up at once: they pass each other's rows. */
 export function createPostgresExpiryStore(pool: Pool): ExpiryStore {
   const remove = (sql: string) => async (limit: number) =>
@@ -74,6 +80,7 @@ export function createPostgresExpiryStore(pool: Pool): ExpiryStore {
     removeUnconfirmed: remove(REMOVE_UNCONFIRMED),
     removeOldAgents: remove(REMOVE_AGENTS),
     removeExpiredRequests: remove(REMOVE_REQUESTS),
+    removeStagedCredentials: remove(REMOVE_STAGED),
     async removeUnusedSets(limit) {
       const { rows } = await pool.query<{ tenant_id: string; set_id: Buffer }>(UNUSED_SETS, [
         limit,

@@ -93,7 +93,7 @@ export function createPostgresSecretStore(db: Db): SecretStore {
 
 async function writeSecret(db: Db, caller: Caller, write: SealedWrite): Promise<WriteOutcome> {
   try {
-    const { rows } = await db.query<SecretRow>(WRITE_SECRET, toParams(caller, write), {
+    const { rows } = await db.query<SecretRow>(WRITE_SECRET, writeParams(caller, write), {
       name: "write-secret",
     });
     if (rows[0]) return { kind: "written", secret: secretFromRow(rows[0]) };
@@ -198,7 +198,8 @@ async function forgetRequest(db: Db, caller: Caller, path: SecretPath, id: strin
   );
 }
 
-function toParams(caller: Caller, write: SealedWrite): unknown[] {
+/** The parameters of `WRITE_SECRET`. */
+export function writeParams(caller: Caller, write: SealedWrite): unknown[] {
   const { request } = write;
   return [
     ...[caller.tenantId, caller.kind, caller.id, caller.peer, write.name, write.versionId],

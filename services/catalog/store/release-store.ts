@@ -23,6 +23,8 @@ export interface ExpiryStore {
   removeUnusedSets(limit: number): Promise<number>;
   /** Answers to requests that may not be repeated any more. */
   removeExpiredRequests(limit: number): Promise<number>;
+  /** Successors of credentials that were not stored, and the memory of those that were. */
+  removeStagedCredentials(limit: number): Promise<number>;
 }
 
 /** Generations that are not needed any more. */

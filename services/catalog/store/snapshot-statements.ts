@@ -70,7 +70,7 @@ select v.id from catalog.secret_versions v
 left join catalog.secrets s
   on s.tenant_id = v.tenant_id and s.owner = v.owner and s.name = v.name and v.kind <> 'spawn'
 where v.tenant_id = $1 and v.id = any($2::uuid[])
-  and (v.sealed is null or s.last_deleted_version > v.version)`;
+  and (v.sealed is null or v.retired_at is not null or s.last_deleted_version > v.version)`;
 
 /**
  * $1 tenant, $2 actor kind, $3 actor, $4 peer, $5 data key id, $6 sets, $7 generations, $8 audit,

@@ -58,4 +58,8 @@ export async function removeOld(
     `delete from rotation.replicas r where r.beat_at < clock_timestamp() - interval '1 day'
        and not exists (select from rotation.vms v where v.replica_id = r.replica_id)`,
   );
+  await db.query(
+    `delete from rotation.credential_use_reports
+     where reported_at < clock_timestamp() - interval '8 days'`,
+  );
 }

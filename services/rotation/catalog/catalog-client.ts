@@ -5,6 +5,10 @@ import {
   type EnvironmentPreview,
   type FindPinsResponse,
 } from "../../../gen/murmur/catalog/v1/environments";
+import {
+  CredentialSecretServiceService,
+  type FindCredentialHoldersResponse,
+} from "../../../gen/murmur/catalog/v1/credential_secrets";
 import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
 import { isAppError } from "../../../lib/errors";
@@ -40,6 +44,26 @@ export interface RemovedVm {
   vmId: string;
 }
 
+/** A credential's successor on its way into a tenant secret (StageCredential). */
+export interface StagedSuccessor {
+  /** Also what it is stored and discarded by. */
+  id: string;
+  secretName: string;
+  value: Sensitive<string>;
+  /** Of the one that the secret has now; undefined: there is no such secret. */
+  replacesHash: Buffer | undefined;
+  developer: string;
+  apiKeyId: string | undefined;
+}
+
+/** Versions of a tenant secret that had a credential. */
+export interface CarryingVersions {
+  secretName: string;
+  from: bigint;
+  below: bigint;
+  hash: Buffer;
+}
+
 /** What rotation asks of the catalog, each call within one tenant. */
 export interface CatalogClient {
   /**
@@ -69,6 +93,18 @@ export interface CatalogClient {
     agentId: string,
     values: ReadonlyMap<string, Sensitive<string>>,
   ): Promise<void>;
+  /** Has a successor kept for a secret (StageCredential). */
+  stageCredential(tenantId: string, successor: StagedSuccessor): Promise<void>;
+  /** As which version it is stored now (StoreStagedCredential). */
+  storeStagedCredential(tenantId: string, id: string): Promise<bigint>;
+  /** As which version it was stored, and stays; undefined: it never will be (DiscardStagedCredential). */
+  discardStagedCredential(tenantId: string, id: string): Promise<bigint | undefined>;
+  /** Which generations have a credential (FindCredentialHolders). */
+  findCredentialHolders(
+    tenantId: string,
+    which: CarryingVersions,
+    retired: boolean | undefined,
+  ): Promise<FindCredentialHoldersResponse>;
   release(tenantId: string, releases: readonly Release[]): Promise<void>;
   removedVms(afterSequence: bigint): Promise<RemovedVm[]>;
 }
@@ -83,6 +119,7 @@ interface TenantClients {
   environments: ClientOf<typeof EnvironmentServiceService>;
   workspaces: ClientOf<typeof WorkspaceServiceService>;
   vms: ClientOf<typeof VmServiceService>;
+  credentialSecrets: ClientOf<typeof CredentialSecretServiceService>;
 }
 
 /** The catalog takes at most so many agents in a call. */
@@ -166,6 +203,7 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
       const control = { timeoutMs: READ_TIMEOUT_MS };
       await asOurs(environments.setAgentSecrets({ agentId, secrets }, control));
     },
+    ...carrying((tenantId) => clientsOf(tenantId).credentialSecrets),
     async release(tenantId, releases) {
       const { environments } = clientsOf(tenantId);
       const request = { releases: [...releases] };
@@ -175,6 +213,43 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
       const { vms } = clientsOf(INSTALLATION);
       const asked = vms.listRemovedVms({ afterSequence }, { timeoutMs: READ_TIMEOUT_MS });
       return (await asOurs(asked)).removed;
+    },
+  };
+}
+
+type Carrying = Pick<
+  CatalogClient,
+  "stageCredential" | "storeStagedCredential" | "discardStagedCredential" | "findCredentialHolders"
+>;
+
+function carrying(clientOf: (tenantId: string) => TenantClients["credentialSecrets"]): Carrying {
+  const control = { timeoutMs: READ_TIMEOUT_MS };
+  return {
+    async stageCredential(tenantId, { id: stagedId, value, replacesHash, ...successor }) {
+      const request = {
+        ...{ stagedId, secretName: successor.secretName, developer: successor.developer },
+        plaintextValue: Buffer.from(value.expose()),
+        replacesSha256: replacesHash ?? Buffer.alloc(0),
+        apiKeyId: successor.apiKeyId ?? "",
+      };
+      await asOurs(clientOf(tenantId).stageCredential(request, control));
+    },
+    async storeStagedCredential(tenantId, stagedId) {
+      const stored = clientOf(tenantId).storeStagedCredential({ stagedId }, control);
+      return (await asOurs(stored)).version;
+    },
+    async discardStagedCredential(tenantId, stagedId) {
+      const discarded = clientOf(tenantId).discardStagedCredential({ stagedId }, control);
+      const { storedVersion } = await asOurs(discarded);
+      return storedVersion === 0n ? undefined : storedVersion;
+    },
+    findCredentialHolders(tenantId, { secretName, from, below, hash }, retired) {
+      const request = {
+        ...{ secretName, fromVersion: from, belowVersion: below, credentialSha256: hash },
+        ...(retired !== undefined && { retired }),
+      };
+      const wait = { timeoutMs: SNAPSHOT_TIMEOUT_MS };
+      return asOurs(clientOf(tenantId).findCredentialHolders(request, wait));
     },
   };
 }
@@ -206,6 +281,7 @@ function connect(channel: Channel, key: SigningKey, tenantId: string): TenantCli
     environments: createClient(EnvironmentServiceService, bound),
     workspaces: createClient(WorkspaceServiceService, bound),
     vms: createClient(VmServiceService, bound),
+    credentialSecrets: createClient(CredentialSecretServiceService, bound),
   };
 }
 

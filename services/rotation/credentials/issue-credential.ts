@@ -3,7 +3,7 @@ import type { Clock } from "../../../lib/clock";
 import { invalid, permissionDenied } from "../../../lib/errors";
 import { createCredentialValue, type CredentialKind } from "../../../lib/identity/credential-value";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
-import type { Pool, Tx } from "../../../lib/postgres/db";
+import type { Db, Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type Sensitive, sensitive } from "../../../lib/sensitive";
 import { type Caller, writeAudit } from "../audit";
@@ -14,6 +14,7 @@ import type { Credential } from "./domain/credential";
 import { credentialEnded } from "./domain/credential-errors";
 import { rotatesItself } from "../self-rotation/domain/self-rotation-errors";
 import { answerOnce, checkRequestId } from "./repeatable";
+import type { RepeatableRequest } from "./sealed-answer";
 import type { CredentialStore, NewCredential } from "./store/credential-store";
 import type { SealedAnswerStore } from "./store/sealed-answer-store";
 import { leaseOver } from "./verification/credential-lease";
@@ -51,7 +52,7 @@ export interface RotateRequest {
 }
 
 /** Who asks: the developer, and who that is in the audit. */
-interface By {
+export interface By {
   developer: DeveloperPrincipal;
   caller: Caller;
 }
@@ -69,7 +70,7 @@ export async function createCredential(
   return issueOnce(deps, by, { ...request, what: ["create", wish] }, async (tx) => {
     const issued = await insert(deps, tx, {
       ...{ kind, label, agentName, scopes, expiresAt, replaces: undefined },
-      ...{ tenantId, owner, role },
+      ...{ tenantId, owner, role, secretName: undefined },
     });
     await writeAudit(tx, by.caller, [entry("credential.create", issued.credential)]);
     return issued;
@@ -90,15 +91,7 @@ export async function rotateCredential(
   const ref = { tenantId: by.developer.tenantId, id };
   const what = ["rotate", id, graceSeconds];
   const issued = await issueOnce(deps, by, { ...request, what }, async (tx) => {
-    const old = assertManages(by.developer, await deps.credentials.lock(tx, ref), id);
-    assertMayHave(by.developer, old);
-    if (old.registeredAgentId)
-      throw rotatesItself({ id: old.registeredAgentId, name: old.agentName });
-    await assertRotatable(deps, tx, old);
-    // Whoever removes them meanwhile waits, and ends the successor, too.
-    const owner = await deps.people.hold(tx, { tenantId: ref.tenantId, developer: old.owner });
-    if (!owner || owner.isRemoved)
-      throw permissionDenied("the owner of the credential is not in the tenant any more");
+    const old = await lockRotatable(deps, tx, by, id);
     const { credential, value } = await insert(deps, tx, { ...old, replaces: id });
     const replaced = await deps.credentials.replace(tx, ref, credential.id, graceSeconds);
     const detail = { replaced_by: credential.id, grace_seconds: graceSeconds };
@@ -111,26 +104,53 @@ export async function rotateCredential(
   return { ...issued, replaced };
 }
 
-interface Made extends Issued {
+/** The credential, locked; throws unless the caller may rotate it and it can be rotated. */
+export async function lockRotatable(
+  deps: IssueDeps,
+  tx: Tx,
+  { developer }: By,
+  id: string,
+): Promise<Credential> {
+  const { tenantId } = developer;
+  const old = assertManages(developer, await deps.credentials.lock(tx, { tenantId, id }), id);
+  assertMayHave(developer, old);
+  if (old.registeredAgentId)
+    throw rotatesItself({ id: old.registeredAgentId, name: old.agentName });
+  await assertRotatable(deps, tx, old);
+  // Whoever removes them meanwhile waits, and ends the successor, too.
+  const owner = await deps.people.hold(tx, { tenantId, developer: old.owner });
+  if (!owner || owner.isRemoved)
+    throw permissionDenied("the owner of the credential is not in the tenant any more");
+  return old;
+}
+
+export interface Made extends Issued {
   /** Of a rotation: what it came after. */
   replaced?: Credential;
+}
+
+/** By what an answer is found again. */
+export function requestOf(
+  { developer: { tenantId, id, role, apiKey } }: Pick<By, "developer">,
+  requestId: Sensitive<string>,
+): RepeatableRequest {
+  // Whoever may do less must not get an answer that was given to them when they might do more.
+  return { tenantId, caller: JSON.stringify([id, role, apiKey?.id]), requestId };
 }
 
 /**
  * All in one transaction: after it nothing can fail that would lose a value. An answer that is given
  * again shows the credentials as they are by then.
  */
-async function issueOnce(
+export async function issueOnce(
   { pool, answers, credentials, people }: IssueDeps,
-  { developer, caller: { tenantId } }: By,
+  { developer }: By,
   { requestId, what }: { requestId: Sensitive<string>; what: readonly unknown[] },
   make: (tx: Tx) => Promise<Made>,
 ): Promise<Made> {
   checkRequestId(requestId);
-  const { id, role, apiKey } = developer;
-  // Whoever may do less must not get an answer that was given to them when they might do more.
-  const caller = JSON.stringify([id, role, apiKey?.id]);
-  const request = { tenantId, caller, requestId };
+  const request = requestOf({ developer }, requestId);
+  const { tenantId } = developer;
   const find = async (tx: Tx, credentialId: string) => {
     const found = await credentials.find(tx, { tenantId, id: credentialId });
     if (!found) throw new Error("a credential that was made is not there");
@@ -163,7 +183,12 @@ async function insert(
   return { credential, value: text };
 }
 
-async function assertRotatable({ credentials }: IssueDeps, tx: Tx, old: Credential): Promise<void> {
+/** Throws CREDENTIAL_ENDED, with the successor, unless it is active. */
+export async function assertRotatable(
+  { credentials }: Pick<IssueDeps, "credentials">,
+  tx: Db,
+  old: Credential,
+): Promise<void> {
   if (old.state === "active") return;
   const { tenantId, replacedBy } = old;
   const successor = replacedBy
@@ -172,7 +197,8 @@ async function assertRotatable({ credentials }: IssueDeps, tx: Tx, old: Credenti
   throw credentialEnded(old, successor);
 }
 
-function entry(action: string, { id, kind }: Credential, detail = {}) {
+/** The audit of what became of a credential. */
+export function entry(action: string, { id, kind }: Credential, detail = {}) {
   return {
     ...{ action, objectKind: kind, objectId: id },
     ...{ outcome: "ok" as const, detail },

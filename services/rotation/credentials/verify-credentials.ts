@@ -12,7 +12,7 @@ export type Verdict = (FoundCredential & { fault?: "expired" | "revoked" }) | { 
 
 export interface VerifyDeps {
   lookup: CredentialLookup;
-  uses: Pick<CredentialUses, "note">;
+  uses: Pick<CredentialUses, "note" | "join">;
   tokenUses: TokenUses;
 }
 
@@ -37,6 +37,8 @@ export async function verifyCredentials(
 ): Promise<Verdict[]> {
   if (values.length === 0 || values.length > MAX_VALUES)
     throw invalid("values", `values must be 1 to ${MAX_VALUES}`);
+  const joining = uses.join();
+  if (joining) await joining;
   const recalled = lookup.recall(tenantId, values.map(hashText));
   if (recalled) return recalled.map((verdict) => noted(uses, verdict));
   const hashes = values.map(readCredentialValue);

@@ -145,6 +145,13 @@ create table rotation.canaries (
 );
 CREATE INDEX canaries_open ON rotation.canaries USING btree (look_after) WHERE (stage = ANY (ARRAY['canary'::text, 'waiting'::text, 'following'::text, 'rolling-back'::text]));
 
+create table rotation.credential_use_reports (
+  replica_id text not null,
+  known_at timestamp with time zone not null,
+  reported_at timestamp with time zone default clock_timestamp() not null,
+  constraint credential_use_reports_pkey PRIMARY KEY (replica_id)
+);
+
 create table rotation.credentials (
   sequence bigint generated always as identity not null,
   tenant_id text collate "C" not null,
@@ -167,6 +174,7 @@ create table rotation.credentials (
   first_used_at timestamp with time zone,
   last_used_at timestamp with time zone,
   changed_xid xid8,
+  secret_name text collate "C",
   constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
   constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
   constraint credentials_tenant_id_owner_fkey FOREIGN KEY (tenant_id, owner) REFERENCES rotation.people(tenant_id, developer),
@@ -180,6 +188,40 @@ CREATE INDEX credentials_changed ON rotation.credentials USING btree (changed_xi
 CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, sequence);
 CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
+
+create table rotation.evidence_cases (
+  tenant_id text collate "C" not null,
+  sequence bigint generated always as identity not null,
+  successor_id uuid not null,
+  credential_id uuid not null,
+  stage text default 'storing'::text not null,
+  is_done boolean default false not null,
+  secret_name text collate "C" not null,
+  from_version bigint default 1 not null,
+  secret_version bigint,
+  grace_seconds bigint not null,
+  begun_by text not null,
+  begun_at timestamp with time zone default clock_timestamp() not null,
+  stored_at timestamp with time zone,
+  deadline timestamp with time zone,
+  ended_at timestamp with time zone,
+  agents_before uuid[] default '{}'::uuid[] not null,
+  rollout_id uuid,
+  rekey_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  laggards jsonb default '[]'::jsonb not null,
+  laggard_count integer default 0 not null,
+  looked_at timestamp with time zone,
+  alarmed integer default 0 not null,
+  problem text default ''::text not null,
+  look_after timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint evidence_cases_stage_check CHECK ((stage = ANY (ARRAY['storing'::text, 'gathering'::text, 'evidence'::text, 'deadline'::text, 'revoked'::text, 'cancelled'::text]))),
+  constraint evidence_cases_tenant_id_credential_id_fkey FOREIGN KEY (tenant_id, credential_id) REFERENCES rotation.credentials(tenant_id, credential_id),
+  constraint evidence_cases_tenant_id_successor_id_fkey FOREIGN KEY (tenant_id, successor_id) REFERENCES rotation.credentials(tenant_id, credential_id),
+  constraint evidence_cases_pkey PRIMARY KEY (tenant_id, successor_id)
+);
+CREATE INDEX evidence_cases_due ON rotation.evidence_cases USING btree (look_after) WHERE (NOT is_done);
+CREATE INDEX evidence_cases_of_credential ON rotation.evidence_cases USING btree (tenant_id, credential_id, sequence);
+CREATE UNIQUE INDEX evidence_cases_open ON rotation.evidence_cases USING btree (tenant_id, credential_id) WHERE (stage = ANY (ARRAY['storing'::text, 'gathering'::text]));
 
 create table rotation.exchanged_tokens (
   tenant_id text collate "C" not null,

@@ -159,6 +159,15 @@ export enum ErrorReason {
   ERROR_REASON_NAME_CHANGED_HANDS = 85,
   /** ERROR_REASON_KEY_ROTATION_REFUSED - The key provider does not let the catalog make a newer key-encryption key. Metadata: `key_provider`. */
   ERROR_REASON_KEY_ROTATION_REFUSED = 86,
+  /**
+   * ERROR_REASON_SECRET_CARRIES_ANOTHER - The secret's current value is not the credential that is to be replaced. Metadata: `name`,
+   * `credential_id`.
+   */
+  ERROR_REASON_SECRET_CARRIES_ANOTHER = 90,
+  /** ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND - Nothing of that id is staged: it was discarded, or never was. Metadata: `staged_id`. */
+  ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND = 91,
+  /** ERROR_REASON_ROTATION_NOT_OPEN - No rotation of the credential is open that could be cancelled. Metadata: `credential_id`. */
+  ERROR_REASON_ROTATION_NOT_OPEN = 92,
   UNRECOGNIZED = -1,
 }
 
@@ -341,6 +350,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 86:
     case "ERROR_REASON_KEY_ROTATION_REFUSED":
       return ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED;
+    case 90:
+    case "ERROR_REASON_SECRET_CARRIES_ANOTHER":
+      return ErrorReason.ERROR_REASON_SECRET_CARRIES_ANOTHER;
+    case 91:
+    case "ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND;
+    case 92:
+    case "ERROR_REASON_ROTATION_NOT_OPEN":
+      return ErrorReason.ERROR_REASON_ROTATION_NOT_OPEN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -468,6 +486,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_NAME_CHANGED_HANDS";
     case ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED:
       return "ERROR_REASON_KEY_ROTATION_REFUSED";
+    case ErrorReason.ERROR_REASON_SECRET_CARRIES_ANOTHER:
+      return "ERROR_REASON_SECRET_CARRIES_ANOTHER";
+    case ErrorReason.ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND:
+      return "ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_ROTATION_NOT_OPEN:
+      return "ERROR_REASON_ROTATION_NOT_OPEN";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

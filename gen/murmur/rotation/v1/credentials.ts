@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
+import { Evidence } from "./evidence";
 import { Role, roleFromJSON, roleToJSON } from "./identity";
 
 /** What a credential is for. */
@@ -195,7 +196,15 @@ export interface Credential {
   /** The id of the one that it came after; empty: none. */
   replaces: string;
   /** When it was last found valid, to within half a minute; absent: never. */
-  lastUsedAt: Date | undefined;
+  lastUsedAt:
+    | Date
+    | undefined;
+  /** The tenant secret that carries it to agents, as far as it is known; absent: none. */
+  secretName?:
+    | string
+    | undefined;
+  /** Of one that was rotated with `revoke_when_applied`; not in lists. */
+  evidence: Evidence | undefined;
 }
 
 /** A new credential. */
@@ -262,6 +271,16 @@ export interface RotateCredentialRequest {
     | undefined;
   /** As in CreateCredentialRequest. */
   requestId: string;
+  /**
+   * The new value becomes the next version of the tenant secret that carries the old one, all who hold
+   * that are rekeyed, and the old one ends as soon as nobody uses it any more. The grace period, which
+   * must not be 0, is the deadline.
+   */
+  revokeWhenApplied?:
+    | boolean
+    | undefined;
+  /** Which secret carries it; absent: the one that did last time. */
+  secretName?: string | undefined;
 }
 
 /** The successor. */
@@ -334,6 +353,8 @@ function createBaseCredential(): Credential {
     replacedBy: "",
     replaces: "",
     lastUsedAt: undefined,
+    secretName: undefined,
+    evidence: undefined,
   };
 }
 
@@ -383,6 +404,12 @@ export const Credential: MessageFns<Credential> = {
     }
     if (message.lastUsedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.lastUsedAt), writer.uint32(122).fork()).join();
+    }
+    if (message.secretName !== undefined) {
+      writer.uint32(130).string(message.secretName);
+    }
+    if (message.evidence !== undefined) {
+      Evidence.encode(message.evidence, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -520,6 +547,22 @@ export const Credential: MessageFns<Credential> = {
             message.lastUsedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.evidence = Evidence.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -577,6 +620,12 @@ export const Credential: MessageFns<Credential> = {
         : isSet(object.last_used_at)
         ? fromJsonTimestamp(object.last_used_at)
         : undefined,
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : undefined,
+      evidence: isSet(object.evidence) ? Evidence.fromJSON(object.evidence) : undefined,
     };
   },
 
@@ -627,6 +676,12 @@ export const Credential: MessageFns<Credential> = {
     if (message.lastUsedAt !== undefined) {
       obj.lastUsedAt = message.lastUsedAt.toISOString();
     }
+    if (message.secretName !== undefined) {
+      obj.secretName = message.secretName;
+    }
+    if (message.evidence !== undefined) {
+      obj.evidence = Evidence.toJSON(message.evidence);
+    }
     return obj;
   },
 
@@ -650,6 +705,10 @@ export const Credential: MessageFns<Credential> = {
     message.replacedBy = object.replacedBy ?? "";
     message.replaces = object.replaces ?? "";
     message.lastUsedAt = object.lastUsedAt ?? undefined;
+    message.secretName = object.secretName ?? undefined;
+    message.evidence = (object.evidence !== undefined && object.evidence !== null)
+      ? Evidence.fromPartial(object.evidence)
+      : undefined;
     return message;
   },
 };
@@ -1265,7 +1324,13 @@ export const GetCredentialResponse: MessageFns<GetCredentialResponse> = {
 };
 
 function createBaseRotateCredentialRequest(): RotateCredentialRequest {
-  return { credentialId: "", graceSeconds: undefined, requestId: "" };
+  return {
+    credentialId: "",
+    graceSeconds: undefined,
+    requestId: "",
+    revokeWhenApplied: undefined,
+    secretName: undefined,
+  };
 }
 
 export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
@@ -1278,6 +1343,12 @@ export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(26).string(message.requestId);
+    }
+    if (message.revokeWhenApplied !== undefined) {
+      writer.uint32(32).bool(message.revokeWhenApplied);
+    }
+    if (message.secretName !== undefined) {
+      writer.uint32(42).string(message.secretName);
     }
     return writer;
   },
@@ -1319,6 +1390,22 @@ export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revokeWhenApplied = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secretName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1348,6 +1435,16 @@ export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      revokeWhenApplied: isSet(object.revokeWhenApplied)
+        ? globalThis.Boolean(object.revokeWhenApplied)
+        : isSet(object.revoke_when_applied)
+        ? globalThis.Boolean(object.revoke_when_applied)
+        : undefined,
+      secretName: isSet(object.secretName)
+        ? globalThis.String(object.secretName)
+        : isSet(object.secret_name)
+        ? globalThis.String(object.secret_name)
+        : undefined,
     };
   },
 
@@ -1362,6 +1459,12 @@ export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
+    if (message.revokeWhenApplied !== undefined) {
+      obj.revokeWhenApplied = message.revokeWhenApplied;
+    }
+    if (message.secretName !== undefined) {
+      obj.secretName = message.secretName;
+    }
     return obj;
   },
 
@@ -1373,6 +1476,8 @@ export const RotateCredentialRequest: MessageFns<RotateCredentialRequest> = {
     message.credentialId = object.credentialId ?? "";
     message.graceSeconds = object.graceSeconds ?? undefined;
     message.requestId = object.requestId ?? "";
+    message.revokeWhenApplied = object.revokeWhenApplied ?? undefined;
+    message.secretName = object.secretName ?? undefined;
     return message;
   },
 };
@@ -2053,11 +2158,13 @@ export const CredentialServiceService = {
   },
   /**
    * Makes the successor of a credential, with its label, scopes, agent and absolute expiry. The old one
-   * ends when the grace period is over, or earlier where its own expiry is.
-   * Callers: developers, for their own; admins and owners for all.
+   * ends when the grace period is over, or earlier where its own expiry is; with `revoke_when_applied`
+   * also when nobody holds it any more, and its time begins when the secret has the new value.
+   * Callers: developers, for their own; admins and owners for all. `revoke_when_applied`: admins and
+   * owners, as it sets a tenant secret.
    * Retry: safe with the same `request_id` and the same request, for 10 minutes: the same value again.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, CREDENTIAL_NOT_FOUND, CREDENTIAL_ENDED (expired, revoked or
-   * replaced).
+   * replaced), and of the secret SECRET_NOT_FOUND, SECRET_CARRIES_ANOTHER, SECRET_VERSION_CONFLICT.
    */
   rotateCredential: {
     path: "/murmur.rotation.v1.CredentialService/RotateCredential" as const,
@@ -2149,11 +2256,13 @@ export interface CredentialServiceServer extends UntypedServiceImplementation {
   getCredential: handleUnaryCall<GetCredentialRequest, GetCredentialResponse>;
   /**
    * Makes the successor of a credential, with its label, scopes, agent and absolute expiry. The old one
-   * ends when the grace period is over, or earlier where its own expiry is.
-   * Callers: developers, for their own; admins and owners for all.
+   * ends when the grace period is over, or earlier where its own expiry is; with `revoke_when_applied`
+   * also when nobody holds it any more, and its time begins when the secret has the new value.
+   * Callers: developers, for their own; admins and owners for all. `revoke_when_applied`: admins and
+   * owners, as it sets a tenant secret.
    * Retry: safe with the same `request_id` and the same request, for 10 minutes: the same value again.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, CREDENTIAL_NOT_FOUND, CREDENTIAL_ENDED (expired, revoked or
-   * replaced).
+   * replaced), and of the secret SECRET_NOT_FOUND, SECRET_CARRIES_ANOTHER, SECRET_VERSION_CONFLICT.
    */
   rotateCredential: handleUnaryCall<RotateCredentialRequest, RotateCredentialResponse>;
   /**
@@ -2247,11 +2356,13 @@ export interface CredentialServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Makes the successor of a credential, with its label, scopes, agent and absolute expiry. The old one
-   * ends when the grace period is over, or earlier where its own expiry is.
-   * Callers: developers, for their own; admins and owners for all.
+   * ends when the grace period is over, or earlier where its own expiry is; with `revoke_when_applied`
+   * also when nobody holds it any more, and its time begins when the secret has the new value.
+   * Callers: developers, for their own; admins and owners for all. `revoke_when_applied`: admins and
+   * owners, as it sets a tenant secret.
    * Retry: safe with the same `request_id` and the same request, for 10 minutes: the same value again.
    * Reasons: INVALID_FIELD, REQUEST_ID_REUSED, CREDENTIAL_NOT_FOUND, CREDENTIAL_ENDED (expired, revoked or
-   * replaced).
+   * replaced), and of the secret SECRET_NOT_FOUND, SECRET_CARRIES_ANOTHER, SECRET_VERSION_CONFLICT.
    */
   rotateCredential(
     request: RotateCredentialRequest,

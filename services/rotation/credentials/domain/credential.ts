@@ -32,6 +32,8 @@ export interface Credential {
   registeredAgentId: string | undefined;
   /** Whether it is such a token, and was not used yet. */
   awaitsFirstUse: boolean;
+  /** The tenant secret that carries it, as far as it is known. */
+  secretName: string | undefined;
   /** Of the tenant, in the order in which they were made. */
   sequence: bigint;
 }

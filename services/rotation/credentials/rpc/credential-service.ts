@@ -11,6 +11,8 @@ import { principalOf } from "../../agents/rpc/agent-service";
 import { callerOf } from "../../audit";
 import { assertVisible, developerOf, visibleOwner } from "../domain/authority";
 import { readGrace } from "../domain/grace";
+import type { EvidenceCase } from "../evidence/domain/evidence-case";
+import type { Evidence } from "../evidence/evidence";
 import { createCredential, type IssueDeps, rotateCredential } from "../issue-credential";
 import { revokeCredential } from "../revoke-credential";
 import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
@@ -24,9 +26,9 @@ const SEQUENCE = /^\d{1,18}$/;
 
 /** The handlers of CredentialService. */
 export function createCredentialService(
-  deps: IssueDeps & VerifyDeps,
+  deps: IssueDeps & VerifyDeps & { evidence: Pick<Evidence, "rotate" | "find"> },
 ): HandlersOf<typeof CredentialServiceService> {
-  const { credentials } = deps;
+  const { credentials, evidence } = deps;
   const db: Db = deps.pool;
   const verify = (context: CallContext, values: readonly string[]) =>
     verifyCredentials(deps, tenantOfVerifier(principalOf(context)), values.map(sensitive));
@@ -45,23 +47,31 @@ export function createCredentialService(
         ...{ kind: readKind(request.kind), includeEnded: request.includeEnded },
       });
       const { items, nextPageToken } = toPage(PAGE, rows, page, (it) => String(it.sequence));
-      return { credentials: items.map(toCredential), nextPageToken };
+      return { credentials: items.map((it) => toCredential(it)), nextPageToken };
     },
     async getCredential({ credentialId }, context) {
       const { developer } = callOf(context);
       const id = readId(credentialId);
-      const found = await credentials.find(db, { tenantId: developer.tenantId, id });
-      return { credential: toCredential(assertVisible(developer, found, id)) };
+      const ref = { tenantId: developer.tenantId, id };
+      const found = assertVisible(developer, await credentials.find(db, ref), id);
+      return { credential: toCredential(found, await evidence.find(db, ref)) };
     },
-    async rotateCredential({ credentialId, graceSeconds, requestId }, context) {
-      const { credential, value, replaced } = await rotateCredential(deps, callOf(context), {
-        id: readId(credentialId),
-        graceSeconds: readGrace(graceSeconds),
-        requestId: sensitive(requestId),
-      });
+    async rotateCredential(request, context) {
+      const wish = {
+        id: readId(request.credentialId),
+        graceSeconds: readGrace(request.graceSeconds),
+        requestId: sensitive(request.requestId),
+      };
+      const { secretName } = request;
+      if (!request.revokeWhenApplied && secretName !== undefined)
+        throw invalid("secret_name", "secret_name goes with revoke_when_applied");
+      const rotated: Awaited<ReturnType<typeof rotateCredential>> & { evidence?: EvidenceCase } =
+        request.revokeWhenApplied
+          ? await evidence.rotate(callOf(context), { ...wish, secretName })
+          : await rotateCredential(deps, callOf(context), wish);
       return {
-        ...{ credential: toCredential(credential), value: value.expose() },
-        replaced: toCredential(replaced),
+        ...{ credential: toCredential(rotated.credential), value: rotated.value.expose() },
+        replaced: toCredential(rotated.replaced, rotated.evidence),
       };
     },
     async revokeCredential({ credentialId, at }, context) {

@@ -9,6 +9,8 @@ import { invalid } from "../../../../lib/errors";
 import { ROLE_MESSAGES } from "../../identity/rpc/role-messages";
 import type { CredentialKind } from "../../../../lib/identity/credential-value";
 import type { Credential, CredentialState } from "../domain/credential";
+import type { EvidenceCase } from "../evidence/domain/evidence-case";
+import { toEvidence } from "../evidence/rpc/to-evidence";
 import type { CredentialFault, Verdict } from "../verify-credentials";
 
 const KINDS: Record<CredentialKind, KindMessage> = {
@@ -28,7 +30,7 @@ const FAULTS: Record<CredentialFault, FaultMessage> = {
 };
 
 /** A credential as the contract shows it. */
-export function toCredential(credential: Credential): CredentialMessage {
+export function toCredential(credential: Credential, evidence?: EvidenceCase): CredentialMessage {
   return {
     credentialId: credential.id,
     kind: KINDS[credential.kind],
@@ -45,6 +47,8 @@ export function toCredential(credential: Credential): CredentialMessage {
     lastUsedAt: credential.lastUsedAt,
     replacedBy: credential.replacedBy ?? "",
     replaces: credential.replaces ?? "",
+    ...(credential.secretName !== undefined && { secretName: credential.secretName }),
+    evidence: evidence && toEvidence(evidence),
   };
 }
 

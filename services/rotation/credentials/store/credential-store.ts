@@ -6,7 +6,16 @@ import type { Credential } from "../domain/credential";
 /** What a new credential is made of. */
 export interface NewCredential extends Pick<
   Credential,
-  "tenantId" | "id" | "kind" | "label" | "agentName" | "scopes" | "prefix" | "owner" | "role"
+  | "tenantId"
+  | "id"
+  | "kind"
+  | "label"
+  | "agentName"
+  | "scopes"
+  | "prefix"
+  | "owner"
+  | "role"
+  | "secretName"
 > {
   hash: Buffer;
   /** Undefined: never; a past one makes nothing. */
@@ -50,6 +59,12 @@ export interface CredentialStore {
   list(db: Db, query: ListCredentials): Promise<Credential[]>;
   /** Names the successor, and ends the credential after the grace period at the latest: 0, at once. */
   replace(tx: Tx, ref: CredentialRef, by: string, graceSeconds: number): Promise<Credential>;
+  /** Names the successor, and leaves the credential as it is otherwise. */
+  succeed(tx: Tx, ref: CredentialRef, by: string): Promise<Credential>;
+  /** The reverse: the successor is revoked and is none any more. False when it was not its successor. */
+  takeBack(tx: Tx, ref: CredentialRef, successorId: string): Promise<boolean>;
+  /** SHA-256 of its value. */
+  findHash(db: Db, ref: CredentialRef): Promise<Buffer | undefined>;
   /**
    * Ends it at `at`, at once when that is past or undefined; undefined when that is after its own end,
    * which stays as it is.

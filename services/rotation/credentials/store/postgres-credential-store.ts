@@ -16,7 +16,7 @@ const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role
      where person.tenant_id = credentials.tenant_id and person.developer = credentials.owner)`;
 const COLUMNS = `sequence, tenant_id, credential_id, kind, label, agent_name, scopes, prefix, owner,
      ${ROLE} as role, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by,
-     registered_agent_id,
+     registered_agent_id, secret_name,
      registered_agent_id is not null and first_used_at is null as awaits_first_use,
      ${STATE} as state`;
 const SECONDS = `interval '1 second'`;
@@ -40,6 +40,7 @@ interface CredentialRow {
   replaces: string | null;
   replaced_by: string | null;
   registered_agent_id: string | null;
+  secret_name: string | null;
   awaits_first_use: boolean;
 }
 
@@ -48,13 +49,14 @@ export const postgresCredentialStore: CredentialStore = {
   async insert(tx, it) {
     const { rows } = await tx.query<CredentialRow>(
       `insert into rotation.credentials (tenant_id, credential_id, kind, label, agent_name, scopes,
-         hash, prefix, owner, role, expires_at, replaces)
-       select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::timestamptz, $12
+         hash, prefix, owner, role, expires_at, replaces, secret_name)
+       select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::timestamptz, $12, $13
        where $11::timestamptz is null or $11::timestamptz > clock_timestamp()
        returning ${COLUMNS}`,
       [
         ...[it.tenantId, it.id, it.kind, it.label, it.agentName, it.scopes, it.hash, it.prefix],
         ...[it.owner, it.role, it.expiresAt ?? null, it.replaces ?? null],
+        it.secretName ?? null,
       ],
     );
     return rows.map(fromRow)[0];
@@ -70,9 +72,36 @@ export const postgresCredentialStore: CredentialStore = {
        where tenant_id = $1 and credential_id = $2 returning ${COLUMNS}`,
       [tenantId, id, by, graceSeconds],
     );
-    const [replaced] = rows.map(fromRow);
-    if (!replaced) throw new Error("the credential that is locked is not there");
-    return replaced;
+    return only(rows);
+  },
+  async succeed(tx, { tenantId, id }, by) {
+    const { rows } = await tx.query<CredentialRow>(
+      `update rotation.credentials set replaced_by = $3
+       where tenant_id = $1 and credential_id = $2 returning ${COLUMNS}`,
+      [tenantId, id, by],
+    );
+    return only(rows);
+  },
+  async takeBack(tx, { tenantId, id }, successorId) {
+    const { rowCount } = await tx.query(
+      `with old as (
+         update rotation.credentials set replaced_by = null
+         where tenant_id = $1 and credential_id = $2 and replaced_by = $3
+         returning tenant_id
+       )
+       update rotation.credentials s set replaces = null,
+         revoked_at = least(s.revoked_at, clock_timestamp())
+       from old where s.tenant_id = old.tenant_id and s.credential_id = $3`,
+      [tenantId, id, successorId],
+    );
+    return rowCount === 1;
+  },
+  async findHash(db, { tenantId, id }) {
+    const { rows } = await db.query<{ hash: Buffer }>(
+      `select hash from rotation.credentials where tenant_id = $1 and credential_id = $2`,
+      [tenantId, id],
+    );
+    return rows[0]?.hash;
   },
   async end(tx, { tenantId, id }, at) {
     const { rows } = await tx.query<CredentialRow>(
@@ -104,6 +133,13 @@ export const postgresCredentialStore: CredentialStore = {
     return new Map(found);
   },
 };
+
+/** Of one that is locked. */
+function only(rows: readonly CredentialRow[]): Credential {
+  const [row] = rows;
+  if (!row) throw new Error("the credential that is locked is not there");
+  return fromRow(row);
+}
 
 async function findOne(db: Db, { tenantId, id }: CredentialRef, lock: "" | "for update") {
   if (!isUuid(id)) return undefined;
@@ -150,6 +186,7 @@ function fromRow(row: CredentialRow): Credential {
     replacedBy: row.replaced_by ?? undefined,
     registeredAgentId: row.registered_agent_id ?? undefined,
     awaitsFirstUse: row.awaits_first_use,
+    secretName: row.secret_name ?? undefined,
     sequence: row.sequence,
   };
 }

@@ -16,6 +16,8 @@ export interface Verification {
 export function createVerification(deps: {
   db: Db;
   credentials: CredentialStore;
+  /** Of this replica, since it was started. */
+  replicaId: string;
   clock: Clock;
   log: Log;
 }): Verification {

@@ -1,0 +1,166 @@
+import { randomUUID } from "node:crypto";
+import { AgentPhase, type AgentProcess } from "../../gen/murmur/rotation/v1/agents";
+import type { Evidence } from "../../gen/murmur/rotation/v1/evidence";
+import type { Credential } from "../../gen/murmur/rotation/v1/credentials";
+import { SecretDelivery } from "../../gen/murmur/catalog/v1/secrets";
+import { serviceCredentials } from "../../lib/identity/credentials";
+import type { Role } from "../../lib/identity/principal";
+import { connectVm, type ScriptedVm, spawnRequest } from "../fakes/scripted-vm";
+import { type CatalogClients, startCatalog, type TestCatalog, type TestVm } from "./catalog";
+import { API_KEY, type Shown, toShown } from "./credentials";
+import { eventually } from "./eventually";
+import {
+  type RotationClients,
+  startRotation,
+  type TestRotation,
+  type TestRotationOptions,
+} from "./rotation";
+
+/** An API key that a tenant secret carries to agents. */
+export interface Carried extends Shown {
+  id: string;
+  secretName: string;
+}
+
+/** A VM that does what the test says. */
+export interface TestMachine extends ScriptedVm {
+  machine: TestVm;
+}
+
+/** Rotation and a real catalog, with keys that secrets carry, agents, and VMs that obey the test. */
+export interface EvidenceRig {
+  catalog: TestCatalog;
+  rotation: TestRotation;
+  /** An owner of t1. */
+  alice: RotationClients;
+  secrets: CatalogClients["secrets"];
+  clientsOf(role: Role, id?: string): RotationClients;
+  /** Sets a secret. */
+  set(name: string, value: string): Promise<bigint>;
+  /** A new key in a new secret. */
+  carried(): Promise<Carried>;
+  connect(machine?: TestVm): Promise<TestMachine>;
+  /** A new agent on it, which stands on its first generation when this resolves. */
+  spawn(vm: TestMachine, change?: { workspace?: string; slug?: string }): Promise<string>;
+  /** Until the VM was told of a generation after this one. */
+  told(vm: TestMachine, agentId: string, after: bigint): Promise<bigint>;
+  rotate(id: string, change?: RotateChange): Promise<Shown & { replaced: Credential }>;
+  evidenceOf(id: string): Promise<Evidence>;
+  isValid(value: string): Promise<boolean>;
+  /** Lets time pass for a case: what it has of times becomes that much older. */
+  pass(id: string, seconds: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface RotateChange {
+  graceSeconds?: number;
+  requestId?: string;
+  secretName?: string;
+}
+
+/** A workspace that takes all secrets of the tenant. */
+export const WORKSPACE = "backend";
+
+/** Starts all of it in this process; `stop` it in `afterAll`. */
+export async function startEvidenceRig(
+  options: Omit<TestRotationOptions, "catalog"> = {},
+): Promise<EvidenceRig> {
+  const catalog = await startCatalog();
+  const rotation = await startRotation({ ...options, catalog });
+  const alice = rotation.clients(catalog.developer({ tenantId: "t1" }));
+  const { secrets, workspaces } = catalog.clients(catalog.developer({ tenantId: "t1" }));
+  for (const name of [WORKSPACE, "frontend"])
+    await workspaces.setWorkspace({ name, secretRefs: undefined, vms: [] });
+  const who = { service: "verifier", audience: "rotation", tenantId: "t1" };
+  const verifier = rotation.clients(serviceCredentials({ key: catalog.rotationKey, ...who }));
+  let count = 0;
+  const rig: EvidenceRig = {
+    ...{ catalog, rotation, alice, secrets },
+    clientsOf: (role, id = `github/${role}`) =>
+      rotation.clients(catalog.developer({ tenantId: "t1", role, id })),
+    async set(name, value) {
+      const { secret } = await secrets.setSecret({
+        ...{ name, plaintextValue: Buffer.from(value), createdAt: undefined, requestId: "" },
+        delivery: SecretDelivery.SECRET_DELIVERY_UNSPECIFIED,
+      });
+      return secret?.version ?? 0n;
+    },
+    async carried() {
+      const shown = toShown(await alice.credentials.createCredential(API_KEY));
+      const secretName = `KEY_${++count}`;
+      await rig.set(secretName, shown.value);
+      return { ...shown, id: shown.credential.credentialId, secretName };
+    },
+    async connect(joined) {
+      const machine = joined ?? (await catalog.joinVm("t1", `vm-${randomUUID().slice(0, 8)}`));
+      const client = rotation.clients(machine.credentials).vmSync;
+      return { ...(await connectVm({ client })), machine };
+    },
+    async spawn(vm, { workspace = WORKSPACE, slug = `a-${randomUUID().slice(0, 8)}` } = {}) {
+      const request = spawnRequest({ workspace, slug, vm: vm.machine.name });
+      await alice.agents.spawnAgent(request);
+      const { agentId } = request;
+      await rig.told(vm, agentId, 0n);
+      vm.ack(agentId);
+      await eventually(async () => {
+        const { agent } = await alice.agents.getAgent({ workspace, path: slug });
+        expect(agent?.appliedGeneration).toBeGreaterThan(0n);
+      });
+      report(vm, agentId);
+      return agentId;
+    },
+    async told(vm, agentId, after) {
+      await eventually(() => {
+        expect(vm.desired.get(agentId)?.generation ?? 0n).toBeGreaterThan(after);
+      });
+      return vm.desired.get(agentId)?.generation ?? 0n;
+    },
+    async rotate(credentialId, { graceSeconds = 900, requestId = "", secretName } = {}) {
+      const answer = await alice.credentials.rotateCredential({
+        ...{ credentialId, graceSeconds, requestId, revokeWhenApplied: true },
+        ...(secretName !== undefined && { secretName }),
+      });
+      if (!answer.replaced) throw new Error("answered without the old one");
+      return { ...toShown(answer), replaced: answer.replaced };
+    },
+    async evidenceOf(credentialId) {
+      const { credential } = await alice.credentials.getCredential({ credentialId });
+      if (!credential?.evidence) throw new Error("answered without evidence");
+      return credential.evidence;
+    },
+    isValid: async (value) => (await verifier.credentials.verifyCredential({ value })).valid,
+    async pass(id, seconds) {
+      const earlier = (column: string) => `${column} = ${column} - $2 * interval '1 second'`;
+      const update = (table: string, columns: string[]) =>
+        rotation.pool.query(
+          `update rotation.${table} set ${columns.map(earlier).join()} where credential_id = $1`,
+          [id, seconds],
+        );
+      await update("credentials", ["created_at", "expires_at", "revoked_at", "last_used_at"]);
+      await update("evidence_cases", ["begun_at", "stored_at", "deadline", "looked_at"]);
+    },
+    async stop() {
+      await rotation.stop();
+      await catalog.stop();
+    },
+  };
+  return rig;
+}
+
+/** Says what runs of an agent: a process for each of these generations, 0 for one that cannot be told. */
+export function report(
+  vm: ScriptedVm,
+  agentId: string,
+  generations: readonly bigint[] = [],
+  change: Partial<
+    Parameters<ScriptedVm["send"]>[0]["agents"] extends (infer A)[] | undefined ? A : never
+  > = {},
+): void {
+  const processes = generations.map((generation, at): AgentProcess => ({
+    ...{ pid: 100 + at, parentPid: 1, name: `p${at}`, startTicks: 1n, generation },
+    ...{ layer: generation > 0n ? "bash" : "", readsThrough: false, notAppliedNatively: false },
+    ...{ firstUsedAt: undefined, lastUsedBeforeAt: undefined },
+  }));
+  const phase = AgentPhase.AGENT_PHASE_RUNNING;
+  vm.send({ agents: [{ agentId, phase, exitStatus: undefined, processes, ...change }] });
+}
