@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { AgentPhase, type AgentProcess } from "../../gen/murmur/rotation/v1/agents";
 import type { Evidence } from "../../gen/murmur/rotation/v1/evidence";
+import type { AgentReport } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { Credential } from "../../gen/murmur/rotation/v1/credentials";
 import { SecretDelivery } from "../../gen/murmur/catalog/v1/secrets";
 import { serviceCredentials } from "../../lib/identity/credentials";
@@ -25,6 +26,8 @@ export interface Carried extends Shown {
 /** A VM that does what the test says. */
 export interface TestMachine extends ScriptedVm {
   machine: TestVm;
+  /** How often its daemon was started. */
+  life: bigint;
 }
 
 /** Rotation and a real catalog, with keys that secrets carry, agents, and VMs that obey the test. */
@@ -39,7 +42,8 @@ export interface EvidenceRig {
   set(name: string, value: string): Promise<bigint>;
   /** A new key in a new secret. */
   carried(): Promise<Carried>;
-  connect(machine?: TestVm): Promise<TestMachine>;
+  /** Anew, or again, in a later life of its daemon. */
+  connect(earlier?: TestMachine): Promise<TestMachine>;
   /** A new agent on it, which stands on its first generation when this resolves. */
   spawn(vm: TestMachine, change?: { workspace?: string; slug?: string }): Promise<string>;
   /** Until the VM was told of a generation after this one. */
@@ -47,6 +51,8 @@ export interface EvidenceRig {
   rotate(id: string, change?: RotateChange): Promise<Shown & { replaced: Credential }>;
   evidenceOf(id: string): Promise<Evidence>;
   isValid(value: string): Promise<boolean>;
+  /** Keeps secrets from being written, until what it resolves with is called: that writes this one. */
+  holdSecrets(): Promise<(secretName: string) => Promise<void>>;
   /** Lets time pass for a case: what it has of times becomes that much older. */
   pass(id: string, seconds: number): Promise<void>;
   stop(): Promise<void>;
@@ -91,10 +97,14 @@ export async function startEvidenceRig(
       await rig.set(secretName, shown.value);
       return { ...shown, id: shown.credential.credentialId, secretName };
     },
-    async connect(joined) {
-      const machine = joined ?? (await catalog.joinVm("t1", `vm-${randomUUID().slice(0, 8)}`));
+    async connect(earlier) {
+      const name = `vm-${randomUUID().slice(0, 8)}`;
+      const machine = earlier?.machine ?? (await catalog.joinVm("t1", name));
       const client = rotation.clients(machine.credentials).vmSync;
-      return { ...(await connectVm({ client })), machine };
+      const life = (earlier?.life ?? 0n) + 1n;
+      const applied = new Map(earlier?.applied);
+      const vm = await connectVm({ client, incarnationNumber: life, applied });
+      return { ...vm, machine, life };
     },
     async spawn(vm, { workspace = WORKSPACE, slug = `a-${randomUUID().slice(0, 8)}` } = {}) {
       const request = spawnRequest({ workspace, slug, vm: vm.machine.name });
@@ -129,6 +139,18 @@ export async function startEvidenceRig(
       return credential.evidence;
     },
     isValid: async (value) => (await verifier.credentials.verifyCredential({ value })).valid,
+    async holdSecrets() {
+      const connection = await catalog.database.pool.connect();
+      await connection.query("begin");
+      await connection.query("lock table catalog.secrets in share mode");
+      return async (secretName) => {
+        await connection.query("update catalog.secrets set version = version + 1 where name = $1", [
+          secretName,
+        ]);
+        await connection.query("commit");
+        connection.release();
+      };
+    },
     async pass(id, seconds) {
       const earlier = (column: string) => `${column} = ${column} - $2 * interval '1 second'`;
       const update = (table: string, columns: string[]) =>
@@ -137,7 +159,8 @@ export async function startEvidenceRig(
           [id, seconds],
         );
       await update("credentials", ["created_at", "expires_at", "revoked_at", "last_used_at"]);
-      await update("evidence_cases", ["begun_at", "stored_at", "deadline", "looked_at"]);
+      const times = ["begun_at", "stored_at", "deadline", "looked_at", "look_after"];
+      await update("evidence_cases", times);
     },
     async stop() {
       await rotation.stop();
@@ -152,9 +175,7 @@ export function report(
   vm: ScriptedVm,
   agentId: string,
   generations: readonly bigint[] = [],
-  change: Partial<
-    Parameters<ScriptedVm["send"]>[0]["agents"] extends (infer A)[] | undefined ? A : never
-  > = {},
+  change: Partial<AgentReport> = {},
 ): void {
   const processes = generations.map((generation, at): AgentProcess => ({
     ...{ pid: 100 + at, parentPid: 1, name: `p${at}`, startTicks: 1n, generation },
