@@ -79,6 +79,14 @@ export async function startEvidenceRig(
     await workspaces.setWorkspace({ name, secretRefs: undefined, vms: [] });
   const who = { service: "verifier", audience: "rotation", tenantId: "t1" };
   const verifier = rotation.clients(serviceCredentials({ key: catalog.rotationKey, ...who }));
+  const until = (condition: string, agentId: string) =>
+    eventually(async () => {
+      const { rowCount } = await rotation.pool.query(
+        `select from rotation.agents where agent_id = $1 and ${condition}`,
+        [agentId],
+      );
+      expect(rowCount).toBe(1);
+    });
   let count = 0;
   const rig: EvidenceRig = {
     ...{ catalog, rotation, alice, secrets },
@@ -112,11 +120,9 @@ export async function startEvidenceRig(
       const { agentId } = request;
       await rig.told(vm, agentId, 0n);
       vm.ack(agentId);
-      await eventually(async () => {
-        const { agent } = await alice.agents.getAgent({ workspace, path: slug });
-        expect(agent?.appliedGeneration).toBeGreaterThan(0n);
-      });
+      await until("applied > 0", agentId);
       report(vm, agentId);
+      await until("reported_at > applied_at", agentId);
       return agentId;
     },
     async told(vm, agentId, after) {

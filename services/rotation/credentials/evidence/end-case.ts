@@ -49,12 +49,11 @@ export async function endOnEvidence(deps: EndCaseDeps, held: HeldCase): Promise<
   const left = await withTransactionRetry(pool, async (tx) => {
     const agents = await cases.readAgents(tx, tenantId, looked.agentIds, "for share");
     const before = await credentials.lock(tx, old);
-    const successor = await credentials.lock(tx, { tenantId, id: held.successorId });
     const open = await cases.lock(tx, held);
     if (!open || before?.state !== "in-grace") return [];
     const laggards = [
       ...judgeHolders({ ...looked, agents }),
-      ...(await othersOf(deps, tx, held, successor?.state)),
+      ...(await othersOf(deps, tx, held, "for share")),
     ];
     if (laggards.length > 0) return laggards;
     await credentials.end(tx, old, undefined);
@@ -77,9 +76,9 @@ export async function othersOf(
   { cases, quietMs }: Pick<EndCaseDeps, "cases" | "quietMs">,
   db: Parameters<CaseStore["isQuiet"]>[0],
   { tenantId, credentialId: id }: EvidenceCase,
-  successor: string | undefined,
+  lock: "" | "for share",
 ): Promise<Laggard[]> {
-  const isValid = successor === "active" || successor === "in-grace";
+  const isValid = await cases.hasValidSuccessor(db, { tenantId, id }, lock);
   const isQuiet = await cases.isQuiet(db, { tenantId, id }, quietMs);
   const used = `it was used within ${quietMs / 1000} s, or it cannot be told yet that it was not`;
   return [

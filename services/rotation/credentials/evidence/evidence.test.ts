@@ -45,10 +45,13 @@ const awaitReasons = (id: string, expected: LaggardReason[]) =>
   eventually(async () => {
     expect(await reasons(id)).toEqual(expected);
   });
-const awaitState = (id: string, state: EvidenceState) =>
-  eventually(async () => {
-    expect((await rig.evidenceOf(id)).state).toBe(state);
-  });
+/** What holds it back shows when it does not come. */
+const expectState = async (id: string, state: EvidenceState) => {
+  const { laggards, problem, ...evidence } = await rig.evidenceOf(id);
+  const held = state === ENDED ? laggards : [];
+  expect({ state: evidence.state, held, problem }).toEqual({ state, held: [], problem: "" });
+};
+const awaitState = (id: string, state: EvidenceState) => eventually(() => expectState(id, state));
 /** An agent with a key, whose rotation has begun, and which was told of its next generation. */
 const begin = async (carried?: Carried) => {
   const key = carried ?? (await rig.carried());
@@ -104,8 +107,8 @@ describe("revoke on evidence", () => {
     await rig.told(vm, agent, vm.applied.get(agent)?.generation ?? 0n);
     await eventually(async () => {
       await apply(vm, agent);
-      expect((await rig.evidenceOf(key.id)).state).toBe(ENDED);
-      expect((await rig.evidenceOf(rotated.credential.credentialId)).state).toBe(ENDED);
+      await expectState(key.id, ENDED);
+      await expectState(rotated.credential.credentialId, ENDED);
     });
     expect(await rig.isValid(next.value)).toBe(true);
   });

@@ -102,8 +102,8 @@ async function gather(deps: LeadCaseDeps, held: HeldCase): Promise<void> {
 }
 
 async function findLaggards(deps: LeadCaseDeps, held: HeldCase): Promise<Laggard[]> {
-  const { pool, cases, credentials, uses } = deps;
-  const { tenantId, successorId } = held;
+  const { pool, cases, uses } = deps;
+  const { tenantId } = held;
   const looked = await lookAtHolders(deps, held);
   const ids = held.mayRekey ? needRekey(looked) : [];
   if (ids.length > 0) {
@@ -113,8 +113,7 @@ async function findLaggards(deps: LeadCaseDeps, held: HeldCase): Promise<Laggard
   const holders = judgeHolders(looked);
   // What this replica knows of uses counts at once; the others tell in their own time.
   if (holders.length === 0) await uses.flush();
-  const successor = await credentials.find(pool, { tenantId, id: successorId });
-  return [...holders, ...(await othersOf(deps, pool, held, successor?.state))];
+  return [...holders, ...(await othersOf(deps, pool, held, ""))];
 }
 
 /** What the look has found, and the alarm that is due, in one transaction with its audit. */

@@ -63,6 +63,8 @@ export interface CaseStore {
     agentIds: readonly string[],
     lock: "" | "for share",
   ): Promise<AgentEvidence[]>;
+  /** Whether one that came after a credential is valid; they stay as they are with a transaction. */
+  hasValidSuccessor(db: Db, ref: CredentialRef, lock: "" | "for share"): Promise<boolean>;
   /** Whether a credential was not found valid for so long, as far as every replica has told. */
   isQuiet(db: Db, ref: CredentialRef, quietMs: number): Promise<boolean>;
 }

@@ -149,6 +149,23 @@ export const postgresCaseStore: CaseStore = {
     await update(db, ref, "is_done = true", []);
   },
   readAgents,
+  async hasValidSuccessor(db, { tenantId, id }, lock) {
+    const { rows } = await db.query<{ is_valid: boolean }>(
+      `with recursive chain as (
+         select replaced_by as id from rotation.credentials
+         where tenant_id = $1 and credential_id = $2
+         union
+         select c.replaced_by from chain join rotation.credentials c
+           on c.tenant_id = $1 and c.credential_id = chain.id
+       )
+       select revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
+         as is_valid
+       from rotation.credentials
+       where tenant_id = $1 and credential_id in (select id from chain) ${lock}`,
+      [tenantId, id],
+    );
+    return rows.some((row) => row.is_valid);
+  },
   async isQuiet(db, { tenantId, id }, quietMs) {
     const { rows } = await db.query<{ is_quiet: boolean }>(
       `select coalesce((select min(r.known_at) from rotation.credential_use_reports r
