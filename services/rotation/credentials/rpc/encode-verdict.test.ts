@@ -13,7 +13,7 @@ const CREDENTIAL: Credential = {
   ...{ owner: "github/ålice", role: "admin", state: "in-grace", lastUsedAt: undefined },
   ...{ createdAt: new Date(1_700_000_000_123), expiresAt: new Date(1_800_000_000_000) },
   ...{ revokedAt: undefined, replaces: undefined, replacedBy: "next", sequence: 7n },
-  ...{ registeredAgentId: undefined, awaitsFirstUse: false },
+  ...{ registeredAgentId: undefined, awaitsFirstUse: false, secretName: "KEY" },
 };
 const VERDICTS: readonly Verdict[] = [
   { credential: CREDENTIAL, validForMs: 1234.5 },
