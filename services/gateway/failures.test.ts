@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { Writable } from "node:stream";
 import { createLog } from "../../lib/log";
 import { eventually } from "../../test/harness/eventually";
@@ -10,6 +10,7 @@ let token: string;
 /** Accepts connections, and never says a word. */
 let silent: Server;
 let silentAddress: string;
+const sockets: Socket[] = [];
 const lines: string[] = [];
 
 beforeAll(async () => {
@@ -21,13 +22,16 @@ beforeAll(async () => {
   });
   gateway = await startTestGateway({ log: createLog("gateway", "debug", destination) });
   token = await gateway.token();
-  silent = createServer((socket) => socket.on("error", () => undefined)).listen(0, "127.0.0.1");
+  silent = createServer((socket) => {
+    sockets.push(socket.on("error", () => undefined));
+  }).listen(0, "127.0.0.1");
   await once(silent, "listening");
   silentAddress = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
 });
 afterAll(async () => {
   await gateway.stop();
   silent.close();
+  for (const socket of sockets) socket.destroy();
 });
 
 /** Runs with another gateway in front of the same services. */

@@ -55,6 +55,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     ...{ rateLimit: deps.rateLimit, log },
   });
   recordAnswers(app, log);
+  closeWhatEnds(app, stopping.signal);
   addHealth(app, { backends, document, stopping: stopping.signal });
   const validation = createValidation(kit.components);
   const { timeoutMs = TIMEOUT_MS } = deps;
@@ -77,6 +78,18 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       }
     },
   };
+}
+
+/**
+ * A stop closes what is idle when it begins; what was under way then and kept its connection open
+ * would hold the stop up until its client lets go.
+ */
+function closeWhatEnds(app: FastifyInstance, stopping: AbortSignal): void {
+  app.addHook("onResponse", (_request, _reply, done) => {
+    // The connection becomes idle behind this.
+    if (stopping.aborted) setImmediate(() => app.server.closeIdleConnections());
+    done();
+  });
 }
 
 function methodsByPath(routes: readonly Route[]): Map<string, string[]> {

@@ -138,7 +138,10 @@ describe("the events of a rollout", () => {
     const other = await startTestGateway({ beside: gateway });
     const stream = await open(id, undefined, other.url);
     await stream.next();
+    const began = performance.now();
     await other.stop();
     expect(await stream.next()).toBeUndefined();
+    // Not by the cut at the end of the grace: the client keeps its connection open.
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 });
