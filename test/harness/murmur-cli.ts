@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { askForPart } from "./parts-client";
 
 export interface CliRun {
   code: number | null;
@@ -41,21 +41,10 @@ export interface TestCli {
   remove(): void;
 }
 
-/** Bundles the CLI as the build does and makes a directory to run it in. `remove` it at the end. */
+/** The CLI, bundled once in a run as the build does it, and a directory to run it in. `remove` it at the end. */
 export async function buildTestCli(): Promise<TestCli> {
+  const { file } = await askForPart<{ file: string }>("cli");
   const root = mkdtempSync(join(tmpdir(), "murmur-cli-"));
-  const file = join(root, "cli.js");
-  await build({
-    entryPoints: [join(__dirname, "../../cli/main.ts")],
-    outfile: file,
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "cjs",
-    minify: true,
-    alias: { "@grpc/grpc-js": join(__dirname, "../../cli/grpc/instead-of-grpc-js.ts") },
-    logLevel: "error",
-  });
   const newDirectory = () => mkdtempSync(join(root, "cwd-"));
   const directory = newDirectory();
   return {

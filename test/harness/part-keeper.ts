@@ -2,6 +2,7 @@ import { type Part } from "../../dev/parts/part";
 import { startKafka } from "../../dev/parts/kafka";
 import { startOpenBao } from "../../dev/parts/openbao";
 import { startPostgres } from "../../dev/parts/postgres";
+import { bundleCli } from "./cli-bundle";
 import { createDatabaseMaker, type DatabaseMaker } from "./database-maker";
 
 /** What a worker is told: addresses and tokens of a part. */
@@ -15,7 +16,7 @@ export interface PartKeeper {
 /** Starts each part once and remembers it until the end of the run. */
 export function createPartKeeper(): PartKeeper {
   const started = new Map<string, Promise<Provided>>();
-  const parts: Part[] = [];
+  const parts: Pick<Part, "stop">[] = [];
   let maker: DatabaseMaker | undefined;
 
   const once = (name: string, start: () => Promise<Provided>) => {
@@ -27,7 +28,7 @@ export function createPartKeeper(): PartKeeper {
     running.catch(() => started.delete(name));
     return running;
   };
-  const keep = <P extends Part>(part: P): P => {
+  const keep = <P extends Pick<Part, "stop">>(part: P): P => {
     parts.push(part);
     return part;
   };
@@ -45,7 +46,8 @@ export function createPartKeeper(): PartKeeper {
     const part = keep(await startOpenBao());
     return { address: part.address, token: part.token };
   };
-  const starters: Record<string, () => Promise<Provided>> = { postgres, kafka, openbao };
+  const cli = async () => ({ file: keep(await bundleCli()).file });
+  const starters: Record<string, () => Promise<Provided>> = { postgres, kafka, openbao, cli };
   const makeDatabase = async (services: string[]) => {
     const { url = "" } = await once("postgres", postgres);
     maker ??= createDatabaseMaker(url);
