@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface CommandResult {
   code: number;
@@ -8,6 +9,9 @@ export interface CommandResult {
   /** From start to exit, milliseconds. */
   tookMs: number;
 }
+
+const REACHABLE_MS = 60_000;
+const AWAY = /: (?:UNAVAILABLE|DEADLINE_EXCEEDED): /;
 
 /** Runs the product's own command line, as the person at the terminal would. */
 export class Murmur {
@@ -20,15 +24,21 @@ export class Murmur {
 
   /** Runs a command to its end; throws with what it said when it exits with anything but 0. */
   async run(args: readonly string[], input = ""): Promise<CommandResult> {
-    const result = await this.tryRun(args, input);
-    if (result.code !== 0)
-      throw new Error(
-        `murmur ${args.join(" ")} exited with ${result.code}: ${result.stderr.trim()}`,
-      );
-    return result;
+    return succeeded(args, await this.tryRun(args, input));
   }
 
-  /** The same, and leaves the exit code to the caller. */
+  /** As `run`, for what does no harm twice: a service that is not to be reached is asked again, for a minute. */
+  async runOnceReachable(args: readonly string[], input = ""): Promise<CommandResult> {
+    const untilMs = performance.now() + REACHABLE_MS;
+    for (;;) {
+      const result = await this.tryRun(args, input);
+      const isAway = result.code !== 0 && AWAY.test(result.stderr);
+      if (!isAway || performance.now() > untilMs) return succeeded(args, result);
+      await delay(500);
+    }
+  }
+
+  /** As `run`, and leaves the exit code to the caller. */
   tryRun(args: readonly string[], input = ""): Promise<CommandResult> {
     const startedMs = performance.now();
     return new Promise((resolve, reject) => {
@@ -55,4 +65,9 @@ export class Murmur {
       child.stdin.end(input);
     });
   }
+}
+
+function succeeded(args: readonly string[], result: CommandResult): CommandResult {
+  if (result.code === 0) return result;
+  throw new Error(`murmur ${args.join(" ")} exited with ${result.code}: ${result.stderr.trim()}`);
 }

@@ -107,7 +107,7 @@ class Starting {
         .join(""),
     );
     const murmur = new Murmur(place.root, place.configFile);
-    await murmur.run(["set", "workspace", WORKSPACE], `name: ${WORKSPACE}\n`);
+    await murmur.runOnceReachable(["set", "workspace", WORKSPACE], `name: ${WORKSPACE}\n`);
     for (let number = 1; number <= this.options.vms; number++)
       await this.#startVm(place, murmur, number);
     // Of an earlier run that was not stopped in order; and at the end of this one.
