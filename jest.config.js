@@ -16,5 +16,6 @@ module.exports = {
   reporters: ["default", "<rootDir>/test/harness/closing-line-reporter.js"],
   // For the hooks that start the parts, on a machine with much else to do.
   testTimeout: 120_000,
-  maxWorkers: 2,
+  // Tests on real parts wait more than they compute: two would leave a third of two cores idle.
+  maxWorkers: 4,
 };

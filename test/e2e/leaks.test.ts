@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -137,6 +139,19 @@ test("the search finds a mark in each form that it looks for", async () => {
   for (const encoding of ["base64", "base64url", "hex"] as const)
     for (const before of ["", "a", "ab"])
       expect(search.isIn(Buffer.from(`${before}${FIRST}behind`).toString(encoding))).toBe(true);
+});
+
+test("the search finds a mark in each process that has it, as often as it looks", async () => {
+  const mark = `process${freshRandom()}`;
+  const processes = new LeakSearch(formsOf(mark), join(own, "process-patterns"));
+  expect(processes.inProcesses()).toEqual([]);
+  const base64 = Buffer.from(mark).toString("base64");
+  const child = spawn("sleep", ["100000"], { env: { PATH: process.env["PATH"], HAS: base64 } });
+  await once(child, "spawn");
+  for (let times = 0; times < 2; times++)
+    expect(processes.inProcesses()).toEqual(["sleep 100000 "]);
+  child.kill();
+  await once(child, "exit");
 });
 
 test("the runtime directories of the agents hold the values, as they must", async () => {

@@ -20,6 +20,8 @@ export function formsOf(mark: string): string[] {
 /** Looks for marks in files, with grep: it shares no code with what it searches. */
 export class LeakSearch {
   readonly #sinceSeconds = Math.floor(Date.now() / 1000) - 1;
+  /** By process: the command line and environment that held no mark when it was last looked at. */
+  readonly #clean = new Map<string, string>();
 
   /** `patterns` is a file of this test that is written here and left out of every search. */
   constructor(
@@ -48,11 +50,15 @@ export class LeakSearch {
   /** Processes whose environment or command line holds a mark, agents' own ones left out. */
   inProcesses(): string[] {
     const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    for (const pid of this.#clean.keys()) if (!pids.includes(pid)) this.#clean.delete(pid);
     return pids.flatMap((pid) => {
       const command = readProc(pid, "cmdline");
       const environment = readProc(pid, "environ");
+      // Hundreds of processes, many times a second, of which hardly any is new.
+      if (this.#clean.get(pid) === command + environment) return [];
       const isAgents = environment.includes("\0MURMUR_AGENT=");
       const isFound = this.isIn(command) || (!isAgents && this.isIn(environment));
+      if (!isFound) this.#clean.set(pid, command + environment);
       return isFound ? [command.replaceAll("\0", " ")] : [];
     });
   }
