@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../clock";
 import { unauthenticated } from "../errors";
 import type { Authenticate } from "../grpc/run-call";
+import { holdBack } from "./hold-back";
 import { isWaiting, type MayWait } from "../may-wait";
 import { toPrincipal } from "./claims";
 import { type Sensitive, sensitive } from "../sensitive";
@@ -17,7 +18,10 @@ const KEY = /^mur_(?:key|agt)_/;
 
 type Call = Parameters<Authenticate>[0];
 
-/** Who a presented API key or agent token is, or what is known of one that is over; undefined for any other. */
+/**
+ * Who a presented API key or agent token is, or what is known of one that is over; undefined for any other.
+ * Those two are told to the caller in a time that tells nothing.
+ */
 export type VerifyKey = (
   value: Sensitive<string>,
 ) => Promise<Principal | RefusedCredential | undefined>;
@@ -67,7 +71,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     if (header === undefined) return undefined;
     if (!header.startsWith(BEARER)) throw unauthenticated();
     const presented = header.slice(BEARER.length);
-    if (KEY.test(presented)) return ofKey(options.verifyKey, sensitive(presented));
+    if (KEY.test(presented)) return ofKey(options, sensitive(presented));
     const known = tokens.recall(presented);
     if (known) return ofToken(known, presented, call);
     return tokens.verify(presented).then((token) => ofToken(token, presented, call));
@@ -75,12 +79,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
 }
 
 async function ofKey(
-  verifyKey: VerifyKey | undefined,
+  { verifyKey, clock = systemClock }: AuthenticatorOptions,
   value: Sensitive<string>,
 ): Promise<Principal> {
-  const who = await verifyKey?.(value);
+  const who = verifyKey && (await holdBack(clock, verifyKey(value), isRefused));
   if (who === undefined || who instanceof RefusedCredential) throw refusedCredential(who);
   return who;
+}
+
+function isRefused(who: Principal | RefusedCredential | undefined): boolean {
+  return who === undefined || who instanceof RefusedCredential;
 }
 
 function notLetIn({ tenantId, kind, id }: DeveloperPrincipal): never {

@@ -3,6 +3,7 @@ import type { GatherRecord } from "../../../lib/audit/audit";
 import type { GatheredRecord } from "../../../lib/audit/gathered-records";
 import type { Clock } from "../../../lib/clock";
 import { type AppError, invalid } from "../../../lib/errors";
+import { holdBack } from "../../../lib/identity/hold-back";
 import { readCredentialValue, readMarkedValue } from "../../../lib/identity/credential-value";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
@@ -72,7 +73,8 @@ type Outcome = ({ rotated: SelfRotated } | { fault: AppError; rotatedAway?: Pres
 
 /**
  * Replaces a pair. All is one transaction: it is committed with the attempt and its audit also where
- * the answer is a refusal. No replica calls what it ended valid once this has resolved. Each refusal takes the same statements: how long it took tells nothing.
+ * the answer is a refusal. No replica calls what it ended valid once this has resolved. Each
+ * refusal takes the same statements and is held back: how long it took tells nothing.
  */
 export async function rotateSelf(
   deps: RotateSelfDeps,
@@ -83,7 +85,11 @@ export async function rotateSelf(
     tokenHash: readCredentialValue(request.apiKey) ?? NO_HASH,
     secretHash: readMarkedValue("mur_rot_", request.rotationSecret) ?? NO_HASH,
   };
-  const outcome = await withTransactionRetry(deps.pool, (tx) => tryToRotate(deps, tx, attempt));
+  const outcome = await holdBack(
+    deps.clock,
+    withTransactionRetry(deps.pool, (tx) => tryToRotate(deps, tx, attempt)),
+    (result) => "fault" in result,
+  );
   if (outcome.gathered) deps.gather(toRecord(request, outcome.gathered));
   if ("rotated" in outcome) {
     await leaseOver(deps.clock);
