@@ -26,7 +26,7 @@ const WARM_UP_ROUNDS = 500;
 /** A caller may ask many at once: each kind has as many of the others beside it. */
 const AT_ONCE = 24;
 const VALUES = 500;
-const SHUFFLES = 400;
+const SHUFFLES = 200;
 
 /** Presents a value, and waits for the refusal. */
 type Present = (value: string) => Promise<void>;
