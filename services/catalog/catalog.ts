@@ -31,6 +31,7 @@ import { createPostgresCredentialSecretStore } from "./credential-secrets/postgr
 import { createDeliverySessions } from "./domain/delivery-session";
 import { createKeyRotations } from "./encryption/key-rotations";
 import { cleanUp } from "./environments/clean-up";
+import { createDeliveryRecords } from "./environments/delivery-records";
 import { createEnvironments } from "./environments/environments";
 import { withKeyCheck } from "./keys/key-check";
 import type { KeyProvider } from "./keys/key-provider";
@@ -134,7 +135,8 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const users = createUsers(createPostgresUserStore(pool));
   const releases = createPostgresReleaseStore(pool);
 
-  const delivery = { store: vms, environments: opener, sessions };
+  const deliveries = createDeliveryRecords({ db: pool, clock, log });
+  const delivery = { store: vms, environments: opener, sessions, deliveries };
   const deliverAhead = createDeliverAhead(delivery);
 
   server.add(SecretServiceService, createSecretService({ secrets, endings, importAll }));
@@ -162,6 +164,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
         watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
         cleanUp({ store: createPostgresExpiryStore(pool), keyRotations, clock, log }, signal),
         audit.run(signal),
+        deliveries.run(signal),
       ]);
     },
   };

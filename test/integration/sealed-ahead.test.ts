@@ -6,6 +6,7 @@ import { sensitive } from "../../lib/sensitive";
 import { createDelivery } from "../../services/vm-agent/delivery/delivery";
 import { createServerClock } from "../../services/vm-agent/identity/server-clock";
 import type { FetchedEnvironment } from "../../services/vm-agent/reconcile/environment-source";
+import { eventually } from "../harness/eventually";
 import { startCatalog, type TestCatalog, type TestVm } from "../harness/catalog";
 import { createCatalogTenant, type CatalogTenant } from "../harness/catalog-tenant";
 
@@ -52,6 +53,36 @@ function shown(fetched: FetchedEnvironment | undefined) {
   const { set, fingerprint } = fetched;
   return { values: set.variables.map(({ value }) => value.expose().toString()), fingerprint };
 }
+
+it("what a VM fetched, and what was sealed ahead for it, is audited, each generation once", async () => {
+  await acme.set("A", "1");
+  const agent = acme.agent();
+  const daemon = await daemonOf(acme.vm);
+  const { ref: fetched } = await snapshot(agent);
+  for (let n = 0; n < 3; n++) await daemon.fetch([fetched], never);
+  await acme.set("A", "2");
+  const { ref: ahead } = await snapshot(agent);
+  await daemon.fetch([ahead], never);
+  await eventually(async () => {
+    const { rows } = await catalog.database.pool.query(
+      `select actor_kind, actor_id, peer <> '' as has_peer, object_kind, outcome, detail - 'delivered_at' as detail
+       from catalog.audit where tenant_id = $1 and action = 'generation.deliver' and object_id = $2
+       order by detail->'generation'`,
+      [acme.id, agent.agentId],
+    );
+    const row = { object_kind: "agent", outcome: "ok" };
+    expect(rows).toEqual([
+      {
+        ...{ ...row, actor_kind: "vm", actor_id: acme.vm.id, has_peer: true },
+        detail: { generation: 1, vm: acme.vm.id, ahead: false },
+      },
+      {
+        ...{ ...row, actor_kind: "service", actor_id: "rotation", has_peer: false },
+        detail: { generation: 2, vm: acme.vm.id, ahead: true },
+      },
+    ]);
+  });
+});
 
 describe("a generation that is sealed ahead", () => {
   it("opens on its VM to what a fetch brings, and shows no value on its way", async () => {

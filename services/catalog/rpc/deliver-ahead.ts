@@ -3,6 +3,7 @@ import { SealedAhead } from "../../../gen/murmur/catalog/v1/delivery";
 import type { CallContext } from "../../../lib/grpc/context";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { DeliverySession, DeliverySessions } from "../domain/delivery-session";
+import type { DeliveryRecords } from "../environments/delivery-records";
 import type { EnvironmentHandle, EnvironmentOpener } from "../environments/environment-opener";
 import { sealOpened } from "./seal-opened";
 
@@ -27,6 +28,7 @@ export type DeliverAhead = (
 export interface DeliverAheadDeps {
   sessions: DeliverySessions;
   environments: EnvironmentOpener;
+  deliveries: Pick<DeliveryRecords, "note">;
 }
 
 /** Beyond it a fetch is no worse: the VMs of a large rollout fetch while others are told. */
@@ -42,11 +44,14 @@ export function createDeliverAhead(deps: DeliverAheadDeps): DeliverAhead {
         byVm(made).map(([vmId, ofVm]) => findForVm(deps, tenantId, vmId, ofVm)),
       );
       let bytes = 0;
-      for (const { session, handle } of found.flat()) {
+      for (const { vmId, session, handle } of found.flat()) {
         bytes += handle.sizeBytes;
         if (bytes > MAX_BYTES) break;
         const sealed = await sealAhead(session, handle);
-        if (sealed) result.set(handle.agentId, sealed);
+        if (!sealed) continue;
+        const { agentId, generation } = handle;
+        result.set(agentId, sealed);
+        deps.deliveries.note({ tenantId, vmId, agentId, generation, peer: undefined });
       }
     } catch (error) {
       log.warn("nothing delivered ahead", { error });
@@ -56,6 +61,7 @@ export function createDeliverAhead(deps: DeliverAheadDeps): DeliverAhead {
 }
 
 interface Found {
+  vmId: string;
   session: DeliverySession;
   handle: EnvironmentHandle;
 }
@@ -72,7 +78,7 @@ async function findForVm(
   const handles = await environments.find(tenantId, vmId, made);
   // A VM that was removed, or that has another key by now, gets nothing.
   const ofKey = handles.filter((handle) => handle.vmKeyThumbprint === keyThumbprint);
-  return ofKey.map((handle) => ({ session, handle }));
+  return ofKey.map((handle) => ({ vmId, session, handle }));
 }
 
 async function sealAhead(

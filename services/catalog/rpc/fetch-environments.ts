@@ -10,6 +10,7 @@ import { deliverySessionUnknown } from "../../../lib/identity/session-proof";
 import { NONCE_BYTES } from "../../../lib/identity/signed-messages";
 import type { DeliverySession, DeliverySessions, SessionOwner } from "../domain/delivery-session";
 import type { OpenRefusal } from "../domain/environment";
+import type { DeliveryRecords } from "../environments/delivery-records";
 import type { EnvironmentHandle, EnvironmentOpener } from "../environments/environment-opener";
 import type { VmStore } from "../vms/vm-store";
 import { sealOpened } from "./seal-opened";
@@ -30,6 +31,7 @@ export interface FetchEnvironmentsDeps {
   store: Pick<VmStore, "hasRights">;
   sessions: DeliverySessions;
   environments: EnvironmentOpener;
+  deliveries: Pick<DeliveryRecords, "note">;
 }
 
 /**
@@ -48,6 +50,10 @@ export function fetchEnvironments(
     const handles = await deps.environments.find(owner.tenantId, owner.vmId, request.environments);
     await checkRights(deps.store, owner, handles);
     const environments = await deliver(session, request.nonce, handles, context);
+    const { tenantId, vmId } = owner;
+    for (const { agentId, generation, result } of environments)
+      if (result?.$case === "sealed")
+        deps.deliveries.note({ tenantId, vmId, agentId, generation, peer: context.peer });
     return { environments };
   };
 }

@@ -90,11 +90,12 @@ export async function startTestRegister(options: TestRegisterOptions) {
   });
   const macs = createVmMacs(keys.tenantKeys ?? createMemoryTenantKeys());
   const store = createPostgresVmStore({ pool, macs });
+  const deliveries = { note: () => undefined };
   const environments = options.environments ?? { find: () => Promise.resolve([]) };
   server.add(VmServiceService, createVmService({ store, signingKey, keySet, clock }));
   server.add(
     DeliveryServiceService,
-    createDeliveryService({ store, environments, signingKey, sessions }),
+    createDeliveryService({ store, environments, signingKey, sessions, deliveries }),
   );
   const address = `127.0.0.1:${await server.listen("127.0.0.1:0")}`;
   const channels: Channel[] = [];
