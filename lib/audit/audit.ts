@@ -7,6 +7,7 @@ import type { SigningKey } from "../identity/signing-key";
 import { type Log, silentLog } from "../log";
 import type { Pool } from "../postgres/db";
 import { createKeptConnection } from "../postgres/kept-connection";
+import { createAuditMetrics } from "./audit-metrics";
 import type { AuditSchema } from "./audit-rows";
 import { createGatheredRecords, type GatheredRecord } from "./gathered-records";
 import { refusalOf } from "./refusals";
@@ -41,7 +42,8 @@ export function createAudit(deps: AuditDeps): Audit {
   const { schema, signingKey, clock = systemClock, log = silentLog } = deps;
   // Its own: records are sealed in time however many callers wait for a connection.
   const db = createKeptConnection(deps.pool);
-  const sealer = createSealer({ db, schema, signingKey, clock, log });
+  const metrics = createAuditMetrics({ db: deps.pool, schema, log });
+  const sealer = createSealer({ db, schema, signingKey, clock, log, metrics });
   const pool = watchAudit(deps.pool, schema, () => {
     sealer.wake();
   });
@@ -59,7 +61,7 @@ export function createAudit(deps: AuditDeps): Audit {
       const sealing = sealer.run(signal).finally(() => {
         db.release();
       });
-      await Promise.all([sealing, gathered.run(signal)]);
+      await Promise.all([sealing, gathered.run(signal), metrics.run(signal)]);
     },
   };
 }

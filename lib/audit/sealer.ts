@@ -5,6 +5,7 @@ import { type Log, silentLog } from "../log";
 import type { Db } from "../postgres/db";
 import { createWakeableSleep } from "../postgres/wakeable-sleep";
 import { backoffMs } from "../retry";
+import type { AuditMetrics } from "./audit-metrics";
 import type { AuditSchema } from "./audit-rows";
 import { createSealerStore } from "./sealer-store";
 import { createTenure, type Tenure } from "./tenure";
@@ -19,6 +20,7 @@ export interface SealerOptions {
   batch?: number;
   clock?: Clock;
   log?: Log;
+  metrics?: Pick<AuditMetrics, "sealed" | "failed">;
 }
 
 export interface Sealer {
@@ -39,7 +41,7 @@ const GATHER_MS = 15;
  * one that dies or freezes anywhere leaves whole chains, and another goes on from there.
  */
 export function createSealer(options: SealerOptions): Sealer {
-  const { db, schema, signingKey } = options;
+  const { db, schema, signingKey, metrics } = options;
   const { clock = systemClock, log = silentLog, leaseMs = 3_000, batch = 1_000 } = options;
   const store = createSealerStore({ db, schema, holder: randomUUID(), leaseMs });
   const pause = createWakeableSleep(clock);
@@ -55,7 +57,10 @@ export function createSealer(options: SealerOptions): Sealer {
     askedMs = startMs;
     if (!held) return undefined;
     if (tenure?.isSame(held) !== true || held.restored !== "not")
-      tenure = createTenure({ store, schema, signingKey, batch, clock }, held);
+      tenure = createTenure(
+        { store, schema, signingKey, batch, clock, ...(metrics && { metrics }) },
+        held,
+      );
     if (held.restored === "not") return tenure;
     log.error("the database was restored: the audit begins a new epoch", { schema });
     await tenure.startEpoch();
@@ -86,6 +91,7 @@ export function createSealer(options: SealerOptions): Sealer {
           // What became of the last statement is not known: everything is read again.
           tenure = undefined;
           log.warn("audit records could not be sealed", { error });
+          metrics?.failed();
           waitMs = backoffMs(failures, { maxMs: leaseMs / 5 });
         }
         if (waitMs === 0) continue;

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock";
 import type { SigningKey } from "../identity/signing-key";
+import type { AuditMetrics } from "./audit-metrics";
 import type { AuditSchema } from "./audit-rows";
 import { signCheckpoint } from "./checkpoint";
 import { type ChainHead, EMPTY_CHAIN, linkHash } from "./record";
@@ -13,6 +14,7 @@ export interface TenureOptions {
   /** Most records of one statement. */
   batch: number;
   clock: Clock;
+  metrics?: Pick<AuditMetrics, "sealed">;
 }
 
 /** One time of holding the lease: what is known for as long as nobody else seals. */
@@ -94,6 +96,8 @@ export function createTenure(options: TenureOptions, held: HeldSealer): Tenure {
     if (!(await store.seal({ from: cursor, to, epoch, links, checkpoints }))) return false;
     cursor = to;
     noteSigned(ends, checkpoints);
+    const [oldest] = unsealed.records;
+    if (oldest) options.metrics?.sealed(Date.parse(unsealed.now) - Date.parse(oldest.record.time));
     return true;
   };
   const waitMs = (unsealed: Unsealed): number => {
