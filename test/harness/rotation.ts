@@ -60,6 +60,8 @@ export interface TestRotationOptions {
   signIn?: NonNullable<RotationDeps["signIn"]>;
   /** 0 unless told otherwise. */
   quietMs?: number;
+  /** What the service gets in place of its pool. */
+  wrapPool?: (pool: Pool) => Pool;
   clock?: Clock;
   log?: Log;
 }
@@ -80,7 +82,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
   });
   const catalogChannel = openChannel({ address: catalog.address });
   const rotation = createRotation({
-    pool,
+    pool: options.wrapPool?.(pool) ?? pool,
     catalog: catalogChannel,
     keySet: catalog.keySet,
     signingKey: catalog.rotationKey,
