@@ -39,7 +39,8 @@ const spawn = (slug: string, command: string[]) =>
     ...{ agentId: randomUUID(), workspace: WORKSPACE, slug, vm: "", parentAgentId: "" },
     ...{ command, workingDirectory: "", expectsSpawnSecrets: false },
   });
-const kill = (path: string) => stack.clients.agents.killAgent({ workspace: WORKSPACE, path });
+const kill = (path: string) =>
+  stack.clients.agents.killAgent({ workspace: WORKSPACE, path, callerAgentId: "" });
 const rotate = (credentialId: string, secretName?: string) =>
   stack.clients.credentials.rotateCredential({
     ...{ credentialId, graceSeconds: 900, requestId: randomUUID(), revokeWhenApplied: true },
