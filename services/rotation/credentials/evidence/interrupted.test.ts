@@ -46,10 +46,10 @@ function mortal(pool: Pool): Pool {
   const connect = async (): Promise<Connection> => {
     const connection = await pool.connect();
     return {
-      query: (async (...args: Parameters<Connection["query"]>) => {
+      query: async (...args: Parameters<Connection["query"]>) => {
         step();
         return connection.query(...args);
-      }) as Connection["query"],
+      },
       release: () => {
         connection.release(true);
       },
@@ -57,10 +57,10 @@ function mortal(pool: Pool): Pool {
   };
   return {
     connect,
-    query: (async (...args: Parameters<Pool["query"]>) => {
+    query: async (...args: Parameters<Pool["query"]>) => {
       step();
       return pool.query(...args);
-    }) as Pool["query"],
+    },
     close: () => pool.close(),
   };
 }
