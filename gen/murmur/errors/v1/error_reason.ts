@@ -166,7 +166,10 @@ export enum ErrorReason {
   ERROR_REASON_SECRET_CARRIES_ANOTHER = 90,
   /** ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND - Nothing of that id is staged: it was discarded, or never was. Metadata: `staged_id`. */
   ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND = 91,
-  /** ERROR_REASON_ROTATION_NOT_OPEN - No rotation of the credential is open that could be cancelled. Metadata: `credential_id`. */
+  /**
+   * ERROR_REASON_ROTATION_NOT_OPEN - The rotation could not be carried through, and the old credential stays as it was: the message says
+   * why. Metadata: `credential_id`.
+   */
   ERROR_REASON_ROTATION_NOT_OPEN = 92,
   UNRECOGNIZED = -1,
 }
