@@ -29,8 +29,10 @@ beforeAll(async () => {
     await writeRecords(pool, "t2", ...objects);
     const { end } = startSealer({ db: pool });
     await eventually(async () => {
-      const report = await verifyStored(pool, TENANT);
-      expect(report.signed?.size).toBe(BigInt(SIGNED[part] ?? 0));
+      for (const tenantId of [TENANT, "t2"]) {
+        const report = await verifyStored(pool, tenantId);
+        expect(report.signed?.size).toBe(BigInt(SIGNED[part] ?? 0));
+      }
     });
     await end();
   }
