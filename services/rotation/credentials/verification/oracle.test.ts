@@ -159,8 +159,11 @@ it(`agrees with an oracle, over two replicas of which one is cut off at times (s
     counts.changes += 1;
     const kind = it.isReplaced ? random.below(50) : random.below(100);
     if (kind < 30) await revoke(it, undefined);
-    else if (kind < 50) await revoke(it, new Date(clock.now() + 5_000 + random.below(60_000)));
-    else if (kind < 65) await rotate(it, 0);
+    else if (kind < 50) {
+      const whenMs = clock.now() + 5_000 + random.below(60_000);
+      // Never later than by itself: that is refused.
+      await revoke(it, new Date(Math.min(whenMs, it.end.fromMs)));
+    } else if (kind < 65) await rotate(it, 0);
     else await rotate(it, random.pick(GRACES_S) ?? 900);
   };
   const question = async (replica: number, about: readonly Known[]) => {
