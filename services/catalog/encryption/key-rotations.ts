@@ -1,8 +1,9 @@
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
-import { AppError } from "../../../lib/errors";
+import { AppError, isAppError } from "../../../lib/errors";
 import type { Log } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
 import { withTransaction } from "../../../lib/postgres/transaction";
+import { isRetryable } from "../../../lib/retry";
 import { type Caller, writeAudit } from "../audit";
 import type { KeyRotation } from "../domain/key-rotation";
 import { type KeyProvider, WrappedKeyRefused } from "../keys/key-provider";
@@ -58,8 +59,14 @@ export function createKeyRotations(deps: KeyRotationsDeps): KeyRotations {
     async finishAbandoned(limit) {
       const abandoned = await store.findAbandoned(limit);
       for (const ref of abandoned) {
-        await wrapAgain(deps, ref);
-        log.info("finished a rotation of keys that was broken off", { ...ref });
+        try {
+          await wrapAgain(deps, ref);
+          log.info("finished a rotation of keys that was broken off", { ...ref });
+        } catch (error) {
+          // A damaged key of one tenant keeps nobody else's from being wrapped again.
+          if (!isAppError(error) || isRetryable(error)) throw error;
+          log.error("a rotation of keys that was broken off cannot be finished", { ...ref, error });
+        }
       }
       return abandoned.length;
     },
