@@ -22,7 +22,8 @@ const MAX_AGE_MS = 1_000;
 const MAX_VALUE_LENGTH = 100;
 /** Values in one call, as rotation takes them. */
 const BATCH = 1_000;
-const TIMEOUT_MS = 2_000;
+/** A busy rotation is slow, and one that is away refuses at once. */
+const TIMEOUT_MS = 5_000;
 
 export interface RotationAskerDeps {
   /** To rotation; closed by whoever opened it. */

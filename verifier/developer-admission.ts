@@ -17,7 +17,8 @@ import { toRole } from "./to-principal";
 const MAX_AGE_MS = 1_000;
 /** Tokens in one call, as rotation takes them. */
 const BATCH = 100;
-const TIMEOUT_MS = 2_000;
+/** A busy rotation is slow, and one that is away refuses at once. */
+const TIMEOUT_MS = 5_000;
 
 /** A token as it was presented. */
 export interface Presented {

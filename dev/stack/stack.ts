@@ -229,12 +229,12 @@ class Starting {
     const runDir = join(place.runDir, name);
     const stateDir = join(place.dataDir, "vms", name);
     const joinTokenFile = join(place.dataDir, "keys", `${name}-join-token`);
-    const { stdout } = await murmur.run(["vm", "join-token", name]);
+    const { stdout } = await murmur.runOnceReachable(["vm", "join-token", name]);
     writePrivate(joinTokenFile, stdout);
     await this.#keep(`vm-agent-${number}`, () =>
       startVmAgent(place, { name, runDir, stateDir, joinTokenFile }),
     );
-    const listed = JSON.parse((await murmur.run(["vm", "ls", "--json"])).stdout) as {
+    const listed = JSON.parse((await murmur.runOnceReachable(["vm", "ls", "--json"])).stdout) as {
       name: string;
       vm_id: string;
     }[];
