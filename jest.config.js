@@ -17,5 +17,5 @@ module.exports = {
   // For the hooks that start the parts, on a machine with much else to do.
   testTimeout: 120_000,
   // Tests on real parts wait more than they compute: two would leave a third of two cores idle.
-  maxWorkers: 4,
+  maxWorkers: 3,
 };

@@ -30,7 +30,7 @@ describe("while PostgreSQL is away", () => {
   /** Comes back until it is told its state, as a daemon does. */
   const served = async (machine: FakeVm) =>
     eventually(async () => {
-      const vm = await fleet.connect(machine);
+      const vm = await fleet.connect(machine, { endsWhenBehind: true });
       let failure: unknown;
       void vm.ended.then((error) => {
         failure = error ?? new Error("the stream ended");
@@ -81,7 +81,7 @@ describe("while PostgreSQL is away", () => {
     const startMs = performance.now();
     expect(await vm.ended).toMatchObject({ code: "UNAVAILABLE" });
     expect(performance.now() - startMs).toBeLessThan(15_000);
-    const early = await fleet.connect(machine);
+    const early = await fleet.connect(machine, { endsWhenBehind: true });
     expect(await early.ended).toMatchObject({ code: "UNAVAILABLE" });
     proxy.heal();
     await served(machine);

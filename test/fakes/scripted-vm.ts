@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { ErrorReason } from "../../gen/murmur/errors/v1/error_reason";
 import { AgentPhase, type ExitStatus } from "../../gen/murmur/rotation/v1/agents";
 import {
   AckOutcome,
@@ -11,6 +13,7 @@ import {
   type WatchVmRequest,
   type WatchVmResponse,
 } from "../../gen/murmur/rotation/v1/vm_sync";
+import { isAppError } from "../../lib/errors";
 import type { ClientConversation } from "../../lib/grpc/client";
 import type { RotationClients } from "../harness/rotation";
 
@@ -43,11 +46,16 @@ export interface ScriptedVmOptions {
   isObedient?: boolean;
   /** Says hello when the test says so, not at once. */
   waitsWithHello?: boolean;
+  /** Does not come back, as daemons do, when the replica cannot see what others announce. */
+  endsWhenBehind?: boolean;
 }
 
-/** Opens a stream and says hello. */
+const RETRY_MS = 100;
+
+/** Opens a stream and says hello; again whenever the replica is behind, as on a busy machine. */
 export async function connectVm(options: ScriptedVmOptions): Promise<ScriptedVm> {
-  const conversation = await options.client.watchVm();
+  let conversation = await options.client.watchVm();
+  let [isGreeted, isClosed] = [false, false];
   const desired = new Map<string, DesiredAgent>();
   const received: WatchVmResponse[] = [];
   const applied: ScriptedVm["applied"] =
@@ -56,13 +64,9 @@ export async function connectVm(options: ScriptedVmOptions): Promise<ScriptedVm>
     desired,
     received,
     applied,
-    ended: listen(conversation, (message) => {
-      received.push(message);
-      if (message.message?.$case !== "desired") return;
-      for (const agent of message.message.value.agents) desired.set(agent.agentId, agent);
-      if (options.isObedient) obey(vm, message.message.value.agents);
-    }),
+    ended: follow(),
     sendHello: () => {
+      isGreeted = true;
       conversation.send({ message: { $case: "hello", value: toHello(options, applied) } });
     },
     send: (update) => {
@@ -77,11 +81,33 @@ export async function connectVm(options: ScriptedVmOptions): Promise<ScriptedVm>
       vm.send({ agents: [{ agentId, phase, exitStatus, processes: [] }] });
     },
     close: () => {
+      isClosed = true;
       conversation.cancel();
     },
   };
   if (!options.waitsWithHello) vm.sendHello();
   return vm;
+
+  async function follow(): Promise<unknown> {
+    for (;;) {
+      const failure = await listen(conversation, hear);
+      if (isClosed || options.endsWhenBehind || !isBehind(failure)) return failure;
+      await delay(RETRY_MS);
+      conversation = await options.client.watchVm();
+      if (isGreeted) vm.sendHello();
+    }
+  }
+
+  function hear(message: WatchVmResponse): void {
+    received.push(message);
+    if (message.message?.$case !== "desired") return;
+    for (const agent of message.message.value.agents) desired.set(agent.agentId, agent);
+    if (options.isObedient) obey(vm, message.message.value.agents);
+  }
+}
+
+function isBehind(failure: unknown): boolean {
+  return isAppError(failure) && failure.reason === ErrorReason.ERROR_REASON_REPLICA_BEHIND;
 }
 
 async function listen(
