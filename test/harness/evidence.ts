@@ -51,6 +51,8 @@ export interface EvidenceRig {
   rotate(id: string, change?: RotateChange): Promise<Shown & { replaced: Credential }>;
   evidenceOf(id: string): Promise<Evidence>;
   isValid(value: string): Promise<boolean>;
+  /** Until no replica calls it valid: what ends without a call that waits for that is remembered for a moment. */
+  ended(value: string): Promise<void>;
   /** Keeps secrets from being written, until what it resolves with is called: that writes this one. */
   holdSecrets(): Promise<(secretName: string) => Promise<void>>;
   /** Lets time pass for a case: what it has of times becomes that much older. */
@@ -145,6 +147,10 @@ export async function startEvidenceRig(
       return credential.evidence;
     },
     isValid: async (value) => (await verifier.credentials.verifyCredential({ value })).valid,
+    ended: (value) =>
+      eventually(async () => {
+        expect(await rig.isValid(value)).toBe(false);
+      }),
     async holdSecrets() {
       const connection = await catalog.database.pool.connect();
       await connection.query("begin");
@@ -159,14 +165,15 @@ export async function startEvidenceRig(
     },
     async pass(id, seconds) {
       const earlier = (column: string) => `${column} = ${column} - $2 * interval '1 second'`;
-      const update = (table: string, columns: string[]) =>
+      const update = (table: string, columns: string[], which: string) =>
         rotation.pool.query(
-          `update rotation.${table} set ${columns.map(earlier).join()} where credential_id = $1`,
+          `update rotation.${table} set ${columns.map(earlier).join()} where ${which}`,
           [id, seconds],
         );
-      await update("credentials", ["created_at", "expires_at", "revoked_at", "last_used_at"]);
+      const ofKeys = ["created_at", "expires_at", "revoked_at", "last_used_at"];
+      await update("credentials", ofKeys, "$1 in (credential_id, replaces)");
       const times = ["begun_at", "stored_at", "deadline", "looked_at", "look_after"];
-      await update("evidence_cases", times);
+      await update("evidence_cases", times, "credential_id = $1");
     },
     async stop() {
       await rotation.stop();

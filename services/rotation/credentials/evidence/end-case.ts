@@ -60,6 +60,10 @@ export async function endOnEvidence(deps: EndCaseDeps, held: HeldCase): Promise<
     await cases.end(tx, held, "evidence");
     await writeAudit(tx, ownCaller(tenantId), [caseEntry("credential.end-on-evidence", held)]);
     return undefined;
+  }).catch(async (error: unknown) => {
+    // Where it was ended all the same, the next step retires them again.
+    await lookAtHolders(deps, held, false).catch(() => undefined);
+    throw error;
   });
   if (!left) {
     noteEnd(deps, held, "evidence");

@@ -63,6 +63,14 @@ export async function leadCase(deps: LeadCaseDeps, held: HeldCase): Promise<void
 async function storeSuccessor(deps: LeadCaseDeps, held: HeldCase): Promise<HeldCase | undefined> {
   const { pool, cases, credentials, catalog } = deps;
   const { tenantId, successorId, credentialId } = held;
+  // Somebody has thought better of it: nobody is to get a value that has ended.
+  if (!(await cases.hasValidSuccessor(pool, { tenantId, id: credentialId }, ""))) {
+    const isStored = (await catalog.discardStagedCredential(tenantId, successorId)) !== undefined;
+    if (!isStored) {
+      await cancelCase(deps, held, ownCaller(tenantId), "the new one has ended");
+      return undefined;
+    }
+  }
   const version = await catalog
     .storeStagedCredential(tenantId, successorId)
     .catch(async (error: unknown) => {
@@ -125,15 +133,17 @@ async function noteLook(
   const { pool, cases, log } = deps;
   const alarm = dueAlarm(held.elapsedPercent, held.alarmed);
   const seen: EvidenceCase = { ...held, laggards, laggardCount: laggards.length };
-  await withTransactionRetry(pool, async (tx) => {
-    await cases.noteLook(tx, held, { laggards, alarm });
-    if (alarm === undefined) return;
+  const isOpen = await withTransactionRetry(pool, async (tx) => {
+    if (!(await cases.noteLook(tx, held, { laggards, alarm }))) return false;
+    if (alarm === undefined) return true;
     const detail = { percent: alarm, laggards: laggards.length, names: namesOf(laggards) };
     await writeAudit(tx, ownCaller(held.tenantId), [
       caseEntry("credential.laggards", held, detail),
     ]);
+    return true;
   });
-  if (alarm === undefined) return;
+  // Another replica may have ended it meanwhile.
+  if (!isOpen || alarm === undefined) return;
   const message = `ALARM: ${alarm} % of the grace period is over, and the old credential is still held`;
   log.error(message, fieldsOf(seen));
   deps.metrics.alarm(alarm);

@@ -23,6 +23,8 @@ const BATCH = 1_000;
 
 /** No replica calls a value valid that has not said for so long up to when its uses are known. */
 export const MAX_REPORT_AGE_MS = 15_000;
+/** A use so soon after the last that was written is not written while the credential is not replaced. */
+export const UNWRITTEN_MS = 30_000;
 
 interface Use {
   tenantId: string;
@@ -99,7 +101,7 @@ async function write(db: Db, uses: readonly Use[], nowMs: number): Promise<void>
      from unnest($1::text[], $2::uuid[], $3::float8[]) as u (tenant_id, credential_id, age_ms)
      where c.tenant_id = u.tenant_id and c.credential_id = u.credential_id
        and (c.last_used_at is null or c.replaced_by is not null or
-         c.last_used_at < clock_timestamp() - (u.age_ms + 30000) * interval '1 ms')`,
+         c.last_used_at < clock_timestamp() - (u.age_ms + ${UNWRITTEN_MS}) * interval '1 ms')`,
     [
       uses.map(({ tenantId }) => tenantId),
       uses.map(({ id }) => id),

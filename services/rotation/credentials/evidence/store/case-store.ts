@@ -51,7 +51,8 @@ export interface CaseStore {
   stored(tx: Tx, ref: CaseRef, version: bigint): Promise<void>;
   noteProblem(db: Db, ref: CaseRef, problem: string): Promise<void>;
   noteRollout(db: Db, ref: CaseRef, rolloutId: string, pauseMs: number): Promise<void>;
-  noteLook(db: Db, ref: CaseRef, look: Look): Promise<void>;
+  /** False, and nothing is noted, when it is not open any more. */
+  noteLook(db: Db, ref: CaseRef, look: Look): Promise<boolean>;
   /** False when it was not open any more. */
   end(tx: Tx, ref: CaseRef, how: CaseEnd, problem?: string): Promise<boolean>;
   /** Nothing is left to do. */

@@ -5,7 +5,7 @@ import {
   IS_LIVING,
   type ProcessesRow,
 } from "../../../agents/store/agent-row";
-import { MAX_REPORT_AGE_MS } from "../../verification/credential-uses";
+import { MAX_REPORT_AGE_MS, UNWRITTEN_MS } from "../../verification/credential-uses";
 import {
   MAX_LAGGARDS,
   type CaseRef,
@@ -119,20 +119,20 @@ export const postgresCaseStore: CaseStore = {
     );
   },
   async noteProblem(db, ref, problem) {
-    await update(db, ref, "problem = $3", [problem]);
+    await update(db, ref, `problem = case when ${IS_OPEN} then $3 else c.problem end`, [problem]);
   },
   async noteRollout(db, ref, rolloutId, pauseMs) {
     const set = `rollout_id = $3, rekey_after = clock_timestamp() + $4 * ${MS}`;
     await update(db, ref, set, [rolloutId, pauseMs]);
   },
   async noteLook(db, ref, { laggards, alarm }) {
-    await update(
-      db,
-      ref,
-      `laggards = $3, laggard_count = $4, looked_at = clock_timestamp(), problem = '',
-       alarmed = greatest(c.alarmed, $5)`,
-      [JSON.stringify(laggards.slice(0, MAX_LAGGARDS)), laggards.length, alarm ?? 0],
+    const { rowCount } = await db.query(
+      `update rotation.evidence_cases c set laggards = $3, laggard_count = $4,
+         looked_at = clock_timestamp(), problem = '', alarmed = greatest(c.alarmed, $5)
+       where ${IS_CASE} and ${IS_OPEN}`,
+      [...keyOf(ref), JSON.stringify(laggards.slice(0, MAX_LAGGARDS)), laggards.length, alarm ?? 0],
     );
+    return rowCount === 1;
   },
   async end(tx, ref, how, problem = "") {
     const { rowCount } = await tx.query(
@@ -170,9 +170,12 @@ export const postgresCaseStore: CaseStore = {
     const { rows } = await db.query<{ is_quiet: boolean }>(
       `select coalesce((select min(r.known_at) from rotation.credential_use_reports r
            where r.reported_at > clock_timestamp() - ($3::float8 + $4::float8) * ${MS}) - $3::float8 * ${MS}
-         >= coalesce(c.last_used_at, '-infinity'), false) as is_quiet
-       from rotation.credentials c where c.tenant_id = $1 and c.credential_id = $2`,
-      [tenantId, id, quietMs, MAX_REPORT_AGE_MS * 2],
+         >= coalesce(greatest(c.last_used_at, least(c.last_used_at + $5::float8 * ${MS}, s.created_at)),
+              '-infinity'), false) as is_quiet
+       from rotation.credentials c left join rotation.credentials s
+         on c.last_used_at is not null and s.tenant_id = c.tenant_id and s.credential_id = c.replaced_by
+       where c.tenant_id = $1 and c.credential_id = $2`,
+      [tenantId, id, quietMs, MAX_REPORT_AGE_MS * 2, UNWRITTEN_MS],
     );
     return rows[0]?.is_quiet === true;
   },
