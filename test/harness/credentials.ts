@@ -7,7 +7,7 @@ import { systemClock } from "../../lib/clock";
 import type { Role } from "../../lib/identity/principal";
 import { issueDeveloperToken } from "../../lib/identity/claims";
 import { serviceCredentials } from "../../lib/identity/credentials";
-import { leaseOver } from "../../services/rotation/credentials/verification/credential-lease";
+import { leaseOver } from "../../lib/lease";
 import { type FakeCatalog, startFakeCatalog } from "../fakes/fake-catalog";
 import {
   type RotationClients,

@@ -3,6 +3,7 @@ import type { Clock } from "../../../lib/clock";
 import { invalid, permissionDenied } from "../../../lib/errors";
 import { createCredentialValue, type CredentialKind } from "../../../lib/identity/credential-value";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
+import { leaseOver } from "../../../lib/lease";
 import type { Db, Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type Sensitive, sensitive } from "../../../lib/sensitive";
@@ -17,7 +18,6 @@ import { answerOnce, checkRequestId } from "./repeatable";
 import type { RepeatableRequest } from "./sealed-answer";
 import type { CredentialStore, NewCredential } from "./store/credential-store";
 import type { SealedAnswerStore } from "./store/sealed-answer-store";
-import { leaseOver } from "./verification/credential-lease";
 
 export interface IssueDeps {
   pool: Pool;

@@ -1,13 +1,13 @@
 import type { Clock } from "../../../lib/clock";
 import { invalid } from "../../../lib/errors";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
+import { leaseOver } from "../../../lib/lease";
 import type { Pool } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type Caller, writeAudit } from "../audit";
 import { assertMayEnd } from "./domain/authority";
 import type { Credential } from "./domain/credential";
 import type { CredentialStore } from "./store/credential-store";
-import { leaseOver } from "./verification/credential-lease";
 
 export interface RevokeDeps {
   pool: Pool;

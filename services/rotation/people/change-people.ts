@@ -1,10 +1,10 @@
 import type { Clock } from "../../../lib/clock";
 import { permissionDenied } from "../../../lib/errors";
 import type { Role } from "../../../lib/identity/principal";
+import { leaseOver } from "../../../lib/lease";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type AuditEntry, type Caller, writeAudit } from "../audit";
-import { leaseOver } from "../credentials/verification/credential-lease";
 import { lastOwner, personExists, personNotFound } from "./domain/people-errors";
 import type { Person } from "./domain/person";
 import type { KnownPerson, PersonRef, PersonStore } from "./store/person-store";
@@ -33,7 +33,8 @@ export async function addPerson(
     const added = await people.insert(tx, ref, as);
     if (added) return { result: added, entry: entry("person.add", developer, { role }) };
     const known = await people.lock(tx, ref);
-    if (!known) throw new Error("a person who is known is not there");
+    // The tenant was deleted since the caller was let in.
+    if (!known) throw permissionDenied();
     if (known.isRemoved) {
       const result = await people.restore(tx, ref, as);
       return { result, entry: entry("person.add", developer, { role }) };

@@ -1,5 +1,6 @@
+import { LEASE_MS } from "../../../lib/lease";
 import { FakeClock } from "../../../test/fakes/fake-clock";
-import { createCredentialLease, LEASE_MS } from "../credentials/verification/credential-lease";
+import { createCredentialLease } from "../credentials/verification/credential-lease";
 import { createKnownPeople } from "./known-people";
 import type { KnownPerson, PersonRef } from "./store/person-store";
 

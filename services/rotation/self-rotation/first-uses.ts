@@ -1,8 +1,8 @@
 import type { Clock } from "../../../lib/clock";
+import { leaseOver } from "../../../lib/lease";
 import type { Pool } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { writeAudit } from "../audit";
-import { leaseOver } from "../credentials/verification/credential-lease";
 import type { PairStore } from "./store/pair-store";
 import type { RegisteredAgentStore } from "./store/registered-agent-store";
 

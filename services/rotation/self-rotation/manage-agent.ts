@@ -1,5 +1,6 @@
 import type { Clock } from "../../../lib/clock";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
+import { leaseOver } from "../../../lib/lease";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { Sensitive } from "../../../lib/sensitive";
@@ -7,7 +8,6 @@ import { type AuditEntry, type Caller, writeAudit } from "../audit";
 import { assertMayHave } from "../credentials/domain/authority";
 import { answerOnce, checkRequestId } from "../credentials/repeatable";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
-import { leaseOver } from "../credentials/verification/credential-lease";
 import { holdDeveloper } from "../people/admit";
 import type { PersonStore } from "../people/store/person-store";
 import { assertManages } from "./domain/authority";

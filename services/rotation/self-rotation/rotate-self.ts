@@ -5,6 +5,7 @@ import type { Clock } from "../../../lib/clock";
 import { type AppError, invalid } from "../../../lib/errors";
 import { holdBack } from "../../../lib/identity/hold-back";
 import { readCredentialValue, readMarkedValue } from "../../../lib/identity/credential-value";
+import { leaseOver } from "../../../lib/lease";
 import type { Pool, Tx } from "../../../lib/postgres/db";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { type Sensitive, sensitive } from "../../../lib/sensitive";
@@ -12,7 +13,6 @@ import { writeAudit } from "../audit";
 import { requestIdReused } from "../credentials/repeatable";
 import { openAnswer, requestDigest, sealAnswer } from "../credentials/sealed-answer";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
-import { leaseOver } from "../credentials/verification/credential-lease";
 import type { AttemptLimit, AttemptStore } from "../limits/attempt-limit";
 import { networkOf } from "../limits/address";
 import {

@@ -1,4 +1,5 @@
 import type { Clock } from "../../../../lib/clock";
+import { LEASE_MS } from "../../../../lib/lease";
 import { type Log, silentLog } from "../../../../lib/log";
 import type { Db } from "../../../../lib/postgres/db";
 import {
@@ -8,11 +9,6 @@ import {
   type ReadChanges,
 } from "./credential-changes";
 
-/**
- * For how long a replica may answer from memory after it began to look for changes. Whoever ends a
- * credential waits as long before it says so: then nobody has an older view, however it is cut off.
- */
-export const LEASE_MS = 100;
 /** How old a view may be before somebody's question has it renewed. */
 const RENEW_AFTER_MS = 30;
 /** Beyond such a pause nothing is known any more: the database may be another one by then. */
@@ -110,12 +106,4 @@ export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLeas
       followers.push(follower);
     },
   };
-}
-
-/** Resolves when no replica has a view from before now. */
-export async function leaseOver(clock: Clock): Promise<void> {
-  const endMs = clock.monotonicMs() + LEASE_MS;
-  // A timer may fire early by the grain of its clock.
-  for (let leftMs = LEASE_MS; leftMs > 0; leftMs = endMs - clock.monotonicMs())
-    await clock.sleep(Math.ceil(leftMs) + 1);
 }

@@ -1,8 +1,9 @@
+import { LEASE_MS, leaseOver } from "../../../../lib/lease";
 import { FakeClock } from "../../../../test/fakes/fake-clock";
 import type { Credential } from "../domain/credential";
 import type { FoundCredential } from "../store/credential-store";
 import type { ChangesSince } from "./credential-changes";
-import { createCredentialLease, LEASE_MS, leaseOver } from "./credential-lease";
+import { createCredentialLease } from "./credential-lease";
 import { createCredentialLookup } from "./credential-lookup";
 
 const [HASH, OTHER] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];

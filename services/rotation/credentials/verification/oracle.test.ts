@@ -3,6 +3,7 @@ import { CredentialKind } from "../../../../gen/murmur/rotation/v1/credentials";
 import { systemClock } from "../../../../lib/clock";
 import { isAppError } from "../../../../lib/errors";
 import { serviceCredentials } from "../../../../lib/identity/credentials";
+import { LEASE_MS, leaseOver } from "../../../../lib/lease";
 import { sensitive } from "../../../../lib/sensitive";
 import {
   ask,
@@ -18,7 +19,6 @@ import { startRotation, type RotationClients } from "../../../../test/harness/ro
 import { stepClockOf, type SteppedClock } from "../../../../test/harness/stepped-clock";
 import { startTcpProxy, type TcpProxy } from "../../../../test/harness/tcp-proxy";
 import { seededRandom } from "../../../../test/simulation/random";
-import { LEASE_MS, leaseOver } from "./credential-lease";
 
 /** All of it: MURMUR_ORACLE_QUESTIONS=1000000 npx jest services/rotation/credentials/verification/oracle.test.ts */
 const QUESTIONS = Number(process.env["MURMUR_ORACLE_QUESTIONS"] ?? "30000");
