@@ -18,6 +18,8 @@ export interface AccessRow {
   services?: readonly string[];
   /** API keys need no scope for it: it says only who they are. */
   anyScope?: true;
+  /** Also for callers of a tenant that was deleted, with what they had before. */
+  endedTenants?: true;
   /** A special answer for callers that are known and not allowed. */
   refusal?: (principal: Principal) => AppError;
 }

@@ -12,7 +12,7 @@ export class RefusedCredential {
   readonly id: string;
   /** The credential's own id; absent: an identity token, which has none. */
   readonly credentialId: string | undefined;
-  readonly why: "expired" | "revoked" | "not let in" | "scope";
+  readonly why: "expired" | "revoked" | "not let in" | "scope" | "tenant deleted";
 
   constructor(of: Pick<RefusedCredential, "tenantId" | "kind" | "id" | "credentialId" | "why">) {
     this.tenantId = of.tenantId;

@@ -5,6 +5,7 @@ import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { TenantDataServiceService } from "../../gen/murmur/catalog/v1/tenant_data";
 import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
@@ -14,6 +15,7 @@ import type { Channel } from "../../lib/grpc/client";
 import { createGrpcServer, type GrpcServer } from "../../lib/grpc/server";
 import type { ServerTls } from "../../lib/grpc/tls";
 import { createAuthenticator, type VerifyKey } from "../../lib/identity/authenticate";
+import { createEndedTenants, refuseEnded } from "../../lib/identity/ended-tenants";
 import type { KeySet } from "../../lib/identity/key-set";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { createVouchReader } from "../../lib/identity/vouch";
@@ -43,6 +45,7 @@ import { createDeliveryService } from "./rpc/delivery-service";
 import { createEncryptionService } from "./rpc/encryption-service";
 import { createEnvironmentService } from "./rpc/environment-service";
 import { createSecretService } from "./rpc/secret-service";
+import { createTenantDataService } from "./rpc/tenant-data-service";
 import { createUserService } from "./rpc/user-service";
 import { createVmService } from "./rpc/vm-service";
 import { createWorkspaceService } from "./rpc/workspace-service";
@@ -59,6 +62,7 @@ import { createPostgresReleaseStore } from "./store/postgres-release-store";
 import { createPostgresSecretStore } from "./store/postgres-secret-store";
 import { createPostgresUserStore } from "./store/postgres-user-store";
 import { createPostgresWorkspaceStore } from "./store/postgres-workspace-store";
+import { createTenantData } from "./tenants/tenant-data";
 import { createUsers } from "./users/users";
 import { createPostgresVmStore } from "./vms/postgres-vm-store";
 import { createVmMacs } from "./vms/vm-macs";
@@ -101,19 +105,6 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   const { pool } = audit;
   const sessions = createDeliverySessions(clock);
   const { findProofKey } = sessions;
-  const server = createGrpcServer({
-    authenticate: createAuthenticator({
-      ...{ keySet, service: "catalog", findProofKey, clock },
-      ...(deps.rotation && askRotation(deps.rotation, signingKey, clock)),
-    }),
-    readVouch: createVouchReader({ keySet, service: "catalog", clock }),
-    access: CATALOG_ACCESS,
-    descriptorSet: DESCRIPTOR_SET,
-    log,
-    maxTimeoutMs: MAX_TIMEOUT_MS,
-    onRefused: audit.onRefused,
-    ...(deps.tls && { tls: deps.tls }),
-  });
   const keyStore = createPostgresKeyStore(pool);
   const provider = withKeyCheck(keyStore, deps.keyProvider);
   const keys = createTenantKeys({
@@ -121,6 +112,28 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     provider,
     cacheMs: deps.dataKeyCacheMs,
     clock,
+  });
+  const ended = createEndedTenants({
+    db: pool,
+    schema: "catalog",
+    clock,
+    onEnded: (tenantId) => {
+      keys.forget(tenantId);
+    },
+  });
+  const authenticate = createAuthenticator({
+    ...{ keySet, service: "catalog", findProofKey, clock },
+    ...(deps.rotation && askRotation(deps.rotation, signingKey, clock)),
+  });
+  const server = createGrpcServer({
+    authenticate: refuseEnded(authenticate, { ended, access: CATALOG_ACCESS }),
+    readVouch: createVouchReader({ keySet, service: "catalog", clock }),
+    access: CATALOG_ACCESS,
+    descriptorSet: DESCRIPTOR_SET,
+    log,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+    onRefused: audit.onRefused,
+    ...(deps.tls && { tls: deps.tls }),
   });
   const rotationStore = createPostgresKeyRotationStore(pool);
   const keyRotations = createKeyRotations({ pool, store: rotationStore, provider, log });
@@ -155,6 +168,7 @@ export function createCatalog(deps: CatalogDeps): Catalog {
   server.add(VmServiceService, createVmService({ store: vms, signingKey, keySet, clock }));
   server.add(DeliveryServiceService, createDeliveryService({ ...delivery, signingKey }));
   server.add(EncryptionServiceService, createEncryptionService(keyRotations));
+  server.add(TenantDataServiceService, createTenantDataService(createTenantData({ pool, clock })));
   server.add(AuditServiceService, audit.handlers);
   return {
     server,
@@ -162,7 +176,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
     async run(signal) {
       await Promise.all([
         watchReadiness({ pool, provider, health: server.health, clock, log }, signal),
-        cleanUp({ store: createPostgresExpiryStore(pool), keyRotations, clock, log }, signal),
+        cleanUp(
+          { store: createPostgresExpiryStore(pool), keyRotations, ended, clock, log },
+          signal,
+        ),
         audit.run(signal),
         deliveries.run(signal),
       ]);

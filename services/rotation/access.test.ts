@@ -8,6 +8,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
+import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { checkAccess } from "../../lib/grpc/access";
 import type { Principal } from "../../lib/identity/principal";
@@ -49,7 +50,8 @@ describe("the access table", () => {
     const open = rpcs().filter((path) => ROTATION_ACCESS[path]?.anyone);
     const { registerAgent, rotateSelf } = SelfRotationServiceService;
     const { getSignIn, exchangeToken } = IdentityServiceService;
-    const forAnyone = [registerAgent, rotateSelf, getSignIn, exchangeToken];
+    const { getTenantDeletion } = TenantServiceService;
+    const forAnyone = [registerAgent, rotateSelf, getSignIn, exchangeToken, getTenantDeletion];
     expect(open.sort()).toEqual(forAnyone.map(({ path }) => path as string).sort());
   });
 
@@ -114,11 +116,15 @@ describe("the access table", () => {
     );
   });
 
-  it("lets owners alone grant roles", () => {
+  it("lets owners alone grant roles, and delete the tenant", () => {
     const { addPerson, setPersonRole, removePerson } = PeopleServiceService;
+    const { deleteTenant } = TenantServiceService;
     const rows = Object.entries(ROTATION_ACCESS).filter(([, it]) => it.developer === "owner");
     expect(rows).toEqual(
-      [addPerson, setPersonRole, removePerson].map(({ path }) => [path, { developer: "owner" }]),
+      [addPerson, setPersonRole, removePerson, deleteTenant].map(({ path }) => [
+        path,
+        { developer: "owner" },
+      ]),
     );
   });
 

@@ -6,6 +6,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
+import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
 import { AUDIT_ACCESS } from "../../lib/audit/rpc/access";
@@ -43,8 +44,9 @@ export const ROTATION_ACCESS: AccessTable = {
   [RolloutServiceService.watchRollout.path]: { developer: "member" },
   [RolloutServiceService.listRolloutProcesses.path]: { developer: "member" },
 
-  [VmSyncServiceService.watchVm.path]: { vm: true },
-  [VmSyncServiceService.syncVm.path]: { vm: true },
+  // By these a VM is told to end the agents of a tenant that was deleted.
+  [VmSyncServiceService.watchVm.path]: { vm: true, endedTenants: true },
+  [VmSyncServiceService.syncVm.path]: { vm: true, endedTenants: true },
   [VmSyncServiceService.listVmStatuses.path]: { developer: "member" },
 
   [CredentialServiceService.createCredential.path]: { developer: "member" },
@@ -67,6 +69,10 @@ export const ROTATION_ACCESS: AccessTable = {
   [PeopleServiceService.listPeople.path]: { developer: "member" },
   [PeopleServiceService.setPersonRole.path]: { developer: "owner" },
   [PeopleServiceService.removePerson.path]: { developer: "owner" },
+
+  [TenantServiceService.deleteTenant.path]: { developer: "owner" },
+  // Nobody of the tenant is known any more: the request id is the proof.
+  [TenantServiceService.getTenantDeletion.path]: { anyone: true },
 
   [SelfRotationServiceService.inviteAgent.path]: { developer: "member" },
   // Both carry their own proof: an invitation, or a token with its rotation secret.

@@ -8,6 +8,7 @@ import {
   createAuthenticator,
   type VerifyKey,
 } from "../../lib/identity/authenticate";
+import { type EndedTenants, refuseEnded } from "../../lib/identity/ended-tenants";
 import type { KeySet } from "../../lib/identity/key-set";
 import { createVouchReader } from "../../lib/identity/vouch";
 import type { Log } from "../../lib/log";
@@ -18,6 +19,7 @@ const MAX_TIMEOUT_MS = 30_000;
 export interface Callers {
   verifyKey: VerifyKey;
   admit: AdmitDeveloper;
+  ended: EndedTenants;
   onRefused: NonNullable<CallDeps["onRefused"]>;
   clock: Clock;
   log: Log;
@@ -26,10 +28,11 @@ export interface Callers {
 /** Lets in who rotation itself knows: it asks nobody about keys, roles and vouches. */
 export function createServer(
   { keySet, tls }: { keySet: KeySet; tls?: ServerTls },
-  { verifyKey, admit, onRefused, clock, log }: Callers,
+  { verifyKey, admit, ended, onRefused, clock, log }: Callers,
 ): GrpcServer {
+  const who = { keySet, service: "rotation", clock, verifyKey, admit };
   return createGrpcServer({
-    authenticate: createAuthenticator({ keySet, service: "rotation", clock, verifyKey, admit }),
+    authenticate: refuseEnded(createAuthenticator(who), { ended, access: ROTATION_ACCESS }),
     readVouch: createVouchReader({ keySet, service: "rotation", clock }),
     access: ROTATION_ACCESS,
     descriptorSet: DESCRIPTOR_SET,

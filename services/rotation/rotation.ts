@@ -8,6 +8,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
+import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { createAudit } from "../../lib/audit/audit";
 import { type Clock, systemClock } from "../../lib/clock";
@@ -59,6 +60,7 @@ import { createSelfRotation } from "./self-rotation/self-rotation";
 import { createSignIn } from "./sign-in/create-sign-in";
 import type { SignInSettings } from "./sign-in/exchange-token";
 import { postgresSignInStore as signIns } from "./sign-in/store/postgres-sign-in-store";
+import { createTenants } from "./tenants/create-tenants";
 import { createIntake } from "./vm-sync/intake";
 import { createVmSyncService } from "./vm-sync/rpc/vm-sync-service";
 import { createPostgresVmStore, postgresEvidenceStore } from "./vm-sync/store/postgres-vm-store";
@@ -109,8 +111,9 @@ export function createRotation(deps: RotationDeps): Rotation {
   const admit = createAdmission({ pool, people, lease: credentials.lease });
   const verifyTokens = createIdentityTokenCheck({ keySet: deps.keySet, admit, clock });
   const verifyKey = createKeyVerifier(credentials.verifying);
+  const tenants = createTenants({ pool, people, clock });
   const server = createServer(deps, {
-    ...{ admit, clock, log, verifyKey, onRefused: audit.onRefused },
+    ...{ admit, ended: tenants.ended, clock, log, verifyKey, onRefused: audit.onRefused },
   });
   const stopping = new AbortController();
   const bindings = createAgentBindings(deps);
@@ -146,16 +149,16 @@ export function createRotation(deps: RotationDeps): Rotation {
     RolloutServiceService,
     createRolloutService({ ...common, catchUpRemovals, stopping: stopping.signal }),
   );
-  server.add(
-    VmSyncServiceService,
-    createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail }),
-  );
+  const sync = createVmSyncService({ db: pool, replicaId, intake, agents, vms, streams, tail });
+  server.add(VmSyncServiceService, tenants.vms.serve(sync));
   server.add(
     IdentityServiceService,
     createIdentityService({ db: pool, signingKey, clock, signIn, verifyTokens }),
   );
   const issued = credentials.serve({ ...common, catchUpRemovals, quietMs: deps.quietMs });
   server.add(CredentialServiceService, issued.service);
+  const ending = tenants.serve({ ...common, streams });
+  server.add(TenantServiceService, ending.service);
   server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts };
@@ -186,6 +189,7 @@ export function createRotation(deps: RotationDeps): Rotation {
         audit.run(signal),
         selfRotation.run(signal),
         issued.run(signal),
+        ending.deletions.run(signal),
         runUpkeep({ ...upkeep, hasPublisher: kafka !== undefined }, signal),
       ]);
     },

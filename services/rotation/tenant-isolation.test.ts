@@ -151,6 +151,10 @@ describe("another tenant", () => {
           .clients(strangeMachine.credentials)
           .selfRotation.rotateForAgent({ agentId: registeredId }),
     ],
+    [
+      "GetTenantDeletion of a request id that is another's",
+      () => stranger.tenants.getTenantDeletion({ requestId: "of-nobody-of-nobody-of-nobody" }),
+    ],
     ["WatchRollout", () => fleet.settled(rolloutId, stranger)],
     [
       "SpawnAgent below it",

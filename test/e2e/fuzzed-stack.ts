@@ -31,6 +31,7 @@ export const OPEN = [
   "RotateSelf",
   "GetSignIn",
   "ExchangeToken",
+  "GetTenantDeletion",
 ];
 /** Who may call what developers may not. */
 const CALLERS = {
@@ -54,6 +55,8 @@ const CALLERS = {
     "DiscardStagedCredential",
     "FindCredentialHolders",
   ],
+  // Of a tenant that nobody else looks at: it ends.
+  ender: ["EndTenant", "PurgeTenant"],
   verifier: ["VerifyCredential", "VerifyCredentials", "VerifyIdentityTokens"],
 };
 
@@ -61,7 +64,7 @@ const CALLERS = {
 export interface FuzzedStack {
   stack: TestStack;
   rotationKey: SigningKey;
-  principals: Record<"developer" | "vm" | "service" | "verifier", Credentials>;
+  principals: Record<"developer" | "vm" | "service" | "ender" | "verifier", Credentials>;
   /** The owner of the fuzzed tenant. */
   fuzzed: StackClients;
   developerToken: (key?: SigningKey, atMs?: number) => Promise<string>;
@@ -109,6 +112,9 @@ export function useFuzzedStack(): FuzzedStack {
       vm: await joinVm(rig, "fuzz-vm"),
       service: serviceCredentials({
         ...{ key: rig.rotationKey, service: "rotation", audience: "catalog", tenantId: TENANT },
+      }),
+      ender: serviceCredentials({
+        ...{ key: rig.rotationKey, service: "rotation", audience: "catalog", tenantId: "ended" },
       }),
       verifier: serviceCredentials({
         ...{ key: rig.rotationKey, service: "verifier", audience: "rotation", tenantId: TENANT },

@@ -5,6 +5,7 @@ import { DeliveryServiceService } from "../../gen/murmur/catalog/v1/delivery";
 import { EncryptionServiceService } from "../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../gen/murmur/catalog/v1/secrets";
+import { TenantDataServiceService } from "../../gen/murmur/catalog/v1/tenant_data";
 import { UserServiceService } from "../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../gen/murmur/catalog/v1/workspaces";
@@ -47,6 +48,7 @@ export interface CatalogClients {
   encryption: ClientOf<typeof EncryptionServiceService>;
   environments: ClientOf<typeof EnvironmentServiceService>;
   vms: ClientOf<typeof VmServiceService>;
+  tenantData: ClientOf<typeof TenantDataServiceService>;
   credentialSecrets: ClientOf<typeof CredentialSecretServiceService>;
   delivery: ClientOf<typeof DeliveryServiceService>;
   audit: ClientOf<typeof AuditServiceService>;
@@ -161,6 +163,7 @@ export async function startCatalog(options: TestCatalogOptions = {}): Promise<Te
         encryption: createClient(EncryptionServiceService, authenticated),
         environments: createClient(EnvironmentServiceService, authenticated),
         vms: createClient(VmServiceService, authenticated),
+        tenantData: createClient(TenantDataServiceService, authenticated),
         credentialSecrets: createClient(CredentialSecretServiceService, authenticated),
         delivery: createClient(DeliveryServiceService, authenticated),
         audit: createClient(AuditServiceService, authenticated),

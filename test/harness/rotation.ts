@@ -6,6 +6,7 @@ import { IdentityServiceService } from "../../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
+import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../lib/clock";
 import {
@@ -32,6 +33,7 @@ export interface RotationClients {
   bindings: ClientOf<typeof BindingServiceService>;
   people: ClientOf<typeof PeopleServiceService>;
   selfRotation: ClientOf<typeof SelfRotationServiceService>;
+  tenants: ClientOf<typeof TenantServiceService>;
   audit: ClientOf<typeof AuditServiceService>;
 }
 
@@ -124,6 +126,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         bindings: createClient(BindingServiceService, authenticated),
         people: createClient(PeopleServiceService, authenticated),
         selfRotation: createClient(SelfRotationServiceService, authenticated),
+        tenants: createClient(TenantServiceService, authenticated),
         audit: createClient(AuditServiceService, authenticated),
       };
     },

@@ -20,7 +20,6 @@ import { type Channel, type ClientOf, createClient, openChannel } from "../../li
 import { bearerCredentials } from "../../lib/identity/credentials";
 import { sensitive } from "../../lib/sensitive";
 import { eventually } from "./eventually";
-import { askForPart } from "./parts-client";
 
 export interface StackClients {
   secrets: ClientOf<typeof SecretServiceService>;
@@ -66,10 +65,9 @@ export interface TestStack extends Stack {
 /** Kafka takes its time on a machine that has other things to do. */
 const START_AGAIN_MS = 90_000;
 
-/** Starts it, without the gateway unless told; `stop` it in `afterAll`. Share one among a file's tests. */
+/** Starts it; `stop` it in `afterAll`. Share one among the tests of a file. */
 export async function startTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
   const said: string[] = [];
-  const { directory: postgresCopy } = await askForPart<{ directory: string }>("prepared-postgres");
   const stack = await startStack(
     {
       withKafka: false,
@@ -79,8 +77,6 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       firstPort: 0,
       vms: 1,
       json: false,
-      withGateway: false,
-      postgresCopy,
       ...options,
     },
     (line) => void said.push(line),

@@ -1,5 +1,6 @@
 import type { Clock } from "../../../lib/clock";
 import { isAppError } from "../../../lib/errors";
+import type { EndedTenants } from "../../../lib/identity/ended-tenants";
 import type { Log } from "../../../lib/log";
 import { backoffMs } from "../../../lib/retry";
 import type { KeyRotations } from "../encryption/key-rotations";
@@ -9,6 +10,8 @@ export interface CleanUpDeps {
   store: ExpiryStore;
   /** Finishes rotations of keys that were broken off. */
   keyRotations?: Pick<KeyRotations, "finishAbandoned">;
+  /** Asked, so that a replica which nobody calls lets go of the keys of tenants that were deleted, too. */
+  ended?: EndedTenants;
   clock: Clock;
   log: Log;
   everyMs?: number;
@@ -33,12 +36,13 @@ export async function cleanUp(deps: CleanUpDeps, signal: AbortSignal): Promise<v
 }
 
 async function tryOnce(
-  { store, keyRotations, log }: CleanUpDeps,
+  { store, keyRotations, ended, log }: CleanUpDeps,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
     await cleanUpOnce(store, signal);
     await keyRotations?.finishAbandoned(BATCH);
+    await ended?.has("");
     return true;
   } catch (error) {
     if (!isAppError(error)) throw error;

@@ -16,6 +16,8 @@ export interface TenantKeys {
   current(tenantId: string): Promise<DataKey>;
   /** The key that a stored row names; undefined when the tenant has none of this id. */
   find(tenantId: string, keyId: string): Promise<DataKey | undefined>;
+  /** Remembers none of a tenant's any more. */
+  forget(tenantId: string): void;
 }
 
 export interface TenantKeysDeps {
@@ -79,6 +81,10 @@ export function createTenantKeys(deps: TenantKeysDeps): TenantKeys {
         const stored = await store.find(tenantId, keyId);
         return stored && unwrap(tenantId, stored);
       });
+    },
+    forget(tenantId) {
+      for (const name of remembered.keys())
+        if (name.startsWith(`${tenantId}\0`)) remembered.delete(name);
     },
   };
 }

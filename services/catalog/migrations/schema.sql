@@ -82,6 +82,25 @@ create table catalog.data_keys (
 );
 CREATE UNIQUE INDEX data_keys_current ON catalog.data_keys USING btree (tenant_id) WHERE is_current;
 
+create table catalog.departed_vms (
+  tenant_id text collate "C" not null,
+  id text collate "C" not null,
+  name text collate "C" not null,
+  identity_key bytea not null,
+  key_thumbprint text collate "C" not null,
+  constraint departed_vms_identity_key_check CHECK ((octet_length(identity_key) = 32)),
+  constraint departed_vms_pkey PRIMARY KEY (tenant_id, id)
+);
+CREATE UNIQUE INDEX departed_vms_id ON catalog.departed_vms USING btree (id);
+
+create table catalog.ended_tenants (
+  tenant_id text collate "C" not null,
+  ended_at timestamp with time zone default clock_timestamp() not null,
+  ended_xid xid8 default pg_current_xact_id() not null,
+  constraint ended_tenants_pkey PRIMARY KEY (tenant_id)
+);
+CREATE INDEX ended_tenants_new ON catalog.ended_tenants USING btree (ended_xid);
+
 create table catalog.environment_sets (
   tenant_id text collate "C" not null,
   set_id bytea not null,

@@ -112,6 +112,8 @@ describe("the access table", () => {
         "EnvironmentService/ReleaseGenerations",
         "EnvironmentService/SetAgentSecrets",
         "EnvironmentService/SnapshotEnvironments",
+        "TenantDataService/EndTenant",
+        "TenantDataService/PurgeTenant",
         "VmService/ListRemovedVms",
         "VmService/ListVms",
         "WorkspaceService/GetWorkspace",

@@ -5,6 +5,7 @@ import { DeliveryServiceService } from "../../../gen/murmur/catalog/v1/delivery"
 import { EncryptionServiceService } from "../../../gen/murmur/catalog/v1/encryption";
 import { EnvironmentServiceService } from "../../../gen/murmur/catalog/v1/environments";
 import { SecretServiceService } from "../../../gen/murmur/catalog/v1/secrets";
+import { TenantDataServiceService } from "../../../gen/murmur/catalog/v1/tenant_data";
 import { UserServiceService } from "../../../gen/murmur/catalog/v1/users";
 import { VmServiceService } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
@@ -41,7 +42,8 @@ export const CATALOG_ACCESS: AccessTable = {
   [EnvironmentServiceService.storeSpawnSecrets.path]: { developer: "member", vm: true },
   [EnvironmentServiceService.setAgentSecrets.path]: { services: [ROTATION] },
   [EnvironmentServiceService.snapshotEnvironments.path]: { services: [ROTATION] },
-  [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION] },
+  // What is let go of anyway may be let go of by a tenant that is being deleted, too.
+  [EnvironmentServiceService.releaseGenerations.path]: { services: [ROTATION], endedTenants: true },
   [EnvironmentServiceService.findPins.path]: { services: [ROTATION] },
   [EnvironmentServiceService.previewEnvironments.path]: { services: [ROTATION] },
 
@@ -49,8 +51,14 @@ export const CATALOG_ACCESS: AccessTable = {
   [EncryptionServiceService.getEncryption.path]: { developer: "admin" },
   [CredentialSecretServiceService.stageCredential.path]: { services: [ROTATION] },
   [CredentialSecretServiceService.storeStagedCredential.path]: { services: [ROTATION] },
-  [CredentialSecretServiceService.discardStagedCredential.path]: { services: [ROTATION] },
-  [CredentialSecretServiceService.findCredentialHolders.path]: { services: [ROTATION] },
+  [CredentialSecretServiceService.discardStagedCredential.path]: {
+    services: [ROTATION],
+    endedTenants: true,
+  },
+  [CredentialSecretServiceService.findCredentialHolders.path]: {
+    services: [ROTATION],
+    endedTenants: true,
+  },
 
   [VmServiceService.issueJoinToken.path]: { developer: "admin" },
   // Both carry their own proof: a join token or a registered key, and a signature.
@@ -62,6 +70,9 @@ export const CATALOG_ACCESS: AccessTable = {
 
   [DeliveryServiceService.openDeliverySession.path]: { vm: true },
   [DeliveryServiceService.fetchEnvironments.path]: { vm: true },
+
+  [TenantDataServiceService.endTenant.path]: { services: [ROTATION], endedTenants: true },
+  [TenantDataServiceService.purgeTenant.path]: { services: [ROTATION], endedTenants: true },
 
   ...AUDIT_ACCESS,
 };

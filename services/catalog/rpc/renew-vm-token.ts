@@ -15,7 +15,7 @@ import type { IssueVmToken } from "../vms/vm-tokens";
 const WINDOW_MS = 5 * 60_000;
 
 export interface RenewVmTokenDeps {
-  store: Pick<VmStore, "findKey" | "touch" | "auditRefusal">;
+  store: Pick<VmStore, "findKey" | "findDeparted" | "touch" | "auditRefusal">;
   trust: Trust;
   issueToken: IssueVmToken;
   clock: Clock;
@@ -66,7 +66,9 @@ async function authenticate(
   if (!isVmId(vmId) || nonce.length !== NONCE_BYTES || signature.length !== 64) return "malformed";
   // Written so that a time that is no number is refused, too.
   if (!(Math.abs(clock.now().getTime() - signedAtMs) <= WINDOW_MS)) return "stale";
-  const known = await store.findKey(vmId);
+  const registered = await store.findKey(vmId);
+  const departed = registered.kind === "found" ? undefined : await store.findDeparted(vmId);
+  const known = departed ? { kind: "found" as const, ...departed } : registered;
   if (known.kind !== "found") return known.kind;
   const message = renewMessage(vmId, BigInt(Math.floor(signedAtMs / 1000)), nonce);
   if (!verify(null, message, publicKeyFromRaw(known.key.raw), signature)) {
@@ -74,6 +76,7 @@ async function authenticate(
     return "wrong-key";
   }
   if (!replays.isFirst(`${vmId}:${nonce.toString("base64")}`)) return "replayed";
+  if (departed) return known;
   // Between the look-up and here its rights may have ended, or its key may have been replaced.
   const isStill = await store.touch(known.vm.tenantId, vmId, known.key.thumbprint);
   return isStill ? known : "removed";

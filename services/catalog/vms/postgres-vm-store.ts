@@ -4,7 +4,7 @@ import { type Caller, writeAudit } from "../audit";
 import { batched } from "../store/batched";
 import { joinVm } from "./postgres-join";
 import { keyFromRow, macFromRow, VM_COLUMNS, vmFromRow, type VmRow } from "./postgres-vm-row";
-import type { Vm } from "./vm";
+import type { IdentityKey, Vm } from "./vm";
 import { joinTokenParts, vmParts, type RowMac, type VmMacs } from "./vm-macs";
 import type { KeyLookup, NewJoinToken, Removal, VmStore } from "./vm-store";
 
@@ -28,6 +28,7 @@ export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmSt
     },
     join: (attempt) => joinVm({ pool, macs }, attempt),
     findKey: (vmId) => findKey(pool, macs, vmId),
+    findDeparted: (vmId) => findDeparted(pool, vmId),
     touch: async (tenantId, vmId, keyThumbprint) => {
       const { rowCount } = await pool.query(
         `update catalog.vms set last_seen_at = clock_timestamp()
@@ -52,6 +53,13 @@ export function createPostgresVmStore({ pool, macs }: PostgresVmStoreDeps): VmSt
     remove: (caller, name) => withTransaction(pool, (tx) => removeVm(tx, caller, name)),
     listRemovals: (afterSequence) => listRemovals(pool, afterSequence),
   };
+}
+
+interface DepartedRow extends Pick<
+  VmRow,
+  "tenant_id" | "id" | "name" | "identity_key" | "key_thumbprint"
+> {
+  ended_at: Date;
 }
 
 interface Claim {
@@ -93,6 +101,23 @@ async function findKey(pool: Pool, macs: VmMacs, vmId: string): Promise<KeyLooku
   const key = keyFromRow(row);
   const isOurs = await macs.isTrue(vm.tenantId, macFromRow(row), vmParts(vm, key.raw));
   return isOurs ? { kind: "found", vm, key } : { kind: "tampered", vm };
+}
+
+/** Without a MAC, whose key is gone: what its token is good for is to be told to end agents. */
+async function findDeparted(
+  pool: Pool,
+  vmId: string,
+): Promise<{ vm: Vm; key: IdentityKey } | undefined> {
+  const { rows } = await pool.query<DepartedRow>(
+    `select d.tenant_id, d.id, d.name, d.identity_key, d.key_thumbprint, e.ended_at
+     from catalog.departed_vms d join catalog.ended_tenants e using (tenant_id) where d.id = $1`,
+    [vmId],
+  );
+  const [row] = rows;
+  if (!row) return undefined;
+  const { tenant_id: tenantId, id, name, ended_at: endedAt } = row;
+  const key = { raw: row.identity_key, thumbprint: row.key_thumbprint };
+  return { vm: { tenantId, id, name, joinedAt: endedAt, lastSeenAt: endedAt }, key };
 }
 
 async function issueJoinToken(

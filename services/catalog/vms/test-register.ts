@@ -71,6 +71,7 @@ export function createMemoryTenantKeys(): TenantKeys {
       const key = await current(tenantId);
       return key.id === keyId ? key : undefined;
     },
+    forget: () => undefined,
   };
 }
 

@@ -54,6 +54,8 @@ export interface VmStore {
   join(attempt: JoinAttempt): Promise<JoinOutcome>;
   /** A living VM and its key by id alone. */
   findKey(vmId: string): Promise<KeyLookup>;
+  /** A VM that a tenant had when it was deleted, by id alone. */
+  findDeparted(vmId: string): Promise<{ vm: Vm; key: IdentityKey } | undefined>;
   /** Notes that the VM was heard from. False when its rights ended or its key was replaced since. */
   touch(tenantId: string, vmId: string, keyThumbprint: string): Promise<boolean>;
   /** Records that somebody used a living VM's name without its key; at most once a minute per VM. */

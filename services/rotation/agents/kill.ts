@@ -48,6 +48,26 @@ export async function killAgent(
   return done.killed;
 }
 
+/**
+ * Asks for the end of whole trees, by their roots; returns of how many agents. Whose wish it is, is the
+ * caller's to check.
+ */
+export async function killTrees(
+  deps: Omit<KillDeps, "agents"> & { agents: Pick<AgentStore, "findAll"> },
+  caller: Caller,
+  rootIds: readonly string[],
+): Promise<number> {
+  let killed = 0;
+  const roots = await deps.agents.findAll(caller.tenantId, rootIds);
+  for (const agent of roots) {
+    const done = await withTransactionRetry(deps.pool, (tx) => kill(deps, tx, caller, { agent }));
+    deps.announcer.deliver(done.announcements);
+    for (const rollout of done.rollouts) deps.signals.changed(rollout);
+    killed += done.killed.length;
+  }
+  return killed;
+}
+
 /** A VM may end descendants of the calling agent only, and only on itself. */
 function mayKnow(principal: Principal, agent: Agent, request: KillRequest): boolean {
   if (principal.kind !== "vm") return true;
@@ -58,7 +78,12 @@ function assertSomeLiving({ agent, descendants }: AgentTree, path: string): void
   if ([agent, ...descendants].every((it) => isTerminal(it.phase))) throw agentEnded(path, agent);
 }
 
-async function kill(deps: KillDeps, tx: Tx, caller: Caller, { agent }: AgentTree) {
+async function kill(
+  deps: Omit<KillDeps, "agents">,
+  tx: Tx,
+  caller: Caller,
+  { agent }: Pick<AgentTree, "agent">,
+) {
   const { writer } = deps;
   await writer.lockTree(tx, agent.tenantId, agent.rootId, "update");
   const locked = await writer.lockSubtree(tx, agent);

@@ -9,6 +9,7 @@ import {
   CredentialSecretServiceService,
   type FindCredentialHoldersResponse,
 } from "../../../gen/murmur/catalog/v1/credential_secrets";
+import { TenantDataServiceService } from "../../../gen/murmur/catalog/v1/tenant_data";
 import { VmServiceService, type Vm } from "../../../gen/murmur/catalog/v1/vms";
 import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
 import { isAppError } from "../../../lib/errors";
@@ -107,6 +108,10 @@ export interface CatalogClient {
   ): Promise<FindCredentialHoldersResponse>;
   release(tenantId: string, releases: readonly Release[]): Promise<void>;
   removedVms(afterSequence: bigint): Promise<RemovedVm[]>;
+  /** Nobody of the tenant is let in there any more when it resolves (EndTenant). */
+  endTenant(tenantId: string): Promise<void>;
+  /** Removes some of what an ended tenant has there; true: nothing is left (PurgeTenant). */
+  purgeTenant(tenantId: string): Promise<boolean>;
 }
 
 export interface CatalogClientDeps {
@@ -120,6 +125,7 @@ interface TenantClients {
   workspaces: ClientOf<typeof WorkspaceServiceService>;
   vms: ClientOf<typeof VmServiceService>;
   credentialSecrets: ClientOf<typeof CredentialSecretServiceService>;
+  tenantData: ClientOf<typeof TenantDataServiceService>;
 }
 
 /** The catalog takes at most so many agents in a call. */
@@ -214,6 +220,15 @@ export function createCatalogClient({ channel, key }: CatalogClientDeps): Catalo
       const asked = vms.listRemovedVms({ afterSequence }, { timeoutMs: READ_TIMEOUT_MS });
       return (await asOurs(asked)).removed;
     },
+    async endTenant(tenantId) {
+      const { tenantData } = clientsOf(tenantId);
+      await asOurs(tenantData.endTenant({}, { timeoutMs: READ_TIMEOUT_MS }));
+    },
+    async purgeTenant(tenantId) {
+      const { tenantData } = clientsOf(tenantId);
+      const some = tenantData.purgeTenant({}, { timeoutMs: SNAPSHOT_TIMEOUT_MS });
+      return (await asOurs(some)).done;
+    },
   };
 }
 
@@ -282,6 +297,7 @@ function connect(channel: Channel, key: SigningKey, tenantId: string): TenantCli
     workspaces: createClient(WorkspaceServiceService, bound),
     vms: createClient(VmServiceService, bound),
     credentialSecrets: createClient(CredentialSecretServiceService, bound),
+    tenantData: createClient(TenantDataServiceService, bound),
   };
 }
 

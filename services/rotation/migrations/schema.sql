@@ -189,6 +189,14 @@ CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, 
 CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
 
+create table rotation.ended_tenants (
+  tenant_id text collate "C" not null,
+  ended_at timestamp with time zone default clock_timestamp() not null,
+  ended_xid xid8 default pg_current_xact_id() not null,
+  constraint ended_tenants_pkey PRIMARY KEY (tenant_id)
+);
+CREATE INDEX ended_tenants_new ON rotation.ended_tenants USING btree (ended_xid);
+
 create table rotation.evidence_cases (
   tenant_id text collate "C" not null,
   sequence bigint generated always as identity not null,
@@ -400,6 +408,24 @@ create table rotation.targets (
 );
 CREATE INDEX targets_agent ON rotation.targets USING btree (tenant_id, agent_id, generation);
 CREATE INDEX targets_open ON rotation.targets USING btree (tenant_id, agent_id) WHERE (state = ANY (ARRAY['pending'::text, 'failed'::text]));
+
+create table rotation.tenant_deletions (
+  tenant_id text collate "C" not null,
+  request_hash bytea not null,
+  requested_by text not null,
+  requested_at timestamp with time zone default clock_timestamp() not null,
+  stage text default 'asked'::text not null,
+  ended_at timestamp with time zone,
+  purge_after timestamp with time zone,
+  finished_at timestamp with time zone,
+  agents_living integer default 0 not null,
+  waiting_vms text[] default '{}'::text[] not null,
+  look_after timestamp with time zone default clock_timestamp() not null,
+  constraint tenant_deletions_stage_check CHECK ((stage = ANY (ARRAY['asked'::text, 'ending'::text, 'purging'::text, 'done'::text]))),
+  constraint tenant_deletions_pkey PRIMARY KEY (tenant_id),
+  constraint tenant_deletions_request_hash_key UNIQUE (request_hash)
+);
+CREATE INDEX tenant_deletions_due ON rotation.tenant_deletions USING btree (look_after) WHERE (stage <> 'done'::text);
 
 create table rotation.trees (
   tenant_id text collate "C" not null,

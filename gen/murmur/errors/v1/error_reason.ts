@@ -171,6 +171,12 @@ export enum ErrorReason {
    * why. Metadata: `credential_id`.
    */
   ERROR_REASON_ROTATION_NOT_OPEN = 92,
+  /** ERROR_REASON_TENANT_DELETION_UNDER_WAY - The tenant is being deleted by another call already. Metadata: `tenant`. */
+  ERROR_REASON_TENANT_DELETION_UNDER_WAY = 100,
+  /** ERROR_REASON_TENANT_DELETION_NOT_FOUND - No deletion of a tenant was asked for by that request id. */
+  ERROR_REASON_TENANT_DELETION_NOT_FOUND = 101,
+  /** ERROR_REASON_TENANT_NOT_ENDED - The tenant was not deleted: nothing of it is removed. Metadata: `tenant`. */
+  ERROR_REASON_TENANT_NOT_ENDED = 102,
   UNRECOGNIZED = -1,
 }
 
@@ -362,6 +368,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 92:
     case "ERROR_REASON_ROTATION_NOT_OPEN":
       return ErrorReason.ERROR_REASON_ROTATION_NOT_OPEN;
+    case 100:
+    case "ERROR_REASON_TENANT_DELETION_UNDER_WAY":
+      return ErrorReason.ERROR_REASON_TENANT_DELETION_UNDER_WAY;
+    case 101:
+    case "ERROR_REASON_TENANT_DELETION_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_TENANT_DELETION_NOT_FOUND;
+    case 102:
+    case "ERROR_REASON_TENANT_NOT_ENDED":
+      return ErrorReason.ERROR_REASON_TENANT_NOT_ENDED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -495,6 +510,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND";
     case ErrorReason.ERROR_REASON_ROTATION_NOT_OPEN:
       return "ERROR_REASON_ROTATION_NOT_OPEN";
+    case ErrorReason.ERROR_REASON_TENANT_DELETION_UNDER_WAY:
+      return "ERROR_REASON_TENANT_DELETION_UNDER_WAY";
+    case ErrorReason.ERROR_REASON_TENANT_DELETION_NOT_FOUND:
+      return "ERROR_REASON_TENANT_DELETION_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_TENANT_NOT_ENDED:
+      return "ERROR_REASON_TENANT_NOT_ENDED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -27,7 +27,10 @@ export interface PersonStore {
   lockOwners(tx: Tx, tenantId: string): Promise<string[]>;
   /** By name, one more than the page's limit. */
   list(db: Db, tenantId: string, page: PageQuery): Promise<Person[]>;
-  /** Undefined when the developer is known already, removed or not: nothing is changed then. */
+  /**
+   * Undefined when the developer is known already, removed or not, or the tenant was deleted: nothing is
+   * changed then.
+   */
   insert(tx: Tx, ref: PersonRef, as: { role: Role; addedBy: string }): Promise<Person | undefined>;
   /** Lets one come back who was removed. */
   restore(tx: Tx, ref: PersonRef, as: { role: Role; addedBy: string }): Promise<Person>;

@@ -44,7 +44,8 @@ export const postgresPersonStore: PersonStore = {
   },
   async insert(tx, { tenantId, developer }, { role, addedBy }) {
     const { rows } = await tx.query<PersonRow>(
-      `insert into rotation.people (tenant_id, developer, role, added_by) values ($1, $2, $3, $4)
+      `insert into rotation.people (tenant_id, developer, role, added_by) select $1, $2, $3, $4
+       where not exists (select from rotation.ended_tenants where tenant_id = $1)
        on conflict (tenant_id, developer) do nothing returning ${COLUMNS}`,
       [tenantId, developer, role, addedBy],
     );
