@@ -222,6 +222,17 @@ it("answers as documented, each route with every success that it has", async () 
     ...{ key_provider: "local", data_keys: 1, waiting_data_keys: 0 },
   });
 
+  const confirmed = { query: "?confirm_tenant=t9", token: await gateway.token({ tenantId: "t9" }) };
+  const headers = { "idempotency-key": "delete-t9-delete-t9-delete" };
+  expect((await call("deleteTenant", { ...confirmed, headers })).json).toMatchObject({
+    deletion: { tenant_id: "t9", stage: "ending", requested_by: "github/alice" },
+  });
+  expect((await owner("/v1/people", confirmed)).status).toBe(401);
+  const deletion = { ...confirmed, query: "", headers };
+  expect((await call("getTenantDeletion", deletion)).json).toMatchObject({
+    deletion: { tenant_id: "t9", agents_living: 0, waiting_vms: [] },
+  });
+
   await call("getIdentity");
   await call("renewIdentityToken");
   await call("revokeSecret", { params: name });
@@ -291,8 +302,9 @@ function requestsFor(route: Route): fc.Arbitrary<{ path: string; body?: unknown 
 describe("every route", () => {
   it("is for nobody without a credential, and tells what it is in the way of errors", async () => {
     const error = document.components.schemas["Error"] ?? {};
-    // With which provider people sign in is for everybody.
-    const guarded = gateway.gateway.routes.filter((it) => it.operationId !== "getSignIn");
+    // With which provider people sign in is for everybody, and a deletion for who has its request id.
+    const open = ["getSignIn", "getTenantDeletion"];
+    const guarded = gateway.gateway.routes.filter((it) => !open.includes(it.operationId));
     for (const route of guarded) {
       const [request] = fc.sample(requestsFor(route), { numRuns: 1, seed: 1 });
       const { method } = route;

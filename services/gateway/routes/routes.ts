@@ -9,6 +9,7 @@ import type { Route } from "./route";
 import type { RouteKit } from "./rpc-route";
 import { secretRoutes } from "./secrets";
 import { selfRotationRoutes } from "./self-rotation";
+import { tenantRoutes } from "./tenant";
 import { userRoutes } from "./users";
 import { vmRoutes } from "./vms";
 import { workspaceRoutes } from "./workspaces";
@@ -18,7 +19,7 @@ export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
     ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes, peopleRoutes],
-    encryptionRoutes,
+    ...[encryptionRoutes, tenantRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }
