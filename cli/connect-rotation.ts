@@ -6,6 +6,7 @@ import { IdentityServiceService } from "../gen/murmur/rotation/v1/identity";
 import { PeopleServiceService } from "../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../gen/murmur/rotation/v1/self_rotation";
+import { TenantServiceService } from "../gen/murmur/rotation/v1/tenants";
 import { VmSyncServiceService } from "../gen/murmur/rotation/v1/vm_sync";
 import { connect, type ServiceAddress } from "./connect";
 import { createLightClient } from "./grpc/light-client";
@@ -23,6 +24,7 @@ export function connectRotation(to: ServiceAddress) {
     bindings: createLightClient(BindingServiceService, session),
     people: createLightClient(PeopleServiceService, session),
     selfRotation: createLightClient(SelfRotationServiceService, session),
+    tenants: createLightClient(TenantServiceService, session),
     identity: createLightClient(IdentityServiceService, session),
     audit: createLightClient(AuditServiceService, session),
     close: session.close,

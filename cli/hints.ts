@@ -52,6 +52,8 @@ const BY_REASON: Partial<Record<ErrorReason, string>> = {
   [ErrorReason.ERROR_REASON_LAST_OWNER]: "Make somebody else an owner first.",
   [ErrorReason.ERROR_REASON_KEY_ROTATION_REFUSED]:
     "When an operator has rotated the key at Vault: murmur encryption rotate --rewrap-only.",
+  [ErrorReason.ERROR_REASON_TENANT_DELETION_NOT_FOUND]:
+    "Check the id. A tenant whose deletion is not known was not deleted by it.",
   [ErrorReason.ERROR_REASON_VM_NOT_FOUND]: "Use murmur vm ls to see the VMs.",
   [ErrorReason.ERROR_REASON_VM_AMBIGUOUS]: "Name one with --vm.",
   [ErrorReason.ERROR_REASON_PROCESS_NOT_ADOPTABLE]:
