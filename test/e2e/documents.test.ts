@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloadGrpcurl } from "../../dev/parts/grpcurl";
 import { findTool } from "../../dev/parts/tools";
 import { CONFIG_VARIABLES } from "../../lib/config-variables";
+import { issueDeveloperToken } from "../../lib/identity/claims";
 import { startTestStack, type TestStack } from "../harness/stack";
+import { signingKeyOf } from "./fuzzed-stack";
 
 const ROOT = join(__dirname, "..", "..");
 
@@ -44,7 +46,7 @@ describe("docs/grpc.md", () => {
 
   beforeAll(async () => {
     const directory = await downloadGrpcurl();
-    stack = await startTestStack({ withGateway: true });
+    stack = await startTestStack();
     env = {
       MURMUR_CONFIG: stack.place.configFile,
       PATH: `${directory}:${process.env["PATH"] ?? ""}`,
@@ -160,10 +162,28 @@ describe("docs/grpc.md", () => {
       expect(pair).toMatch(/^AGENT_API_KEY=mur_agt_\w+\nAGENT_ROTATION_SECRET=mur_rot_\w+\n$/);
   }, 360_000);
 
+  it("goes with docs/tenants.md, whose commands work as they stand, too", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "murmur-documents-"));
+    const key = signingKeyOf(stack.identities.rotationKeyFile);
+    const who = { tenantId: "acme", developer: "github/olga", role: "owner" } as const;
+    const token = await issueDeveloperToken(key, { ...who, ttlSeconds: 600 });
+    const config = join(directory, "murmur.local.yaml");
+    const { catalog, rotation } = stack.place;
+    const lines = [`catalog: ${catalog}`, `rotation: ${rotation}`, `token: ${token}`, ""];
+    writeFileSync(config, lines.join("\n"), { mode: 0o600 });
+    const script = bashBlocks("docs/tenants.md").map(({ code }) => code);
+    const own = { DIR: directory, MURMUR_CONFIG: config };
+    const { code, stdout, stderr } = await runBash(script.join("\n"), { ...env, ...own });
+    rmSync(directory, { recursive: true });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain('Deleted tenant "acme"');
+    expect(stdout).toContain("no credential counts any more; agents are being ended");
+  }, 360_000);
+
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
-      /CredentialSecretService\/|JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|SetAgentSecrets|ListDueRotations|RotateForAgent|ListRemovedVms|RenewIdentityToken|GetSignIn|ExchangeToken|VerifyIdentityTokens|RemoveVm|VerifyCredentials?$/;
+      /CredentialSecretService\/|TenantDataService\/|JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|SetAgentSecrets|ListDueRotations|RotateForAgent|ListRemovedVms|RenewIdentityToken|GetSignIn|ExchangeToken|VerifyIdentityTokens|RemoveVm|VerifyCredentials?$/;
     const rpcs = ["catalog", "rotation", "audit"].flatMap((area) => {
       const directory = join(ROOT, "proto/murmur", area, "v1");
       return readdirSync(directory).flatMap((file) => {
