@@ -127,8 +127,11 @@ export function useFuzzedStack(): FuzzedStack {
   afterEach(() => {
     expect(pids()).toEqual(before);
     for (const part of ["catalog", "rotation"]) {
-      const log = readFileSync(join(rig.stack.place.logDir, `${part}.log`), "utf8");
-      expect(log.split("\n").filter((line) => line.includes("with a bug"))).toEqual([]);
+      const log = readFileSync(join(rig.stack.place.logDir, `${part}.log`));
+      // Hundreds of times, and megabytes at the end: taken apart only when there is something in it.
+      if (!log.includes("with a bug")) continue;
+      const lines = log.toString("utf8").split("\n");
+      expect(lines.filter((line) => line.includes("with a bug"))).toEqual([]);
     }
   });
   afterAll(async () => {
