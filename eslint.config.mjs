@@ -203,7 +203,6 @@ export default tseslint.config(
     rules: {
       "no-restricted-imports": "off",
       "no-restricted-syntax": "off",
-      "max-lines": ["error", { max: 600 }],
       "max-lines-per-function": "off",
       "@typescript-eslint/no-non-null-assertion": "off",
       // Tests of every folder use the harness.
