@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { issueDeveloperToken } from "../lib/identity/claims";
+import { issueDeveloperToken, issueOperatorToken } from "../lib/identity/claims";
 import { publicJwkOf } from "../lib/identity/signing-key";
 import type { Tx } from "../lib/postgres/db";
 import { withTransaction } from "../lib/postgres/transaction";
@@ -203,4 +203,23 @@ describe("murmur audit verify", () => {
     expect(code).toBe(1);
     expect(stderr).toContain("does not hold checkpoints");
   });
+});
+
+it("murmur audit shows an operator the installation's own chain, and verifies it", async () => {
+  const { tenants } = rotation.clients(catalog.developer({ tenantId }));
+  await tenants.deleteTenant({ confirmTenant: tenantId, requestId: "r".repeat(22) });
+  const who = { operator: "github/dana", ttlSeconds: 600 };
+  const token = await issueOperatorToken(catalog.rotationKey, who);
+  cwd = cli.configured({ catalog: catalog.address, rotation: rotation.address, token });
+  const records = await json("ls", "--action", "tenant.");
+  expect(records).toMatchObject([
+    {
+      ...{ service: "rotation", action: "tenant.delete", object_kind: "tenant" },
+      ...{ object_id: tenantId, actor_id: "github/alice" },
+    },
+  ]);
+  const chains = await settled("--service", "rotation");
+  expect(chains.every(({ ok }) => ok)).toBe(true);
+  const status = await cli.run(["auth", "status"], { cwd });
+  expect(status.stdout).toMatch(/^operator: +github\/dana\nby: +identity token, expires .+\n/);
 });

@@ -6,7 +6,9 @@ import { roleWord } from "../people/views";
 const SHOWN_OF_KEY = 12;
 
 /** `github/alice (member) in tenant acme`. */
-export function identityWords({ developer, role, tenantId }: GetIdentityResponse): string {
+export function identityWords(identity: GetIdentityResponse): string {
+  const { developer, role, tenantId, isOperator } = identity;
+  if (isOperator) return `${developer}, operator of the installation`;
   return `${developer} (${roleWord(role)}) in tenant ${tenantId}`;
 }
 

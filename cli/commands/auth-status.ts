@@ -11,15 +11,23 @@ export const run: Run = async ({ rotation, config, output, clock }, call) => {
   const { identity } = await rotation();
   const found = await patient(() => identity.getIdentity({}));
   if (call.flag("json")) {
-    const { developer, tenantId: tenant, expiresAt: expires_at } = found;
+    const { developer, tenantId: tenant, expiresAt: expires_at, isOperator } = found;
     const by = credentialWords(token).startsWith("API key") ? "api-key" : "identity-token";
-    output.json({ developer, role: roleWord(found.role), tenant, by, expires_at, config: path });
+    const who = isOperator
+      ? { operator: developer }
+      : { developer, role: roleWord(found.role), tenant };
+    output.json({ ...who, by, expires_at, config: path });
     return;
   }
+  const who: [string, string][] = found.isOperator
+    ? [["operator", found.developer]]
+    : [
+        ["developer", found.developer],
+        ["role", roleWord(found.role)],
+        ["tenant", found.tenantId],
+      ];
   const rows: [string, string][] = [
-    ["developer", found.developer],
-    ["role", roleWord(found.role)],
-    ["tenant", found.tenantId],
+    ...who,
     ["by", `${credentialWords(token)}, ${endWords(found, clock.now())}`],
     ["kept in", path ?? ""],
   ];

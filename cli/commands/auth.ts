@@ -36,7 +36,8 @@ export const run: Run = async (context, call) => {
   writeLocalConfig(path, {
     catalog: call.text("catalog"),
     rotation: call.text("rotation"),
-    tenant: identity.tenantId,
+    // An operator is in none: what stood there stays.
+    tenant: identity.isOperator ? undefined : identity.tenantId,
     workspace: call.text("workspace"),
     token: token.expose(),
   });

@@ -12,6 +12,8 @@ export interface AccessRow {
   anyone?: true;
   /** Developers with at least this role. */
   developer?: Role;
+  /** Operators of the installation: it is about none of the tenants. */
+  operator?: true;
   /** VMs, with a proof by their identity key. */
   vm?: true;
   /** Names of services. */
@@ -57,6 +59,8 @@ function isAllowed(row: AccessRow, principal: Principal): boolean {
   switch (principal.kind) {
     case "developer":
       return row.developer !== undefined && hasRole(principal.role, row.developer);
+    case "operator":
+      return row.operator === true;
     case "vm":
       return row.vm === true;
     case "agent":

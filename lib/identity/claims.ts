@@ -56,6 +56,18 @@ export function issueDeveloperToken(key: SigningKey, init: DeveloperTokenInit): 
   });
 }
 
+/** Longest life of an operator's token: nobody can be asked whether its bearer is still one. */
+export const OPERATOR_TTL_SECONDS = 12 * 3_600;
+
+/** Issues an operator's token, which opens the installation's own audit and no tenant. */
+export function issueOperatorToken(
+  key: SigningKey,
+  { operator, ttlSeconds }: { operator: string; ttlSeconds: number },
+): Promise<string> {
+  const claims = { knd: "operator" };
+  return signToken(key, { subject: operator, audience: PRODUCT_AUDIENCE, ttlSeconds, claims });
+}
+
 export interface VmTokenInit {
   tenantId: string;
   vmId: string;
@@ -96,6 +108,11 @@ export function toPrincipal(
   verifyProof: () => Promise<string>,
 ): MayWait<Principal> {
   const { claims, subject, issuer, audience } = token;
+  if (claims["knd"] === "operator") {
+    if (issuer !== ISSUERS.developers || audience !== PRODUCT_AUDIENCE) throw unauthenticated();
+    if (!livesAtMost(claims, OPERATOR_TTL_SECONDS)) throw unauthenticated();
+    return { kind: "operator", tenantId: "", id: subject, expiresAt: new Date(token.expiresAtMs) };
+  }
   const tenantId = text(claims["ten"]);
   switch (claims["knd"]) {
     case "developer": {
@@ -125,15 +142,16 @@ export function toPrincipal(
     }
     case "service":
       if (!maySpeakFor(issuer, subject) || audience === PRODUCT_AUDIENCE) throw unauthenticated();
-      if (claims["mth"] !== method || !isShort(claims)) throw unauthenticated();
+      if (claims["mth"] !== method || !livesAtMost(claims, SERVICE_TTL_SECONDS))
+        throw unauthenticated();
       return { kind: "service", tenantId, id: subject };
     default:
       throw unauthenticated();
   }
 }
 
-function isShort({ iat, exp }: VerifiedToken["claims"]): boolean {
-  return iat !== undefined && exp !== undefined && exp - iat <= SERVICE_TTL_SECONDS;
+function livesAtMost({ iat, exp }: VerifiedToken["claims"], seconds: number): boolean {
+  return iat !== undefined && exp !== undefined && exp - iat <= seconds;
 }
 
 function maySpeakFor(issuer: string, service: string): boolean {

@@ -47,8 +47,19 @@ export interface ServicePrincipal {
   id: string;
 }
 
+/** Who runs the installation: of no tenant, and let into none. */
+export interface OperatorPrincipal {
+  kind: "operator";
+  /** Of the installation's own records. */
+  tenantId: "";
+  /** `provider/username`. */
+  id: string;
+  expiresAt: Date;
+}
+
 /** Who makes a call. Every query and cache key carries its `tenantId`. */
-export type Principal = DeveloperPrincipal | AgentPrincipal | VmPrincipal | ServicePrincipal;
+export type Principal =
+  DeveloperPrincipal | OperatorPrincipal | AgentPrincipal | VmPrincipal | ServicePrincipal;
 
 /** Whether `role` may do what `needed` may. */
 export function hasRole(role: Role, needed: Role): boolean {

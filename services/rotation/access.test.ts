@@ -39,6 +39,9 @@ const MEMBER: Principal = {
   expiresAt: new Date(),
 };
 const VM: Principal = { kind: "vm", tenantId: "t1", id: "vm", name: "vm-1", keyThumbprint: "x" };
+const OPERATOR: Principal = {
+  ...{ kind: "operator", tenantId: "", id: "github/dana", expiresAt: new Date() },
+};
 const SERVICE: Principal = { kind: "service", tenantId: "t1", id: "another" };
 
 describe("the access table", () => {
@@ -128,12 +131,22 @@ describe("the access table", () => {
     );
   });
 
+  it("lets operators read the audit of what is nobody's, and do nothing else", () => {
+    const isFor = (path: string) => ROTATION_ACCESS[path]?.operator === true;
+    const { getIdentity } = IdentityServiceService;
+    const audit = rpcs().filter((path) => path.startsWith("/murmur.audit."));
+    expect(rpcs().filter(isFor).sort()).toEqual([...audit, getIdentity.path].sort());
+    for (const path of guarded().filter((it) => !isFor(it)))
+      expect(() => checkAccess(ROTATION_ACCESS[path] ?? {}, OPERATOR)).toThrow("permission denied");
+  });
+
   it("shows the audit to admins and owners alone", () => {
     for (const path of rpcs().filter((it) => it.startsWith("/murmur.audit."))) {
       const row = ROTATION_ACCESS[path] ?? {};
       expect(() => checkAccess(row, MEMBER)).toThrow("permission denied");
       expect(() => checkAccess(row, VM)).toThrow("permission denied");
       checkAccess(row, { ...MEMBER, role: "admin" });
+      checkAccess(row, OPERATOR);
     }
   });
 

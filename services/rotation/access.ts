@@ -86,7 +86,11 @@ export const ROTATION_ACCESS: AccessTable = {
   [SelfRotationServiceService.listDueRotations.path]: { vm: true },
   [SelfRotationServiceService.rotateForAgent.path]: { vm: true },
 
-  [IdentityServiceService.getIdentity.path]: { developer: "member", anyScope: true },
+  [IdentityServiceService.getIdentity.path]: {
+    developer: "member",
+    operator: true,
+    anyScope: true,
+  },
   // Who signs in has no credential of ours yet.
   [IdentityServiceService.getSignIn.path]: { anyone: true },
   [IdentityServiceService.exchangeToken.path]: { anyone: true },

@@ -176,7 +176,8 @@ function createServer(fake: FakeRotation, changed: EventEmitter, key: SigningKey
     getIdentity: (_request, { principal }) => {
       if (principal?.kind !== "developer") throw unauthenticated();
       const { tenantId, id: developer, expiresAt } = principal;
-      return Promise.resolve({ tenantId, developer, expiresAt, role: Role.ROLE_OWNER });
+      const role = Role.ROLE_OWNER;
+      return Promise.resolve({ tenantId, developer, expiresAt, role, isOperator: false });
     },
     renewIdentityToken: async () => ({
       token: await fake.token("admin"),

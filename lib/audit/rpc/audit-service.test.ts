@@ -1,6 +1,10 @@
 import { AuditOutcome, type ListAuditRecordsRequest } from "../../../gen/murmur/audit/v1/audit";
 import { type CatalogClients, startCatalog, type TestCatalog } from "../../../test/harness/catalog";
 import { eventually } from "../../../test/harness/eventually";
+import { WorkspaceServiceService } from "../../../gen/murmur/catalog/v1/workspaces";
+import { issueOperatorToken } from "../../identity/claims";
+import { bearerCredentials } from "../../identity/credentials";
+import { sensitive } from "../../sensitive";
 import { linkHash } from "../record";
 import { isSignedBy } from "../checkpoint";
 
@@ -106,6 +110,28 @@ it("shows a tenant nothing of another, also with its page token", async () => {
   expect((await stranger.audit.listAuditLinks({ ...PAGE, afterSequence: 0n })).links).toEqual([]);
   expect((await stranger.audit.listUnsealedAuditRecords(PAGE)).records).toEqual([]);
   expect((await stranger.audit.listAuditCheckpoints(PAGE)).checkpoints).toEqual([]);
+});
+
+it("shows an operator what is nobody's, and nothing of a tenant", async () => {
+  const token = sensitive(
+    await issueOperatorToken(catalog.rotationKey, { operator: "github/dana", ttlSeconds: 60 }),
+  );
+  const operator = catalog.clients(bearerCredentials(token));
+  await expect(catalog.clients().workspaces.getWorkspace({ name: "a" })).rejects.toMatchObject({
+    code: "UNAUTHENTICATED",
+  });
+  await eventually(async () => {
+    const { records } = await operator.audit.listAuditRecords(ALL);
+    expect(records.map(({ record }) => record?.objectId)).toEqual([
+      WorkspaceServiceService.getWorkspace.path,
+    ]);
+    const { checkpoints } = await operator.audit.listAuditCheckpoints(PAGE);
+    expect(checkpoints.at(-1)?.size).toBe(1n);
+  });
+  const { links, tenantId } = await operator.audit.listAuditLinks({ ...PAGE, afterSequence: 0n });
+  expect({ links: links.length, tenantId }).toEqual({ links: 1, tenantId: "" });
+  const { keys } = await operator.audit.listAuditKeys({});
+  expect(keys).toHaveLength(1);
 });
 
 it("is not for members", async () => {

@@ -89,6 +89,11 @@ describe("the access table", () => {
     ["an admin", developer("admin"), ADMIN],
     ["an owner", developer("owner"), [...ADMIN, "EncryptionService/RotateKeyEncryptionKey"]],
     [
+      "an operator",
+      { kind: "operator", tenantId: "", id: "github/dana", expiresAt: new Date() },
+      [...WITHOUT_TOKEN, ...ADMIN.filter((rpc) => rpc.startsWith("AuditService/"))],
+    ],
+    [
       "a VM",
       VM,
       [

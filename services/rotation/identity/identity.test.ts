@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Role } from "../../../gen/murmur/rotation/v1/identity";
-import { issueDeveloperToken } from "../../../lib/identity/claims";
+import { issueDeveloperToken, issueOperatorToken } from "../../../lib/identity/claims";
 import { bearerCredentials } from "../../../lib/identity/credentials";
 import { signingKeyToJwk } from "../../../lib/identity/signing-key";
 import { sensitive } from "../../../lib/sensitive";
@@ -78,6 +78,30 @@ describe("developers' identity", () => {
         developer: "github/bob",
         role: Role.ROLE_MEMBER,
       });
+    });
+
+    it("is a good token of an operator, who is in no tenant, for hours at most", async () => {
+      const forOperator = (...args: string[]) =>
+        issueToken(["--key-file", keyFile, "--operator", "github/dana", ...args]);
+      const clients = fleet.rotation.clients(bearerCredentials(sensitive(await forOperator())));
+      expect(await clients.identity.getIdentity({})).toMatchObject({
+        ...{ tenantId: "", developer: "github/dana", role: Role.ROLE_UNSPECIFIED },
+        isOperator: true,
+      });
+      for (const refused of [
+        () => clients.identity.renewIdentityToken({}),
+        () => clients.people.listPeople({ pageSize: 0, pageToken: "" }),
+        () => clients.tenants.deleteTenant({ confirmTenant: "", requestId: "x".repeat(22) }),
+      ])
+        await expect(refused()).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+      const key = fleet.catalog.rotationKey;
+      const long = { operator: "github/dana", ttlSeconds: 12 * 3_600 + 1 };
+      await expect(
+        withToken(await issueOperatorToken(key, long)).getIdentity({}),
+      ).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+      await expect(forOperator("--ttl", "13h")).rejects.toThrow("at most 12h");
+      await expect(forOperator("--tenant", "t1")).rejects.toThrow("usage: issue-token");
+      await expect(forOperator("--operator", "dana")).rejects.toThrow("PROVIDER/NAME");
     });
 
     it.each([

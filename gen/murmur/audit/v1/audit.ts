@@ -2048,13 +2048,15 @@ export const ListAuditKeysResponse: MessageFns<ListAuditKeysResponse> = {
 /**
  * What was done and refused, by whom. The catalog and rotation each serve it for what they record
  * themselves: a chain of records per tenant, and signatures over its state. Whoever reads the chain can
- * verify it without trusting this service or its database: docs/audit.md says how.
+ * verify it without trusting this service or its database: docs/audit.md says how. What belongs to no tenant,
+ * such as refused strangers and the deletions of tenants, is in the installation's own chain, of the empty
+ * tenant.
  */
 export type AuditServiceService = typeof AuditServiceService;
 export const AuditServiceService = {
   /**
    * Lists records, newest first, also those that are not sealed yet.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, since, until, outcome).
    */
@@ -2071,7 +2073,7 @@ export const AuditServiceService = {
   },
   /**
    * Lists the links of the chain in their order, each with the record that it seals.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, after_sequence).
    */
@@ -2089,7 +2091,7 @@ export const AuditServiceService = {
   /**
    * Lists the records that no link seals, oldest first: those of the last milliseconds, and none besides
    * unless somebody added them behind the chain's back.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
@@ -2108,7 +2110,7 @@ export const AuditServiceService = {
   },
   /**
    * Lists the signed states of the chain, by size.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
@@ -2126,7 +2128,7 @@ export const AuditServiceService = {
   /**
    * The public keys under which checkpoints are signed, as this service knows them. Who does not want to
    * take its word for them has the key set file.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: none.
    */
@@ -2145,14 +2147,14 @@ export const AuditServiceService = {
 export interface AuditServiceServer extends UntypedServiceImplementation {
   /**
    * Lists records, newest first, also those that are not sealed yet.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, since, until, outcome).
    */
   listAuditRecords: handleUnaryCall<ListAuditRecordsRequest, ListAuditRecordsResponse>;
   /**
    * Lists the links of the chain in their order, each with the record that it seals.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, after_sequence).
    */
@@ -2160,14 +2162,14 @@ export interface AuditServiceServer extends UntypedServiceImplementation {
   /**
    * Lists the records that no link seals, oldest first: those of the last milliseconds, and none besides
    * unless somebody added them behind the chain's back.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
   listUnsealedAuditRecords: handleUnaryCall<ListUnsealedAuditRecordsRequest, ListUnsealedAuditRecordsResponse>;
   /**
    * Lists the signed states of the chain, by size.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
@@ -2175,7 +2177,7 @@ export interface AuditServiceServer extends UntypedServiceImplementation {
   /**
    * The public keys under which checkpoints are signed, as this service knows them. Who does not want to
    * take its word for them has the key set file.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: none.
    */
@@ -2185,7 +2187,7 @@ export interface AuditServiceServer extends UntypedServiceImplementation {
 export interface AuditServiceClient extends Client {
   /**
    * Lists records, newest first, also those that are not sealed yet.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, since, until, outcome).
    */
@@ -2206,7 +2208,7 @@ export interface AuditServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Lists the links of the chain in their order, each with the record that it seals.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token, after_sequence).
    */
@@ -2228,7 +2230,7 @@ export interface AuditServiceClient extends Client {
   /**
    * Lists the records that no link seals, oldest first: those of the last milliseconds, and none besides
    * unless somebody added them behind the chain's back.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
@@ -2249,7 +2251,7 @@ export interface AuditServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Lists the signed states of the chain, by size.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: INVALID_FIELD (page_size, page_token).
    */
@@ -2271,7 +2273,7 @@ export interface AuditServiceClient extends Client {
   /**
    * The public keys under which checkpoints are signed, as this service knows them. Who does not want to
    * take its word for them has the key set file.
-   * Callers: admins and owners.
+   * Callers: admins and owners; operators, for the installation's own chain.
    * Retry: safe.
    * Reasons: none.
    */

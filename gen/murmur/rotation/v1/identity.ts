@@ -81,7 +81,11 @@ export interface GetIdentityResponse {
   developer: string;
   role: Role;
   /** Absent: an API key without an end. */
-  expiresAt: Date | undefined;
+  expiresAt:
+    | Date
+    | undefined;
+  /** Of the installation, and in no tenant: `developer` is who, `tenant_id` and `role` are empty. */
+  isOperator: boolean;
 }
 
 /** Nothing: the token says it. */
@@ -209,7 +213,7 @@ export const GetIdentityRequest: MessageFns<GetIdentityRequest> = {
 };
 
 function createBaseGetIdentityResponse(): GetIdentityResponse {
-  return { tenantId: "", developer: "", role: 0, expiresAt: undefined };
+  return { tenantId: "", developer: "", role: 0, expiresAt: undefined, isOperator: false };
 }
 
 export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
@@ -225,6 +229,9 @@ export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
     }
     if (message.expiresAt !== undefined) {
       Timestamp.encode(toTimestamp(message.expiresAt), writer.uint32(34).fork()).join();
+    }
+    if (message.isOperator !== false) {
+      writer.uint32(40).bool(message.isOperator);
     }
     return writer;
   },
@@ -274,6 +281,14 @@ export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
             message.expiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.isOperator = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -300,6 +315,11 @@ export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
         : isSet(object.expires_at)
         ? fromJsonTimestamp(object.expires_at)
         : undefined,
+      isOperator: isSet(object.isOperator)
+        ? globalThis.Boolean(object.isOperator)
+        : isSet(object.is_operator)
+        ? globalThis.Boolean(object.is_operator)
+        : false,
     };
   },
 
@@ -317,6 +337,9 @@ export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
     if (message.expiresAt !== undefined) {
       obj.expiresAt = message.expiresAt.toISOString();
     }
+    if (message.isOperator !== false) {
+      obj.isOperator = message.isOperator;
+    }
     return obj;
   },
 
@@ -329,6 +352,7 @@ export const GetIdentityResponse: MessageFns<GetIdentityResponse> = {
     message.developer = object.developer ?? "";
     message.role = object.role ?? 0;
     message.expiresAt = object.expiresAt ?? undefined;
+    message.isOperator = object.isOperator ?? false;
     return message;
   },
 };
@@ -1236,7 +1260,7 @@ export type IdentityServiceService = typeof IdentityServiceService;
 export const IdentityServiceService = {
   /**
    * Says whom the bearer token or API key names.
-   * Callers: developers.
+   * Callers: developers; operators.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
    */
@@ -1325,7 +1349,7 @@ export const IdentityServiceService = {
 export interface IdentityServiceServer extends UntypedServiceImplementation {
   /**
    * Says whom the bearer token or API key names.
-   * Callers: developers.
+   * Callers: developers; operators.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
    */
@@ -1369,7 +1393,7 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
 export interface IdentityServiceClient extends Client {
   /**
    * Says whom the bearer token or API key names.
-   * Callers: developers.
+   * Callers: developers; operators.
    * Retry: safe.
    * Reasons: UNAUTHENTICATED.
    */

@@ -1,4 +1,5 @@
 import {
+  type GetIdentityResponse,
   type IdentityServiceService,
   type IdentityTokenAnswer,
   Role,
@@ -9,7 +10,7 @@ import { failedPrecondition, permissionDenied, unauthenticated } from "../../../
 import type { CallContext } from "../../../../lib/grpc/context";
 import type { HandlersOf } from "../../../../lib/grpc/definition";
 import { issueDeveloperToken } from "../../../../lib/identity/claims";
-import type { DeveloperPrincipal } from "../../../../lib/identity/principal";
+import type { DeveloperPrincipal, OperatorPrincipal } from "../../../../lib/identity/principal";
 import type { SigningKey } from "../../../../lib/identity/signing-key";
 import type { Db } from "../../../../lib/postgres/db";
 import { sensitive } from "../../../../lib/sensitive";
@@ -41,12 +42,15 @@ export function createIdentityService(
 ): HandlersOf<typeof IdentityServiceService> {
   return {
     getIdentity(_request, context) {
+      const principal = principalOf(context);
+      if (principal.kind === "operator") return Promise.resolve(toOperator(principal));
       const developer = developerOf(context);
       return Promise.resolve({
         tenantId: developer.tenantId,
         developer: developer.id,
         role: ROLE_MESSAGES[developer.role],
         expiresAt: developer.expiresAt,
+        isOperator: false,
       });
     },
     async renewIdentityToken(_request, context) {
@@ -96,6 +100,11 @@ export function createIdentityService(
       return { answers: developers.map(toAnswer) };
     },
   };
+}
+
+function toOperator({ id, expiresAt }: OperatorPrincipal): GetIdentityResponse {
+  const inNone = { tenantId: "", role: Role.ROLE_UNSPECIFIED };
+  return { ...inNone, developer: id, expiresAt, isOperator: true };
 }
 
 function toAnswer(developer: DeveloperPrincipal | undefined): IdentityTokenAnswer {
