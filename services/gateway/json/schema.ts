@@ -78,6 +78,8 @@ function valueSchema(field: DescField, toRef: (type: DescMessage) => JsonSchema)
       return { type: "integer", format: "int32", minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };
     case ScalarType.INT64:
       return { type: "integer", format: "int64", minimum: -MAX_SAFE, maximum: MAX_SAFE };
+    case ScalarType.UINT64:
+      return { type: "integer", format: "int64", minimum: 0, maximum: MAX_SAFE };
     case ScalarType.BYTES:
       return { type: "string", contentEncoding: "base64" };
     default:

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { issueOperatorToken } from "../../../lib/identity/claims";
 import { hashesOf, newKey } from "../../../test/harness/bindings";
 import {
   type Rest,
@@ -228,10 +229,26 @@ it("answers as documented, each route with every success that it has", async () 
     deletion: { tenant_id: "t9", stage: "ending", requested_by: "github/alice" },
   });
   expect((await owner("/v1/people", confirmed)).status).toBe(401);
+  const dana = { operator: "github/dana", ttlSeconds: 60 };
+  const operator = await issueOperatorToken(gateway.catalog.rotationKey, dana);
+  const ofNobody = "/v1/audit/rotation/records?action=tenant.delete";
+  expect((await owner(ofNobody, { token: operator })).json).toMatchObject({
+    records: [{ record: { object_kind: "tenant", object_id: "t9", actor_id: "github/alice" } }],
+  });
+  expect((await owner(ofNobody)).json).toMatchObject({ records: [] });
+  expect((await owner("/v1/people", { token: operator })).status).toBe(403);
   const deletion = { ...confirmed, query: "", headers };
   expect((await call("getTenantDeletion", deletion)).json).toMatchObject({
     deletion: { tenant_id: "t9", agents_living: 0, waiting_vms: [] },
   });
+
+  for (const service of ["Catalog", "Rotation"]) {
+    const found = await call(`list${service}AuditRecords`, { query: "?page_size=1" });
+    expect(found.json).toMatchObject({ service: service.toLowerCase(), next_page_token: /./ });
+    await call(`list${service}AuditLinks`, { query: "?after_sequence=1" });
+    for (const list of ["UnsealedAuditRecords", "AuditCheckpoints", "AuditKeys"])
+      await call(`list${service}${list}`);
+  }
 
   await call("getIdentity");
   await call("renewIdentityToken");

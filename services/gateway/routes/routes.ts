@@ -1,4 +1,5 @@
 import { agentRoutes } from "./agents";
+import { auditRoutes } from "./audit";
 import { bindingRoutes } from "./bindings";
 import { credentialRoutes } from "./credentials";
 import { encryptionRoutes } from "./encryption";
@@ -19,7 +20,7 @@ export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
     ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes, peopleRoutes],
-    ...[encryptionRoutes, tenantRoutes],
+    ...[encryptionRoutes, tenantRoutes, auditRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }

@@ -6,7 +6,7 @@ import { commentOfRpc, messagesOf } from "../json/messages";
 import { inputProperties, type JsonSchema, requestSchema, responseSchema } from "../json/schema";
 import type { SchemaSet } from "../json/schema";
 import { toJson } from "../json/to-json";
-import type { Backends } from "../upstream/backends";
+import type { BackendName, Backends } from "../upstream/backends";
 import { namesIn, type RestRequest, type Route } from "./route";
 
 type UnaryDefinition = MethodDefinition & { requestStream: false; responseStream: false };
@@ -20,6 +20,8 @@ export interface RpcRow<M extends UnaryDefinition> {
   summary: string;
   description?: string;
   rpc: M;
+  /** Which of those that serve it; its package says it unless told. */
+  backend?: BackendName;
   /** Where two routes are one RPC; else its name. */
   operationId?: string;
   /** 201 for what makes something; 200, or 204 for an empty answer, unless told. */
@@ -103,7 +105,9 @@ function toRoute<M extends UnaryDefinition>(
         ...(key !== undefined && { requestId: key }),
         ...row.set?.(request),
       };
-      const answer = await renaming(backends.call(row.rpc, message as RequestOf<M>, request.on));
+      const answer = await renaming(
+        backends.call(row.rpc, message as RequestOf<M>, request.on, row.backend),
+      );
       return status === 204 ? { status } : { status, body: toJson(output, answer) };
     },
   };

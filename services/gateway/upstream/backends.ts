@@ -34,8 +34,16 @@ type ServerStream = MethodDefinition & { requestStream: false; responseStream: t
 
 /** The services behind the gateway. */
 export interface Backends {
-  /** Throws the service's AppError; DEADLINE_EXCEEDED when the time of the request is up. */
-  call<M extends Unary>(rpc: M, request: RequestOf<M>, on: OnBehalf): Promise<ResponseOf<M>>;
+  /**
+   * Throws the service's AppError; DEADLINE_EXCEEDED when the time of the request is up. The backend is named
+   * for what several of them serve.
+   */
+  call<M extends Unary>(
+    rpc: M,
+    request: RequestOf<M>,
+    on: OnBehalf,
+    backend?: BackendName,
+  ): Promise<ResponseOf<M>>;
   /** The stream ends with the deadline, too. */
   stream<M extends ServerStream>(
     rpc: M,
@@ -74,8 +82,12 @@ export function createBackends({ channels, vouching, clock }: BackendsDeps): Bac
     });
   };
   return {
-    async call<M extends Unary>(rpc: M, request: RequestOf<M>, on: OnBehalf) {
-      const backend = backendOf(rpc);
+    async call<M extends Unary>(
+      rpc: M,
+      request: RequestOf<M>,
+      on: OnBehalf,
+      backend = backendOf(rpc),
+    ) {
       const { method } = createClient({ method: rpc }, channels[backend]);
       const control = {
         ...{ timeoutMs: timeLeftMs(on), signal: on.signal },
