@@ -75,11 +75,14 @@ describe("the access table", () => {
     });
 
   it.each(["catalog", "gateway", "verifier"])(
-    "lets %s verify credentials, and nothing else",
+    "lets %s verify credentials and hear of their changes, and nothing else",
     (id) => {
-      const { verifyCredential, verifyCredentials } = CredentialServiceService;
+      const { verifyCredential, verifyCredentials, awaitCredentialChanges } =
+        CredentialServiceService;
       const { verifyIdentityTokens } = IdentityServiceService;
-      const forServices = [verifyCredential, verifyCredentials, verifyIdentityTokens];
+      const forServices = [
+        ...[verifyCredential, verifyCredentials, awaitCredentialChanges, verifyIdentityTokens],
+      ];
       const paths = forServices.map(({ path }) => path as string);
       expect(openTo({ ...SERVICE, id }).sort()).toEqual(paths.sort());
     },

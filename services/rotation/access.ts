@@ -56,6 +56,7 @@ export const ROTATION_ACCESS: AccessTable = {
   [CredentialServiceService.revokeCredential.path]: { developer: "member" },
   [CredentialServiceService.verifyCredential.path]: { services: VERIFIERS },
   [CredentialServiceService.verifyCredentials.path]: { services: VERIFIERS },
+  [CredentialServiceService.awaitCredentialChanges.path]: { services: VERIFIERS },
 
   [BindingServiceService.observeKey.path]: OBSERVERS,
   [BindingServiceService.recordHistory.path]: OBSERVERS,

@@ -183,7 +183,7 @@ describe("docs/grpc.md", () => {
   it("calls every RPC that is for developers", () => {
     const page = readFileSync(join(ROOT, "docs/grpc.md"), "utf8");
     const own =
-      /CredentialSecretService\/|TenantDataService\/|JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|SetAgentSecrets|ListDueRotations|RotateForAgent|ListRemovedVms|RenewIdentityToken|GetSignIn|ExchangeToken|VerifyIdentityTokens|RemoveVm|VerifyCredentials?$/;
+      /CredentialSecretService\/|TenantDataService\/|JoinVm|RenewVmToken|OpenDeliverySession|FetchEnvironments|WatchVm|SyncVm|SnapshotEnvironments|ReleaseGenerations|FindPins|PreviewEnvironments|StoreSpawnSecrets|SetAgentSecrets|ListDueRotations|RotateForAgent|ListRemovedVms|RenewIdentityToken|GetSignIn|ExchangeToken|VerifyIdentityTokens|AwaitCredentialChanges|RemoveVm|VerifyCredentials?$/;
     const rpcs = ["catalog", "rotation", "audit"].flatMap((area) => {
       const directory = join(ROOT, "proto/murmur", area, "v1");
       return readdirSync(directory).flatMap((file) => {

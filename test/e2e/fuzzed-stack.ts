@@ -57,7 +57,10 @@ const CALLERS = {
   ],
   // Of a tenant that nobody else looks at: it ends.
   ender: ["EndTenant", "PurgeTenant"],
-  verifier: ["VerifyCredential", "VerifyCredentials", "VerifyIdentityTokens"],
+  verifier: [
+    ...["VerifyCredential", "VerifyCredentials", "VerifyIdentityTokens"],
+    "AwaitCredentialChanges",
+  ],
 };
 
 /** A stack with a tenant that is treated badly. */

@@ -40,7 +40,7 @@ export interface Credentials {
 export function createCredentials(deps: CredentialsDeps): Credentials {
   const { pool, answers, people, tokenUses, clock, log } = deps;
   const credentials = postgresCredentialStore;
-  const { lease, lookup, uses } = createVerification({ ...deps, db: pool, credentials });
+  const { lease, lookup, uses, feed } = createVerification({ ...deps, db: pool, credentials });
   const verifying = { lookup, uses, tokenUses };
   const issuing = { pool, credentials, answers, people, clock };
   return {
@@ -49,7 +49,7 @@ export function createCredentials(deps: CredentialsDeps): Credentials {
     serve(running) {
       const evidence = createEvidence({ ...running, ...issuing, uses, log });
       return {
-        service: createCredentialService({ ...issuing, ...verifying, evidence }),
+        service: createCredentialService({ ...issuing, ...verifying, feed, evidence }),
         run: (signal) => Promise.all([uses.run(signal), evidence.run(signal)]),
       };
     },

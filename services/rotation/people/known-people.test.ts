@@ -63,7 +63,9 @@ async function startReplica() {
     ...{ clock, db },
     readChanges: () => {
       const databaseMs = clock.monotonicMs();
-      return Promise.resolve({ hashes: [], people: database.changed, next: 1n, databaseMs });
+      const position = { text: "", from: 1n, to: 1n };
+      const { changed: people } = database;
+      return Promise.resolve({ credentials: [], people, position, isCut: false, databaseMs });
     },
   });
   const people = {

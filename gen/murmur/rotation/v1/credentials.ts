@@ -336,6 +336,31 @@ export interface VerifyCredentialsResponse {
   answers: VerifyCredentialResponse[];
 }
 
+/** What is known already. */
+export interface AwaitCredentialChangesRequest {
+  /** `position` of the last answer, of whichever replica; empty: from now on, which is answered at once. */
+  after: string;
+}
+
+/** What has changed since. */
+export interface AwaitCredentialChangesResponse {
+  /** Where the next call goes on. */
+  position: string;
+  /**
+   * Everything may have changed: nothing was known before, or the changes are too many to be named, or the
+   * database is an older one.
+   */
+  forgetAll: boolean;
+  credentialIds: string[];
+  people: ChangedPerson[];
+}
+
+/** A person who was removed, or has another role. */
+export interface ChangedPerson {
+  tenantId: string;
+  developer: string;
+}
+
 function createBaseCredential(): Credential {
   return {
     credentialId: "",
@@ -2100,6 +2125,291 @@ export const VerifyCredentialsResponse: MessageFns<VerifyCredentialsResponse> = 
   },
 };
 
+function createBaseAwaitCredentialChangesRequest(): AwaitCredentialChangesRequest {
+  return { after: "" };
+}
+
+export const AwaitCredentialChangesRequest: MessageFns<AwaitCredentialChangesRequest> = {
+  encode(message: AwaitCredentialChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AwaitCredentialChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAwaitCredentialChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AwaitCredentialChangesRequest {
+    return { after: isSet(object.after) ? globalThis.String(object.after) : "" };
+  },
+
+  toJSON(message: AwaitCredentialChangesRequest): unknown {
+    const obj: any = {};
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AwaitCredentialChangesRequest>, I>>(base?: I): AwaitCredentialChangesRequest {
+    return AwaitCredentialChangesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AwaitCredentialChangesRequest>, I>>(
+    object: I,
+  ): AwaitCredentialChangesRequest {
+    const message = createBaseAwaitCredentialChangesRequest();
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseAwaitCredentialChangesResponse(): AwaitCredentialChangesResponse {
+  return { position: "", forgetAll: false, credentialIds: [], people: [] };
+}
+
+export const AwaitCredentialChangesResponse: MessageFns<AwaitCredentialChangesResponse> = {
+  encode(message: AwaitCredentialChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.position !== "") {
+      writer.uint32(10).string(message.position);
+    }
+    if (message.forgetAll !== false) {
+      writer.uint32(16).bool(message.forgetAll);
+    }
+    for (const v of message.credentialIds) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.people) {
+      ChangedPerson.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AwaitCredentialChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAwaitCredentialChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.position = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.forgetAll = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.credentialIds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.people.push(ChangedPerson.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AwaitCredentialChangesResponse {
+    return {
+      position: isSet(object.position) ? globalThis.String(object.position) : "",
+      forgetAll: isSet(object.forgetAll)
+        ? globalThis.Boolean(object.forgetAll)
+        : isSet(object.forget_all)
+        ? globalThis.Boolean(object.forget_all)
+        : false,
+      credentialIds: globalThis.Array.isArray(object?.credentialIds)
+        ? object.credentialIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.credential_ids)
+        ? object.credential_ids.map((e: any) => globalThis.String(e))
+        : [],
+      people: globalThis.Array.isArray(object?.people) ? object.people.map((e: any) => ChangedPerson.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AwaitCredentialChangesResponse): unknown {
+    const obj: any = {};
+    if (message.position !== "") {
+      obj.position = message.position;
+    }
+    if (message.forgetAll !== false) {
+      obj.forgetAll = message.forgetAll;
+    }
+    if (message.credentialIds?.length) {
+      obj.credentialIds = message.credentialIds;
+    }
+    if (message.people?.length) {
+      obj.people = message.people.map((e) => ChangedPerson.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AwaitCredentialChangesResponse>, I>>(base?: I): AwaitCredentialChangesResponse {
+    return AwaitCredentialChangesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AwaitCredentialChangesResponse>, I>>(
+    object: I,
+  ): AwaitCredentialChangesResponse {
+    const message = createBaseAwaitCredentialChangesResponse();
+    message.position = object.position ?? "";
+    message.forgetAll = object.forgetAll ?? false;
+    message.credentialIds = object.credentialIds?.map((e) => e) || [];
+    message.people = object.people?.map((e) => ChangedPerson.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChangedPerson(): ChangedPerson {
+  return { tenantId: "", developer: "" };
+}
+
+export const ChangedPerson: MessageFns<ChangedPerson> = {
+  encode(message: ChangedPerson, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenantId !== "") {
+      writer.uint32(10).string(message.tenantId);
+    }
+    if (message.developer !== "") {
+      writer.uint32(18).string(message.developer);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangedPerson {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangedPerson();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenantId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.developer = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangedPerson {
+    return {
+      tenantId: isSet(object.tenantId)
+        ? globalThis.String(object.tenantId)
+        : isSet(object.tenant_id)
+        ? globalThis.String(object.tenant_id)
+        : "",
+      developer: isSet(object.developer) ? globalThis.String(object.developer) : "",
+    };
+  },
+
+  toJSON(message: ChangedPerson): unknown {
+    const obj: any = {};
+    if (message.tenantId !== "") {
+      obj.tenantId = message.tenantId;
+    }
+    if (message.developer !== "") {
+      obj.developer = message.developer;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ChangedPerson>, I>>(base?: I): ChangedPerson {
+    return ChangedPerson.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChangedPerson>, I>>(object: I): ChangedPerson {
+    const message = createBaseChangedPerson();
+    message.tenantId = object.tenantId ?? "";
+    message.developer = object.developer ?? "";
+    return message;
+  },
+};
+
 /**
  * API keys and agent tokens: made, shown once, rotated with a grace period, ended, verified. Times are
  * those of the database, the same for every replica.
@@ -2230,6 +2540,26 @@ export const CredentialServiceService = {
       Buffer.from(VerifyCredentialsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): VerifyCredentialsResponse => VerifyCredentialsResponse.decode(value),
   },
+  /**
+   * Tells a service that remembers answers what has changed since: credentials, and people with their roles.
+   * Answers as soon as something has, else after a quarter of a second; what it does not name was as
+   * before when the call came in, at least.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (after), DEPENDENCY_AWAY.
+   */
+  awaitCredentialChanges: {
+    path: "/murmur.rotation.v1.CredentialService/AwaitCredentialChanges" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AwaitCredentialChangesRequest): Buffer =>
+      Buffer.from(AwaitCredentialChangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AwaitCredentialChangesRequest => AwaitCredentialChangesRequest.decode(value),
+    responseSerialize: (value: AwaitCredentialChangesResponse): Buffer =>
+      Buffer.from(AwaitCredentialChangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AwaitCredentialChangesResponse =>
+      AwaitCredentialChangesResponse.decode(value),
+  },
 } as const;
 
 export interface CredentialServiceServer extends UntypedServiceImplementation {
@@ -2288,6 +2618,15 @@ export interface CredentialServiceServer extends UntypedServiceImplementation {
    * Reasons: INVALID_FIELD (values), DEPENDENCY_AWAY.
    */
   verifyCredentials: handleUnaryCall<VerifyCredentialsRequest, VerifyCredentialsResponse>;
+  /**
+   * Tells a service that remembers answers what has changed since: credentials, and people with their roles.
+   * Answers as soon as something has, else after a quarter of a second; what it does not name was as
+   * before when the call came in, at least.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (after), DEPENDENCY_AWAY.
+   */
+  awaitCredentialChanges: handleUnaryCall<AwaitCredentialChangesRequest, AwaitCredentialChangesResponse>;
 }
 
 export interface CredentialServiceClient extends Client {
@@ -2443,6 +2782,29 @@ export interface CredentialServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: VerifyCredentialsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells a service that remembers answers what has changed since: credentials, and people with their roles.
+   * Answers as soon as something has, else after a quarter of a second; what it does not name was as
+   * before when the call came in, at least.
+   * Callers: services (`catalog` and `gateway`, for all tenants; `verifier`, for its own).
+   * Retry: safe.
+   * Reasons: INVALID_FIELD (after), DEPENDENCY_AWAY.
+   */
+  awaitCredentialChanges(
+    request: AwaitCredentialChangesRequest,
+    callback: (error: ServiceError | null, response: AwaitCredentialChangesResponse) => void,
+  ): ClientUnaryCall;
+  awaitCredentialChanges(
+    request: AwaitCredentialChangesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AwaitCredentialChangesResponse) => void,
+  ): ClientUnaryCall;
+  awaitCredentialChanges(
+    request: AwaitCredentialChangesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AwaitCredentialChangesResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -16,7 +16,9 @@ import type { Evidence } from "../evidence/evidence";
 import { createCredential, type IssueDeps, rotateCredential } from "../issue-credential";
 import { revokeCredential } from "../revoke-credential";
 import { verifyCredentials, type VerifyDeps } from "../verify-credentials";
+import type { ChangeFeed } from "../verification/change-feed";
 import { encodeVerdict, encodeVerdicts } from "./encode-verdict";
+import { readAfter, toChanges } from "./changes";
 import { readCreateRequest } from "./read-create-request";
 import { readKind, toCredential } from "./to-credential";
 import { tenantOfVerifier } from "./verifier-tenant";
@@ -26,9 +28,9 @@ const SEQUENCE = /^\d{1,18}$/;
 
 /** The handlers of CredentialService. */
 export function createCredentialService(
-  deps: IssueDeps & VerifyDeps & { evidence: Pick<Evidence, "rotate" | "find"> },
+  deps: IssueDeps & VerifyDeps & { feed: ChangeFeed; evidence: Pick<Evidence, "rotate" | "find"> },
 ): HandlersOf<typeof CredentialServiceService> {
-  const { credentials, evidence } = deps;
+  const { credentials, evidence, feed } = deps;
   const db: Db = deps.pool;
   const verify = (context: CallContext, values: readonly string[]) =>
     verifyCredentials(deps, tenantOfVerifier(principalOf(context)), values.map(sensitive));
@@ -85,6 +87,10 @@ export function createCredentialService(
     },
     async verifyCredentials({ values }, context) {
       return encodeVerdicts(await verify(context, values));
+    },
+    async awaitCredentialChanges({ after }, context) {
+      const within = tenantOfVerifier(principalOf(context));
+      return toChanges(await feed.next(readAfter(after), within, context.signal));
     },
   };
 }

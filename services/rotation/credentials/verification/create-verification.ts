@@ -2,6 +2,7 @@ import type { Clock } from "../../../../lib/clock";
 import type { Log } from "../../../../lib/log";
 import type { Db } from "../../../../lib/postgres/db";
 import type { CredentialStore } from "../store/credential-store";
+import { type ChangeFeed, createChangeFeed } from "./change-feed";
 import { createCredentialLease, type CredentialLease } from "./credential-lease";
 import { createCredentialLookup, type CredentialLookup } from "./credential-lookup";
 import { createCredentialUses, type CredentialUses } from "./credential-uses";
@@ -11,6 +12,8 @@ export interface Verification {
   lease: CredentialLease;
   lookup: CredentialLookup;
   uses: CredentialUses;
+  /** For services that remember what they were answered. */
+  feed: ChangeFeed;
 }
 
 export function createVerification(deps: {
@@ -26,5 +29,6 @@ export function createVerification(deps: {
     lease,
     lookup: createCredentialLookup({ ...deps, lease }),
     uses: createCredentialUses(deps),
+    feed: createChangeFeed({ ...deps, lease }),
   };
 }

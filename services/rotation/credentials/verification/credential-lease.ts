@@ -8,6 +8,7 @@ import {
   readCredentialChanges,
   type ReadChanges,
 } from "./credential-changes";
+import { isAfter, type Position } from "./position";
 
 /** How old a view may be before somebody's question has it renewed. */
 const RENEW_AFTER_MS = 30;
@@ -48,13 +49,13 @@ interface Held extends View {
   changes: number;
   /** When the last look began, by the monotonic clock. */
   sinceMs: number;
-  next: bigint;
+  position: Position;
   databaseAheadMs: number;
 }
 
 /**
  * Looks for changes only while somebody asks: a replica that verifies nothing does nothing. A look that
- * fails breaks the view; so do a long pause and a step of the database's clock.
+ * fails breaks the view; so do a long pause, more changes than are named, and a database that was set back.
  */
 export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLease {
   const { db, clock, readChanges = readCredentialChanges, log = silentLog } = deps;
@@ -69,15 +70,15 @@ export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLeas
   const accept = (changes: ChangesSince, startMs: number) => {
     // It was read after the look began.
     const databaseAheadMs = changes.databaseMs - startMs;
-    const look = { sinceMs: startMs, next: changes.next, databaseAheadMs };
-    const isContinuous =
-      held && changes.next >= held.next && startMs - held.sinceMs <= MAX_PAUSE_MS;
-    if (!held || !isContinuous) {
+    const { position, isCut } = changes;
+    const look = { sinceMs: startMs, position, databaseAheadMs };
+    const isPaused = held && startMs - held.sinceMs > MAX_PAUSE_MS;
+    if (!held || isPaused || isCut || !isAfter(position, held.position)) {
       breakView();
       held = { changes: 0, ...look };
       return;
     }
-    if (changes.hashes.length + changes.people.length > 0) {
+    if (changes.credentials.length + changes.people.length > 0) {
       held.changes += 1;
       for (const follower of followers) follower.onChanged(changes);
     }
@@ -88,7 +89,7 @@ export function createCredentialLease(deps: CredentialLeaseDeps): CredentialLeas
     isLooking = true;
     const startMs = clock.monotonicMs();
     try {
-      accept(await readChanges(db, held?.next), startMs);
+      accept(await readChanges(db, held?.position), startMs);
     } catch (error) {
       breakView();
       log.debug("changes of credentials could not be read", { error });

@@ -63,6 +63,16 @@ describe("credentials in memory", () => {
     expect(replica.lookUps).toBe(2);
   });
 
+  it("are not known any more when so many have changed that they are not named", async () => {
+    const replica = await startReplica();
+    replica.database.isCut = true;
+    await replica.clock.advance(LEASE_MS / 2);
+    await replica.isKnown();
+    await replica.settle();
+    await replica.isKnown();
+    expect(replica.lookUps).toBe(2);
+  });
+
   it("are not kept when they were read before a change that was noticed meanwhile", async () => {
     const replica = await startReplica();
     const slow = replica.holdLookUps();
@@ -123,6 +133,7 @@ it("a lease is over for all when whoever ends a credential has waited for it", a
 interface FakeDatabase {
   isAway: boolean;
   changed: string[];
+  isCut: boolean;
   next: bigint;
   ms: number;
 }
@@ -130,7 +141,13 @@ interface FakeDatabase {
 /** A replica that has found HASH, and keeps it, with a database that behaves as told. */
 async function startReplica(validForMs?: number) {
   const clock = new FakeClock();
-  const database: FakeDatabase = { isAway: false, changed: [], next: 10n, ms: 1_000_000 };
+  const database: FakeDatabase = {
+    isAway: false,
+    changed: [],
+    isCut: false,
+    next: 10n,
+    ms: 1_000_000,
+  };
   const counts = { lookUps: 0 };
   let gate = Promise.resolve();
   const expiresAt = validForMs && new Date(database.ms + clock.monotonicMs() + validForMs);
@@ -141,8 +158,10 @@ async function startReplica(validForMs?: number) {
     readChanges(): Promise<ChangesSince> {
       if (database.isAway) return Promise.reject(new Error("away"));
       const databaseMs = database.ms + clock.monotonicMs();
-      const { changed: hashes, next } = database;
-      return Promise.resolve({ hashes, people: [], next, databaseMs });
+      const credentials = database.changed.map((hash) => ({ tenantId: "t1", id: "c1", hash }));
+      const position = { text: "", from: database.next, to: database.next };
+      const isCut = database.isCut;
+      return Promise.resolve({ credentials, people: [], position, isCut, databaseMs });
     },
   });
   const lookup = createCredentialLookup({

@@ -36,7 +36,7 @@ interface Kept {
 export function createCredentialLookup(deps: CredentialLookupDeps): CredentialLookup {
   const { db, credentials, lease, clock = systemClock } = deps;
   const memory = createLeasedMemory<Kept>(lease, {
-    keysOf: ({ hashes }) => hashes,
+    keysOf: (changes) => changes.credentials.map(({ hash }) => hash),
     maxKept: MAX_KEPT,
   });
   const lookUp = (tenantId: string | undefined, hashes: readonly Buffer[]) =>
