@@ -12,7 +12,9 @@ import { FakeClock } from "../test/fakes/fake-clock";
 import { eventually } from "../test/harness/eventually";
 import { type CredentialIssuer, startCredentialIssuer } from "../test/harness/credentials";
 import { startTcpProxy, type TcpProxy } from "../test/harness/tcp-proxy";
-import { ALL_TENANTS, createCredentialVerifier, createRotationAsker } from "./credential-verifier";
+import type { ChangeLease } from "./change-lease";
+import { createCredentialVerifier, createRotationAsker } from "./credential-verifier";
+import { ALL_TENANTS } from "./rotation-channel";
 import { toPrincipal } from "./to-principal";
 
 describe("the verifier of credentials", () => {
@@ -176,6 +178,77 @@ describe("the verifier of credentials", () => {
       await clock.advance(1);
       await verify(value!);
       expect(calls).toBe(2);
+    });
+
+    describe("under a lease", () => {
+      const startLeased = (answer: Partial<VerifyCredentialResponse> = {}) => {
+        const clock = new FakeClock();
+        const state = { isAlive: true, changedMs: -Infinity, calls: 0 };
+        const lease: ChangeLease = {
+          run: () => Promise.resolve(),
+          touch: () => undefined,
+          isAlive: () => state.isAlive,
+          isUnchanged: (subject, askedMs) => subject !== "c1" || askedMs > state.changedMs,
+        };
+        const verifier = createCredentialVerifier(
+          (batch) => {
+            state.calls++;
+            return Promise.resolve(batch.map(() => ({ ...valid("c1"), ...answer })));
+          },
+          clock,
+          lease,
+        );
+        const [value] = values(1);
+        return { clock, state, verifier, verify: () => verifier.verify(value!) };
+      };
+      const callsAfter = async (it: ReturnType<typeof startLeased>, ms: number) => {
+        await it.verify();
+        await it.clock.advance(ms);
+        await it.verify();
+        return it.state.calls;
+      };
+
+      it("remembers for ten seconds", async () => {
+        expect(await callsAfter(startLeased(), 9_999)).toBe(1);
+        expect(await callsAfter(startLeased(), 10_000)).toBe(2);
+      });
+
+      it("remembers for a second when the lease is over", async () => {
+        const it = startLeased();
+        it.state.isAlive = false;
+        expect(await callsAfter(it, 999)).toBe(1);
+        await it.clock.advance(1);
+        await it.verify();
+        expect(it.state.calls).toBe(2);
+      });
+
+      it("remembers none past its own end", async () => {
+        expect(await callsAfter(startLeased({ validForMs: 1_500n }), 1_499)).toBe(1);
+        expect(await callsAfter(startLeased({ validForMs: 1_500n }), 1_500)).toBe(2);
+      });
+
+      it("remembers one that was replaced for a second: whoever ends it has to know of its uses", async () => {
+        const { CREDENTIAL_STATE_IN_GRACE: state } = CredentialState;
+        for (const how of [{ state }, { replacedBy: "c2" }]) {
+          const credential = { ...NO_CREDENTIAL, credentialId: "c1", ...how };
+          expect(await callsAfter(startLeased({ credential }), 999)).toBe(1);
+          expect(await callsAfter(startLeased({ credential }), 1_000)).toBe(2);
+        }
+      });
+
+      it("asks again about what has changed, however short ago it asked", async () => {
+        const it = startLeased();
+        await it.verify();
+        it.state.changedMs = it.clock.monotonicMs();
+        await it.verify();
+        expect(it.state.calls).toBe(2);
+      });
+
+      it("counts what it asked for, what it had, and what it remembers", async () => {
+        const it = startLeased();
+        for (let times = 0; times < 3; times++) await it.verify();
+        expect(it.verifier.counts).toEqual({ hits: 2, misses: 1, remembered: 1 });
+      });
     });
 
     it("remembers 10,000 at most, and forgets the oldest", async () => {

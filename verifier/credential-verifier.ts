@@ -1,22 +1,20 @@
 import {
   CredentialFault,
   CredentialServiceService,
+  CredentialState,
   type VerifyCredentialResponse,
 } from "../gen/murmur/rotation/v1/credentials";
 import type { Clock } from "../lib/clock";
 import { unavailable } from "../lib/errors";
-import { type Channel, createClient, withCredentials } from "../lib/grpc/client";
+import { createClient } from "../lib/grpc/client";
 import { readCredentialValue } from "../lib/identity/credential-value";
-import { serviceCredentials } from "../lib/identity/credentials";
-import type { SigningKey } from "../lib/identity/signing-key";
 import type { Sensitive } from "../lib/sensitive";
 import { sha256Base64 } from "../lib/sha256";
-import { createSharedQuestions } from "./shared-questions";
+import { type ChangeLease, MAX_LEASED_MS, subjectOf } from "./change-lease";
+import { type RotationAskerDeps, rotationChannel } from "./rotation-channel";
+import { createSharedQuestions, type Life, type MemoryCounts } from "./shared-questions";
 
-/** The tenant of services that act for the whole installation. */
-export const ALL_TENANTS = "*";
-
-/** How long a valid value is remembered at most: so much later an early end is felt here. */
+/** How long a valid value is remembered when nothing is heard of changes: so much later an early end is felt. */
 const MAX_AGE_MS = 1_000;
 /** Longer than any is. */
 const MAX_VALUE_LENGTH = 100;
@@ -25,17 +23,6 @@ const BATCH = 1_000;
 /** A busy rotation is slow, and one that is away refuses at once. */
 const TIMEOUT_MS = 5_000;
 
-export interface RotationAskerDeps {
-  /** To rotation; closed by whoever opened it. */
-  channel: Channel;
-  /** Signs this service's own tokens. */
-  key: SigningKey;
-  /** `catalog`, `gateway` or `verifier`. */
-  service: string;
-  /** ALL_TENANTS, or the one whose values are known here. */
-  tenantId: string;
-}
-
 /** What is known of values, one answer each in their order; at most BATCH of them. */
 export type AskAboutValues = (
   values: readonly Sensitive<string>[],
@@ -43,10 +30,7 @@ export type AskAboutValues = (
 
 /** Asks rotation. Whatever it answers but an answer, the caller's caller did nothing wrong: UNAVAILABLE. */
 export function createRotationAsker(deps: RotationAskerDeps): AskAboutValues {
-  const client = createClient(
-    CredentialServiceService,
-    withCredentials(deps.channel, serviceCredentials({ ...deps, audience: "rotation" })),
-  );
+  const client = createClient(CredentialServiceService, rotationChannel(deps));
   return async (values) => {
     const request = { values: values.map((value) => value.expose()) };
     try {
@@ -60,11 +44,14 @@ export function createRotationAsker(deps: RotationAskerDeps): AskAboutValues {
 export interface CredentialVerifier {
   /**
    * What is known of a presented value. What cannot be one is unknown without asking anybody. A valid one
-   * is remembered for at most a second, and never past its own end, whatever the machine's clock does;
-   * anything else is asked for each time. Throws UNAVAILABLE when rotation cannot be asked: there is no
-   * answer then, never a guess.
+   * is remembered for a second, or under the lease for ten; not after it has changed, as far as that is
+   * heard, and never past its own end, whatever the machine's clock does. One that was replaced is
+   * remembered for a second in any case: whoever ends it on evidence has to know of its uses. Anything
+   * else is asked for each time. Throws UNAVAILABLE when rotation cannot be asked: there is no answer
+   * then, never a guess.
    */
   readonly verify: (value: Sensitive<string>) => Promise<VerifyCredentialResponse>;
+  readonly counts: Readonly<MemoryCounts>;
 }
 
 const UNKNOWN: VerifyCredentialResponse = {
@@ -72,14 +59,17 @@ const UNKNOWN: VerifyCredentialResponse = {
   tenantId: "",
 };
 
-/** Asks for all who ask at once in one call, and once for each value. */
-export function createCredentialVerifier(ask: AskAboutValues, clock: Clock): CredentialVerifier {
-  const questions = createSharedQuestions({
-    ...{ ask, batch: BATCH, clock },
-    lifeMs: ({ valid, validForMs }: VerifyCredentialResponse) =>
-      valid ? Math.min(MAX_AGE_MS, Number(validForMs ?? MAX_AGE_MS)) : 0,
-  });
+/** Asks for all who ask at once in one call, and once for each value. Without a lease nothing is heard of changes. */
+export function createCredentialVerifier(
+  ask: AskAboutValues,
+  clock: Clock,
+  lease?: ChangeLease,
+): CredentialVerifier {
+  const questions = createSharedQuestions({ ask, batch: BATCH, clock, lifeOf, lease });
   return {
+    get counts() {
+      return questions.counts;
+    },
     async verify(value) {
       const text = value.expose();
       if (text.length > MAX_VALUE_LENGTH) return UNKNOWN;
@@ -89,5 +79,17 @@ export function createCredentialVerifier(ask: AskAboutValues, clock: Clock): Cre
       if (!readCredentialValue(value)) return UNKNOWN;
       return questions.ask(hash, value);
     },
+  };
+}
+
+function lifeOf({ valid, validForMs, credential }: VerifyCredentialResponse): Life | undefined {
+  if (!valid || !credential) return undefined;
+  const leftMs = validForMs === undefined ? Infinity : Number(validForMs);
+  const ms = Math.min(MAX_AGE_MS, leftMs);
+  const isReplaced =
+    credential.state !== CredentialState.CREDENTIAL_STATE_ACTIVE || credential.replacedBy !== "";
+  return {
+    ...{ subject: subjectOf.credential(credential.credentialId), ms },
+    leasedMs: isReplaced ? ms : Math.min(MAX_LEASED_MS, leftMs),
   };
 }

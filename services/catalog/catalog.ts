@@ -21,13 +21,9 @@ import type { SigningKey } from "../../lib/identity/signing-key";
 import { createVouchReader } from "../../lib/identity/vouch";
 import { type Log, silentLog } from "../../lib/log";
 import type { Pool } from "../../lib/postgres/db";
-import {
-  ALL_TENANTS,
-  createCredentialVerifier,
-  createRotationAsker,
-} from "../../verifier/credential-verifier";
-import { createDeveloperAdmission, createTokenAsker } from "../../verifier/developer-admission";
+import { ALL_TENANTS } from "../../verifier/rotation-channel";
 import { toCaller } from "../../verifier/to-principal";
+import { createVerifier } from "../../verifier/verifier";
 import { createCredentialSecrets } from "./credential-secrets/credential-secrets";
 import { createPostgresCredentialSecretStore } from "./credential-secrets/postgres-credential-secret-store";
 import { createDeliverySessions } from "./domain/delivery-session";
@@ -121,9 +117,10 @@ export function createCatalog(deps: CatalogDeps): Catalog {
       keys.forget(tenantId);
     },
   });
+  const asking = deps.rotation && askRotation(deps.rotation, signingKey, { clock, log });
   const authenticate = createAuthenticator({
     ...{ keySet, service: "catalog", findProofKey, clock },
-    ...(deps.rotation && askRotation(deps.rotation, signingKey, clock)),
+    ...(asking && { verifyKey: asking.verifyKey, admit: asking.admit }),
   });
   const server = createGrpcServer({
     authenticate: refuseEnded(authenticate, { ended, access: CATALOG_ACCESS }),
@@ -182,15 +179,16 @@ export function createCatalog(deps: CatalogDeps): Catalog {
         ),
         audit.run(signal),
         deliveries.run(signal),
+        asking?.run(signal),
       ]);
     },
   };
 }
 
 /** What rotation alone knows of callers: whose API keys these are, and what developers may do now. */
-function askRotation(channel: Channel, key: SigningKey, clock: Clock) {
+function askRotation(channel: Channel, key: SigningKey, how: { clock: Clock; log: Log }) {
   const who = { channel, key, service: "catalog", tenantId: ALL_TENANTS };
-  const verifier = createCredentialVerifier(createRotationAsker(who), clock);
+  const verifier = createVerifier({ ...who, ...how });
   const verifyKey: VerifyKey = async (value) => toCaller(await verifier.verify(value));
-  return { verifyKey, admit: createDeveloperAdmission(createTokenAsker(who), clock) };
+  return { ...verifier, verifyKey };
 }

@@ -4,7 +4,7 @@ import { issueDeveloperToken, issueVmToken } from "../../../lib/identity/claims"
 import { serviceCredentials } from "../../../lib/identity/credentials";
 import { type CredentialIssuer, startCredentialIssuer } from "../../../test/harness/credentials";
 import type { RotationClients } from "../../../test/harness/rotation";
-import { ALL_TENANTS } from "../../../verifier/credential-verifier";
+import { ALL_TENANTS } from "../../../verifier/rotation-channel";
 
 const NOT_VALID = { valid: false, tenantId: "", developer: "", role: Role.ROLE_UNSPECIFIED };
 

@@ -18,7 +18,7 @@ import { startCatalog, type TestCatalog, type TestVm } from "../../../test/harne
 import { API_KEY, toShown } from "../../../test/harness/credentials";
 import { eventually } from "../../../test/harness/eventually";
 import { startRotation, type TestRotation } from "../../../test/harness/rotation";
-import { ALL_TENANTS } from "../../../verifier/credential-verifier";
+import { ALL_TENANTS } from "../../../verifier/rotation-channel";
 
 const UNAUTHENTICATED = expect.objectContaining({ code: "UNAUTHENTICATED" }) as unknown;
 /** What stays of a tenant: the audit, the fact, what a VM that was away is known by, and ids for an hour. */

@@ -1,5 +1,5 @@
 import type { Principal } from "../../../../lib/identity/principal";
-import { ALL_TENANTS } from "../../../../verifier/credential-verifier";
+import { ALL_TENANTS } from "../../../../verifier/rotation-channel";
 
 /** The product's own services, to which a credential is presented before its tenant is known. */
 const FOR_ALL_TENANTS = ["catalog", "gateway"];

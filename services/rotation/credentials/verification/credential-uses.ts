@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../../../../lib/clock";
 import { type Log, silentLog } from "../../../../lib/log";
 import type { Db } from "../../../../lib/postgres/db";
+import { MAX_LEASED_MS } from "../../../../verifier/change-lease";
 import type { Credential } from "../domain/credential";
 
 /**
- * When credentials were last found valid, gathered: a busy one costs a row every half minute, one that
+ * When credentials were last found valid, gathered: a busy one costs a row every 20 s, one that
  * is replaced a row with each flush. With each flush a replica says up to when its uses are known: what
  * was used since, nobody else can tell.
  */
@@ -24,7 +25,9 @@ const BATCH = 1_000;
 /** No replica calls a value valid that has not said for so long up to when its uses are known. */
 export const MAX_REPORT_AGE_MS = 15_000;
 /** A use so soon after the last that was written is not written while the credential is not replaced. */
-export const UNWRITTEN_MS = 30_000;
+const UNWRITTEN_MS = 20_000;
+/** How much later than is written it may have been used while it was not replaced: services remember it, too. */
+export const UNSEEN_MS = UNWRITTEN_MS + MAX_LEASED_MS;
 
 interface Use {
   tenantId: string;

@@ -5,7 +5,7 @@ import {
   IS_LIVING,
   type ProcessesRow,
 } from "../../../agents/store/agent-row";
-import { MAX_REPORT_AGE_MS, UNWRITTEN_MS } from "../../verification/credential-uses";
+import { MAX_REPORT_AGE_MS, UNSEEN_MS } from "../../verification/credential-uses";
 import {
   MAX_LAGGARDS,
   type CaseRef,
@@ -175,7 +175,7 @@ export const postgresCaseStore: CaseStore = {
        from rotation.credentials c left join rotation.credentials s
          on c.last_used_at is not null and s.tenant_id = c.tenant_id and s.credential_id = c.replaced_by
        where c.tenant_id = $1 and c.credential_id = $2`,
-      [tenantId, id, quietMs, MAX_REPORT_AGE_MS * 2, UNWRITTEN_MS],
+      [tenantId, id, quietMs, MAX_REPORT_AGE_MS * 2, UNSEEN_MS],
     );
     return rows[0]?.is_quiet === true;
   },
