@@ -161,7 +161,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   server.add(TenantServiceService, ending.service);
   server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
 
-  const bindingDeps = { pool, bindings: bindingStore, attempts };
+  const bindingDeps = { pool, bindings: bindingStore, attempts, gather };
   server.add(BindingServiceService, createBindingService(bindingDeps));
   server.add(SelfRotationServiceService, selfRotation.service(common));
   server.add(AuditServiceService, audit.handlers);

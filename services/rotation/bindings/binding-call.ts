@@ -1,3 +1,4 @@
+import type { GatherRecord } from "../../../lib/audit/audit";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import type { DeveloperPrincipal } from "../../../lib/identity/principal";
 import type { Pool, Tx } from "../../../lib/postgres/db";
@@ -12,7 +13,10 @@ export interface BindingDeps {
   pool: Pool;
   bindings: BindingStore;
   attempts: Pick<AttemptStore, "take">;
+  gather: GatherRecord;
 }
+
+const OBJECT_KIND = "registered-agent";
 
 /** Who asks: the developer, and who that is in the audit. */
 export interface By {
@@ -32,15 +36,33 @@ export async function withAgent<T>(
   );
 }
 
-/** Counts one attempt of the caller's account; throws RESOURCE_EXHAUSTED when it had too many. */
+/** What an account may try so often only. */
+export interface LimitedAttempt {
+  action: "rebind" | "verify-binding";
+  limit: AttemptLimit;
+  /** To whoever tried too often. */
+  message: string;
+}
+
+/**
+ * Counts one attempt of the caller's account at an agent; throws RESOURCE_EXHAUSTED when it had too many.
+ * Those are audited gathered: whoever may try as often as they like fills no table by it.
+ */
 export async function countAttempt(
-  { pool, attempts }: BindingDeps,
-  { developer: { tenantId, id } }: By,
-  limit: AttemptLimit,
-  message: string,
+  { pool, attempts, gather }: BindingDeps,
+  { developer: { tenantId, id }, caller }: By,
+  { action, limit, message }: LimitedAttempt,
+  objectId: string,
 ): Promise<void> {
   const waitMs = await attempts.take(pool, limit, { tenantId, subject: id });
-  if (waitMs !== undefined) throw tooManyAttempts(limit, message, waitMs);
+  if (waitMs === undefined) return;
+  const { kind, peer, apiKeyId } = caller;
+  const by = apiKeyId === undefined ? {} : { api_key: apiKeyId };
+  gather({
+    ...{ tenantId, kind, id, peer, action: `${OBJECT_KIND}.${action}`, objectKind: OBJECT_KIND },
+    ...{ objectId, outcome: "refused", detail: { limit: limit.name, ...by } },
+  });
+  throw tooManyAttempts(limit, message, waitMs);
 }
 
 /** In the transaction of what it records. */
@@ -65,6 +87,6 @@ interface Done {
 }
 
 function toEntry({ action, id, detail = {} }: Done): Omit<AuditEntry, "outcome"> {
-  const objectKind = "registered-agent";
+  const objectKind = OBJECT_KIND;
   return { action: `${objectKind}.${action}`, objectKind, objectId: id, detail };
 }

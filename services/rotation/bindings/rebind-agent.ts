@@ -1,9 +1,15 @@
 import { conflict } from "../../../lib/errors";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { isUniqueViolation } from "../../../lib/postgres/errors";
-import type { AttemptLimit } from "../limits/attempt-limit";
 import { agentRevoked } from "../self-rotation/domain/self-rotation-errors";
-import { type BindingDeps, type By, countAttempt, record, withAgent } from "./binding-call";
+import {
+  type BindingDeps,
+  type By,
+  countAttempt,
+  type LimitedAttempt,
+  record,
+  withAgent,
+} from "./binding-call";
 import { isSameHash } from "./domain/agent-hash";
 import { assertOwns, isOwnOrUnclaimed } from "./domain/authority";
 import { keyAlreadyBound } from "./domain/binding-errors";
@@ -17,8 +23,10 @@ export interface RebindRequest {
   keyPrefix: string;
 }
 
-const LIMIT: AttemptLimit = { name: "agent-rebinds", max: 10, windowSeconds: 3600 };
-const TOO_MANY = "Too many rebinds (max 10 per hour)";
+const ATTEMPT: LimitedAttempt = {
+  ...{ action: "rebind", message: "Too many rebinds (max 10 per hour)" },
+  limit: { name: "agent-rebinds", max: 10, windowSeconds: 3600 },
+};
 /** Races that one call may lose: each means that somebody took or freed this very key meanwhile. */
 const TRIES = 5;
 
@@ -34,7 +42,7 @@ export async function rebindAgent(
 ): Promise<{ agent: BoundAgent; changed: boolean }> {
   const same = await findSame(deps, by, request);
   if (same) return { agent: same, changed: false };
-  await countAttempt(deps, by, LIMIT, TOO_MANY);
+  await countAttempt(deps, by, ATTEMPT, request.id);
   for (let tries = 0; tries < TRIES; tries++) {
     try {
       return await swap(deps, by, request);

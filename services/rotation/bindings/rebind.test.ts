@@ -1,3 +1,4 @@
+import { eventually } from "../../../test/harness/eventually";
 import { randomUUID } from "node:crypto";
 import type { AppError } from "../../../lib/errors";
 import type { BoundAgent } from "../../../gen/murmur/rotation/v1/bindings";
@@ -199,6 +200,7 @@ describe("RebindAgent", () => {
     await expect(rebind(owner, agent, newKey())).rejects.toMatchObject(tooMany);
     // Not by another key of the account's, in another role.
     await expect(rebind(rig.account(id, "admin"), agent, newKey())).rejects.toMatchObject(tooMany);
+    await audited({ action: "rebind", limit: "agent-rebinds", id, agent }, 2);
     expect(await get(owner, agent)).toMatchObject({ rekeyCount: 10 });
     const other = newAccount();
     await rebind(other, await rig.agentOf(other, newKey()), newKey());
@@ -252,7 +254,8 @@ describe("VerifyBinding", () => {
   });
 
   it("is let through 60 times an hour per account, whatever came of it", async () => {
-    const owner = newAccount();
+    const id = nextAccount();
+    const owner = rig.account(id);
     const key = newKey();
     const agent = await rig.agentOf(owner, key);
     for (let n = 0; n < 58; n++) await verify(owner, agent, n % 2 === 0 ? key : "another");
@@ -262,6 +265,7 @@ describe("VerifyBinding", () => {
     await expect(verify(owner, agent, key)).rejects.toMatchObject({
       ...{ code: "RESOURCE_EXHAUSTED", message: "Too many verifications (max 60 per hour)" },
     });
+    await audited({ action: "verify-binding", limit: "binding-verifies", id, agent }, 1);
     // Rebinds are counted apart.
     expect((await rebind(owner, agent, newKey())).changed).toBe(true);
   });
@@ -279,3 +283,21 @@ describe("VerifyBinding", () => {
     expect(await verify(newAccount(), seen, unclaimed)).toBe(true);
   });
 });
+
+/** Attempts over a limit are in the audit, with a count and without a hash. */
+async function audited(
+  tried: { action: string; limit: string; id: string; agent: { agentId: string } },
+  count: number,
+): Promise<void> {
+  await eventually(async () => {
+    const { rows } = await rig.rotation.pool.query<{ count: number; names: string }>(
+      `select coalesce(sum((detail->>'count')::int), 0)::int as count,
+         string_agg(distinct (select string_agg(k, ' ' order by k)
+           from jsonb_object_keys(detail) as k), '/') as names
+       from rotation.audit where tenant_id = 't1' and outcome = 'refused' and action = $1
+         and actor_id = $2 and object_id = $3 and detail->>'limit' = $4`,
+      [`registered-agent.${tried.action}`, tried.id, tried.agent.agentId, tried.limit],
+    );
+    expect(rows).toEqual([{ count, names: "count limit" }]);
+  });
+}

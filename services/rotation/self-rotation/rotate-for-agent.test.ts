@@ -123,6 +123,15 @@ describe("a VM that rotates for its agents", () => {
     await expect(daemon.rotateForAgent({ agentId })).rejects.toMatchObject({
       ...{ code: "RESOURCE_EXHAUSTED", retryAfterMs: expect.any(Number) as number },
     });
+    await eventually(async () => {
+      const { rows } = await fleet.rotation.pool.query(
+        `select actor_kind, detail from rotation.audit
+         where action = 'agent.rotate-for' and object_id = $1 and outcome = 'refused'`,
+        [agentId],
+      );
+      const detail = { limit: "rotation-for-agent", count: 1 };
+      expect(rows).toMatchObject([{ actor_kind: "vm", detail }]);
+    });
   });
 
   it("is not done for one whose token somebody ended: it does not come back", async () => {

@@ -1,3 +1,4 @@
+import type { GatherRecord } from "../../../lib/audit/audit";
 import { withTransactionRetry } from "../../../lib/postgres/transaction";
 import { requireGenuine } from "../agents/changed-records";
 import type { Agent } from "../agents/domain/agent";
@@ -16,6 +17,7 @@ export interface RotateForAgentDeps extends GiveGenerationDeps {
   agents: RegisteredAgentStore;
   pairs: PairStore;
   attempts: AttemptStore;
+  gather: GatherRecord;
   runningAgents: Pick<AgentStore, "find">;
   catalog: GiveGenerationDeps["catalog"] & Pick<CatalogClient, "setAgentSecrets">;
 }
@@ -39,12 +41,15 @@ export async function rotateForAgent(
   await requireGenuine(deps, caller, running);
   const who = { tenantId: ref.tenantId, subject: id };
   const waitMs = await deps.attempts.take(deps.pool, LIMIT, who);
-  if (waitMs !== undefined)
-    throw tooManyAttempts(
-      LIMIT,
-      "Too many rotations for this agent (max 3 per 15 minutes)",
-      waitMs,
-    );
+  if (waitMs !== undefined) {
+    const { tenantId, kind, id: actor, peer } = caller;
+    deps.gather({
+      ...{ tenantId, kind, id: actor, peer, action: "agent.rotate-for", objectId: id },
+      ...{ objectKind: "registered-agent", outcome: "refused", detail: { limit: LIMIT.name } },
+    });
+    const message = "Too many rotations for this agent (max 3 per 15 minutes)";
+    throw tooManyAttempts(LIMIT, message, waitMs);
+  }
   const begun = await begin(deps, caller, ref);
   if ("credentialId" in begun) return { ...begun, generation: running.desired };
   const { pair, auto } = begun;

@@ -29,7 +29,7 @@ export interface SelfRotationDeps {
 /** What gives new values to agents that run. */
 export type RunningAgentDeps = Omit<
   RotateForAgentDeps,
-  "pool" | "agents" | "pairs" | "attempts" | "log" | "runningAgents"
+  "pool" | "agents" | "pairs" | "attempts" | "gather" | "log" | "runningAgents"
 > & { agents: RotateForAgentDeps["runningAgents"] };
 
 /** Agents that register and rotate their own pairs. */
