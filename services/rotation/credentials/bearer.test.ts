@@ -31,6 +31,7 @@ describe("an API key in place of an identity token", () => {
     const { value } = await issuer.create(alice, { expiresAt });
     expect(await by(value).identity.getIdentity({})).toEqual({
       ...{ tenantId: "t1", developer: "github/alice", role: Role.ROLE_MEMBER, expiresAt },
+      isOperator: false,
     });
     const endless = await issuer.create(issuer.developer("github/oda", "owner", "t2"));
     expect(await by(endless.value).identity.getIdentity({})).toMatchObject({
