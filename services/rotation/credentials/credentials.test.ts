@@ -227,8 +227,9 @@ describe("API keys and agent tokens", () => {
     ["agent_name", { kind: TOKEN, agentName: "Not a label" }],
     ["scopes", { kind: TOKEN, agentName: "a", scopes: ["GET /"] }],
     ["scopes", { scopes: Array.from({ length: 65 }, (_, at) => `GET /${at}`) }],
-    ["scopes[1]", { scopes: ["GET /", "get /"] }],
-    ["scopes[1]", { scopes: ["GET /", "murmur.rotation.v1.RolloutService/ReKeyAgent"] }],
+    ["scopes[1]", { scopes: ["GET /*", "get /"] }],
+    ["scopes[1]", { scopes: ["GET /*", "GET /v1/secret"] }],
+    ["scopes[1]", { scopes: ["GET /*", "murmur.rotation.v1.RolloutService/ReKeyAgent"] }],
     ["expires_at", { expiresAt: new Date(Date.now() - 60_000) }],
     ["expires_at", { expiresAt: new Date("+010000-01-01T00:00:00Z") }],
     ["expires_at", { expiresAt: new Date(8.64e15) }],
@@ -243,6 +244,15 @@ describe("API keys and agent tokens", () => {
     const scopes = [`${service}/ListSecret`, `${service}/GetSecret`];
     await expect(issuer.create(alice, { scopes })).rejects.toMatchObject({
       message: `scope "${service}/ListSecret" names no method of Murmur's services; the nearest is "${service}/ListSecrets"`,
+    });
+  });
+
+  it("say which route a scope that names none will have meant", async () => {
+    const scopes = ["GET /v1/secret*", "GET /v1/secret/NPM", "PATCH /v1/secrets/NPM"];
+    const wrong = issuer.create(alice, { scopes });
+    await expect(wrong).rejects.toMatchObject({
+      message: `scope "GET /v1/secret/NPM" names no route of the gateway; the nearest is "GET /v1/secrets/{name}"`,
+      violations: [{ field: "scopes[1]" }, { field: "scopes[2]" }],
     });
   });
 

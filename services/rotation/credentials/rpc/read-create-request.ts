@@ -8,6 +8,7 @@ import { quoted } from "../../../../lib/quoted";
 import { sensitive } from "../../../../lib/sensitive";
 import type { CreateRequest } from "../issue-credential";
 import { knownRpcs, nearestRpc } from "./known-rpcs";
+import { namesRoute, nearestRoute } from "./known-routes";
 import { readKind } from "./to-credential";
 
 const MAX_SCOPES = 64;
@@ -46,13 +47,15 @@ function keyFaults(agentName: string, scopes: readonly string[]): FieldViolation
   return [...faults, ...wrong];
 }
 
-/** A method that there is not would let nothing through, and nobody would know why. */
+/** A method or route that there is not would let nothing through, and nobody would know why. */
 function scopeFault(scope: string, mayHint: () => boolean): string | undefined {
   if (!isScope(scope)) return SCOPE_RULE;
-  if (scope.includes(" ") || knownRpcs().has(scope)) return undefined;
-  const nearest = mayHint() ? nearestRpc(scope) : undefined;
+  const isRoute = scope.includes(" ");
+  if (isRoute ? namesRoute(scope) : knownRpcs().has(scope)) return undefined;
+  const findNearest = isRoute ? nearestRoute : nearestRpc;
+  const nearest = mayHint() ? findNearest(scope) : undefined;
   const hint = nearest === undefined ? "" : `; the nearest is "${nearest}"`;
-  return `names no method of Murmur's services${hint}`;
+  return `names no ${isRoute ? "route of the gateway" : "method of Murmur's services"}${hint}`;
 }
 
 const SCOPE_RULE = `must be "METHOD /path" or "METHOD /prefix*", or "package.Service/Method"`;
