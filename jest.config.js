@@ -1,7 +1,7 @@
 // prettier-ignore
 const GLOBALS = [
   "Array", "BigInt", "Buffer", "Date", "Error", "JSON", "Map", "Math", "Number", "Object", "Promise",
-  "Set", "String", "Symbol", "Uint8Array", "process",
+  "Set", "String", "Symbol", "Uint8Array",
 ];
 
 /** @type {import("jest").Config} */
@@ -22,6 +22,7 @@ module.exports = {
   sandboxInjectedGlobals: GLOBALS,
   globalSetup: "<rootDir>/test/harness/global-setup.ts",
   globalTeardown: "<rootDir>/test/harness/global-teardown.ts",
+  testSequencer: "<rootDir>/test/harness/stacks-first-sequencer.js",
   reporters: ["default", "<rootDir>/test/harness/closing-line-reporter.js"],
   // For the hooks that start the parts, on a machine with much else to do.
   testTimeout: 120_000,
