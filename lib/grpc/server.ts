@@ -59,6 +59,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   });
   const served: string[] = [];
   const health = addHealth(server);
+  const bound: string[] = [];
   let stopping: Promise<void> | undefined;
   return {
     health,
@@ -73,12 +74,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       return new Promise((resolve, reject) => {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) reject(error);
-          else resolve(port);
+          else {
+            bound.push(address.replace(/:\d+$/, `:${port}`));
+            resolve(port);
+          }
         });
       });
     },
     stop(graceMs) {
-      stopping ??= stopServer(server, graceMs);
+      stopping ??= stopServer(server, bound, graceMs);
       return stopping;
     },
   };
@@ -208,7 +212,14 @@ function endStream(
 }
 
 /** tryShutdown alone waits for open streams for ever, so the deadline forces. */
-async function stopServer(server: Server, graceMs: number): Promise<void> {
+async function stopServer(
+  server: Server,
+  bound: readonly string[],
+  graceMs: number,
+): Promise<void> {
+  // Without channelz grpc-js does not know the connections that `forceShutdown` is to cut: clients
+  // learned of it by their keepalive only. This cuts what is left of them after the grace.
+  for (const address of bound) server.drain(address, graceMs);
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       server.forceShutdown();
