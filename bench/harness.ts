@@ -63,8 +63,9 @@ function toWords(mark: Mark | undefined): string {
 }
 
 /** The value below which `part` of the samples lie. */
-export function percentile(samples: readonly number[], part: number): number {
-  const sorted = samples.toSorted((a, b) => a - b);
+export function percentile(samples: readonly number[] | Float64Array, part: number): number {
+  // Of floats: sorted without a call for each comparison.
+  const sorted = Float64Array.from(samples).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 }
 
