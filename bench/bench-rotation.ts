@@ -6,9 +6,10 @@ import { createCredentialValue, type CredentialValue } from "../lib/identity/cre
 import { serviceCredentials } from "../lib/identity/credentials";
 import { keySetOf } from "../lib/identity/key-set";
 import { generateSigningKey, type SigningKey, toPublicKey } from "../lib/identity/signing-key";
+import { silentLog } from "../lib/log";
 import type { Pool } from "../lib/postgres/db";
 import { createRotation } from "../services/rotation/rotation";
-import { createCredentialVerifier, createRotationAsker } from "../verifier/credential-verifier";
+import { createVerifier } from "../verifier/verifier";
 import { send } from "./s3-fetch";
 
 export const TENANT = "bench";
@@ -49,14 +50,13 @@ export async function withRotation<T>(
   const address = `127.0.0.1:${await rotation.server.listen("127.0.0.1:0")}`;
   const channel = openChannel({ address });
   const client = new Client(address, channelCredentials.createInsecure());
+  let verifying: Promise<void> | undefined;
   try {
     const values = await insertValues(pool);
     const who = { key: signingKey, service: SERVICE, audience: "rotation", tenantId: TENANT };
     const metadataFor = serviceCredentials(who);
-    const verifier = createCredentialVerifier(
-      createRotationAsker({ channel, ...who }),
-      systemClock,
-    );
+    const verifier = createVerifier({ channel, ...who, clock: systemClock, log: silentLog });
+    verifying = verifier.run(running.signal);
     const tokens = new Map<string, { metadata: Metadata; untilMs: number }>();
     const tokenFor = async (path: string) => {
       const known = tokens.get(path);
@@ -76,7 +76,7 @@ export async function withRotation<T>(
     channel.close();
     running.abort();
     await rotation.server.stop(500);
-    await run;
+    await Promise.all([run, verifying]);
     catalog.close();
   }
 }

@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   CredentialServiceService,
   VerifyCredentialRequest,
@@ -9,7 +10,8 @@ import {
 import { type BenchRotation, withRotation } from "./bench-rotation";
 import type { BenchOptions } from "./benches";
 import { withDatabaseOf } from "./catalog-database";
-import { type Figure, toFigure } from "./harness";
+import type { CredentialValue } from "../lib/identity/credential-value";
+import { type Figure, percentile, type Run, toFigure } from "./harness";
 import { compareRates, type Work } from "./rate";
 import { startEcho } from "./s3-fetch";
 
@@ -17,8 +19,11 @@ const BATCH = 64;
 const CALLERS = 16;
 const MEASURE_MS = 5_000;
 const IN_PROCESS_AT_ONCE = 500;
+const ENDS = 200;
+/** S1's p99. */
+const END_MARK_MS = 100;
 
-/** S4: how many verifications a second, from far, many at once, and in the caller's own process. */
+/** S4: how many verifications a second, from far, many at once, and in the caller's own process; how soon an end is felt. */
 export async function benchS4({ runs, say }: BenchOptions): Promise<Figure[]> {
   return withDatabaseOf("rotation", (_url, pool) =>
     withRotation(pool, async (rotation) => {
@@ -33,6 +38,7 @@ export async function benchS4({ runs, say }: BenchOptions): Promise<Figure[]> {
         work.stop?.();
         figures.push(toFigure({ id: "S4", unit: "1/s", ...init }, rates));
       }
+      figures.push(await measureEnds(rotation, { runs, say }));
       return figures;
     }),
   );
@@ -123,4 +129,42 @@ function measureInProcess({ values, inProcess }: BenchRotation): Promise<Measure
       },
     },
   });
+}
+
+/**
+ * How long after an end was committed a value that is remembered in the caller's own process is refused
+ * there, while it hears of changes.
+ */
+async function measureEnds(
+  { values, inProcess, pool }: BenchRotation,
+  { runs, say }: Pick<BenchOptions, "runs" | "say">,
+): Promise<Figure> {
+  say("  ends, felt in the caller's process");
+  const left = [...values];
+  const feel = async (value: CredentialValue): Promise<number> => {
+    for (let asked = 0; asked < 2; asked++)
+      if (!(await inProcess(value)).valid) throw new Error("not valid");
+    await pool.query(
+      "update rotation.credentials set revoked_at = clock_timestamp() where hash = $1",
+      [value.hash],
+    );
+    const endedMs = performance.now();
+    while ((await inProcess(value)).valid) await delay(1);
+    return performance.now() - endedMs;
+  };
+  const all: Run[] = [];
+  let p50 = 0;
+  for (let run = 0; run < runs; run++) {
+    const times: number[] = [];
+    for (const value of left.splice(-ENDS)) times.push(await feel(value));
+    p50 = Math.max(p50, percentile(times, 0.5));
+    all.push({ ours: percentile(times, 0.99), yardstick: END_MARK_MS });
+  }
+  return toFigure(
+    {
+      ...{ id: "S4", name: "an end is felt in the caller's process, p99", unit: "ms" },
+      ...{ mark: { atMost: 1 }, notes: [`of ${ENDS}; p50 ${p50.toFixed(1)} ms; mark: that of S1`] },
+    },
+    all,
+  );
 }
