@@ -45,21 +45,27 @@ function toRefused({
   return new RefusedCredential({ tenantId, ...who, credentialId, why });
 }
 
-/** Who a verified credential is: its owner with its role and scopes, or the agent that it names. */
+/** Who a verified credential is: its owner with their role and its scopes, or the agent that it names. */
 export function toPrincipal({
   valid,
   credential,
   tenantId,
+  sessionMaker,
 }: VerifyCredentialResponse): Principal | undefined {
   if (!valid || !credential || tenantId === "") return undefined;
   const { credentialId: id, kind, owner, scopes, agentName, expiresAt } = credential;
   if (kind === CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN)
     return { kind: "agent", tenantId, id: agentName, tokenId: id, owner };
   const role = toRole(credential.role);
+  if (!role) return undefined;
+  const person = { kind: "developer", tenantId, id: owner, role, expiresAt } as const;
+  if (kind === CredentialKind.CREDENTIAL_KIND_API_KEY)
+    return { ...person, firstIssuedAt: undefined, apiKey: { id, scopes } };
   // Whatever is newer than this service is nobody here.
-  if (kind !== CredentialKind.CREDENTIAL_KIND_API_KEY || !role) return undefined;
+  if (kind !== CredentialKind.CREDENTIAL_KIND_SESSION || !sessionMaker) return undefined;
+  const { apiKeyId, expiresAt: makerExpiresAt } = sessionMaker;
   return {
-    ...{ kind: "developer", tenantId, id: owner, role },
-    ...{ firstIssuedAt: undefined, expiresAt, apiKey: { id, scopes } },
+    ...{ ...person, firstIssuedAt: undefined, session: { id, makerExpiresAt } },
+    ...(apiKeyId !== "" && { apiKey: { id: apiKeyId, scopes } }),
   };
 }

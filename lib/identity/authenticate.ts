@@ -14,12 +14,12 @@ import { createTokenVerifier, PRODUCT_AUDIENCE, type VerifiedToken } from "./tok
 
 const BEARER = "Bearer ";
 /** No JWT begins so. */
-const KEY = /^mur_(?:key|agt)_/;
+const KEY = /^mur_(?:key|agt|ses)_/;
 
 type Call = Parameters<Authenticate>[0];
 
 /**
- * Who a presented API key or agent token is, or what is known of one that is over; undefined for any other.
+ * Who a presented API key, agent token or session is, or what is known of one that is over; undefined for any other.
  * Those two are told to the caller in a time that tells nothing.
  */
 export type VerifyKey = (
@@ -41,7 +41,7 @@ export interface AuthenticatorOptions {
   service: string;
   /** Where VMs may also prove themselves by a session that they opened. */
   findProofKey?: FindProofKey;
-  /** Verifies API keys and agent tokens; absent: none are known here. */
+  /** Verifies API keys, agent tokens and sessions; absent: none are known here. */
   verifyKey?: VerifyKey;
   /** Asked about the bearer of every identity token; absent: the token alone says who they are. */
   admit?: AdmitDeveloper;

@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import { type Sensitive, sensitive } from "../sensitive";
 import { sha256, sha256Base64 } from "../sha256";
 
-export type CredentialKind = "api-key" | "agent-token";
+export type CredentialKind = "api-key" | "agent-token" | "session";
 
-/** What the value of each kind begins with (behaviour, section 7). */
+/** What the value of each kind begins with (behaviour, section 7; sessions: decision 13). */
 const PREFIXES: Record<CredentialKind, string> = {
   "api-key": "mur_key_",
   "agent-token": "mur_agt_",
+  session: "mur_ses_",
 };
 const SECRET_BYTES = 32;
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -15,7 +16,7 @@ const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const SECRET_DIGITS = 43;
 /** 62^5 < 2^32 < 62^6. */
 const CHECKSUM_DIGITS = 6;
-const FORMAT = /^mur_(?:key|agt)_[0-9A-Za-z]{49}$/;
+const FORMAT = /^mur_(?:key|agt|ses)_[0-9A-Za-z]{49}$/;
 const MARKED = /^[0-9A-Za-z]{49}$/;
 /** What other values of the same make begin with: rotation secrets, invitations to register. */
 export type ValueMark = "mur_rot_" | "mur_inv_";

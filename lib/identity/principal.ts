@@ -2,7 +2,7 @@
 export const ROLES = ["member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A person, by identity token or by one of their API keys. */
+/** A person, by identity token, by one of their API keys, or by a session that they made with either. */
 export interface DeveloperPrincipal {
   kind: "developer";
   tenantId: string;
@@ -15,8 +15,13 @@ export interface DeveloperPrincipal {
   renewableUntil?: number;
   /** Undefined: an API key without an end. */
   expiresAt: Date | undefined;
-  /** By API key: which, and what it may be used for (none: all that the role may). */
+  /**
+   * By API key, or by a session that was made with one: which, and what it may be used for (none: all that
+   * the role may).
+   */
   apiKey?: { id: string; scopes: readonly string[] };
+  /** By session: which, and when what it was made with ends by itself; undefined: never. */
+  session?: { id: string; makerExpiresAt: Date | undefined };
 }
 
 /** An agent, by its token. */

@@ -36,5 +36,6 @@ export function refusedBy(error: unknown): RefusedCredential | undefined {
 /** By which credential of its own kind a principal was let in; undefined: by none that has an id. */
 export function credentialIdOf(principal: Principal | undefined): string | undefined {
   if (principal?.kind === "agent") return principal.tokenId;
-  return principal?.kind === "developer" ? principal.apiKey?.id : undefined;
+  if (principal?.kind !== "developer") return undefined;
+  return principal.session?.id ?? principal.apiKey?.id;
 }

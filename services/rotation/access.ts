@@ -7,6 +7,7 @@ import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
+import { SessionServiceService } from "../../gen/murmur/rotation/v1/sessions";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { failedPrecondition, permissionDenied, type AppError } from "../../lib/errors";
 import { AUDIT_ACCESS } from "../../lib/audit/rpc/access";
@@ -86,6 +87,14 @@ export const ROTATION_ACCESS: AccessTable = {
   [SelfRotationServiceService.setAutoRotation.path]: { developer: "member" },
   [SelfRotationServiceService.listDueRotations.path]: { vm: true },
   [SelfRotationServiceService.rotateForAgent.path]: { vm: true },
+
+  // A session may do no more than the key that it is made with, and says only who that is.
+  [SessionServiceService.createSession.path]: { developer: "member", anyScope: true },
+  [SessionServiceService.getSession.path]: { developer: "member", anyScope: true },
+  [SessionServiceService.endSession.path]: { developer: "member", anyScope: true },
+  [SessionServiceService.listSessions.path]: { developer: "member" },
+  [SessionServiceService.revokeSession.path]: { developer: "member" },
+  [SessionServiceService.revokeAllSessions.path]: { developer: "member" },
 
   [IdentityServiceService.getIdentity.path]: {
     developer: "member",

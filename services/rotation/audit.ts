@@ -9,8 +9,10 @@ export interface Caller {
   kind: Principal["kind"] | "invitation" | "unknown";
   id: string;
   peer: string;
-  /** By which API key; undefined: by none. */
+  /** By which API key, itself or by a session; undefined: by none. */
   apiKeyId?: string;
+  /** By which session; undefined: by none. */
+  sessionId?: string;
 }
 
 /** The caller of an RPC that is not open to anyone. */
@@ -18,8 +20,12 @@ export function callerOf(context: CallContext): Caller {
   const { principal, peer } = context;
   if (!principal) throw unauthenticated();
   const { tenantId, kind, id } = principal;
-  const apiKeyId = kind === "developer" ? principal.apiKey?.id : undefined;
-  return { tenantId, kind, id, peer, ...(apiKeyId !== undefined && { apiKeyId }) };
+  const { apiKey, session } = kind === "developer" ? principal : {};
+  return {
+    ...{ tenantId, kind, id, peer },
+    ...(apiKey && { apiKeyId: apiKey.id }),
+    ...(session && { sessionId: session.id }),
+  };
 }
 
 /** One audit row. `detail` holds names and numbers, never a value. */
@@ -57,7 +63,10 @@ export function insertAudit(first: number, condition = "true"): string {
 
 /** Nine parameters. */
 export function auditParams(caller: Caller, entries: readonly AuditEntry[]): unknown[] {
-  const by = caller.apiKeyId === undefined ? {} : { api_key: caller.apiKeyId };
+  const by = {
+    ...(caller.apiKeyId !== undefined && { api_key: caller.apiKeyId }),
+    ...(caller.sessionId !== undefined && { session: caller.sessionId }),
+  };
   return [
     ...[caller.tenantId, caller.kind, caller.id, caller.peer],
     entries.map(({ action }) => action),

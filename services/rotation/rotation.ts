@@ -9,6 +9,7 @@ import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
+import { SessionServiceService } from "../../gen/murmur/rotation/v1/sessions";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import { createAudit } from "../../lib/audit/audit";
 import { type Clock, systemClock } from "../../lib/clock";
@@ -57,6 +58,8 @@ import { createPostgresRolloutStore } from "./rollouts/store/postgres-rollout-st
 import { postgresInvitationStore as invitations } from "./self-rotation/store/postgres-invitation-store";
 import type { OpenRegistration } from "./self-rotation/register-agent";
 import { createSelfRotation } from "./self-rotation/self-rotation";
+import { createSessions } from "./sessions/create-sessions";
+import { postgresSessionStore as sessions } from "./sessions/store/postgres-session-store";
 import { createSignIn } from "./sign-in/create-sign-in";
 import type { SignInSettings } from "./sign-in/exchange-token";
 import { postgresSignInStore as signIns } from "./sign-in/store/postgres-sign-in-store";
@@ -159,6 +162,7 @@ export function createRotation(deps: RotationDeps): Rotation {
   server.add(CredentialServiceService, issued.service);
   const ending = tenants.serve({ ...common, streams });
   server.add(TenantServiceService, ending.service);
+  server.add(SessionServiceService, createSessions({ pool, people, clock }));
   server.add(PeopleServiceService, createPeopleService({ pool, people, clock }));
 
   const bindingDeps = { pool, bindings: bindingStore, attempts, gather };
@@ -171,7 +175,7 @@ export function createRotation(deps: RotationDeps): Rotation {
     streams.closeAll(unavailable("the service is stopping", undefined, 0));
     stopping.abort();
   };
-  const upkeep = { db: pool, answers, attempts, invitations, signIns, clock, log };
+  const upkeep = { db: pool, answers, attempts, invitations, signIns, sessions, clock, log };
   return {
     server,
     async run(signal) {

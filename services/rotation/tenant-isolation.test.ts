@@ -22,6 +22,7 @@ describe("another tenant", () => {
   let agentId: string;
   let rolloutId: string;
   let credentialId: string;
+  let sessionId: string;
   let boundId: string;
   let registeredId: string;
   let stranger: RotationClients;
@@ -35,6 +36,8 @@ describe("another tenant", () => {
     rolloutId = (await fleet.rekey("secret-agent", "known")).rollout?.rolloutId ?? "";
     const made = await fleet.owner.credentials.createCredential(API_KEY);
     credentialId = made.credential?.credentialId ?? "";
+    const { session } = await fleet.owner.sessions.createSession({ userAgent: "" });
+    sessionId = session?.sessionId ?? "";
     const seen = { agentHash: BOUND.hash, name: "", keyPrefix: "" };
     ({ agentId: boundId } = await fleet.owner.bindings.observeKey(seen));
     await fleet.owner.bindings.claimAgent({ agentId: boundId, hashProof: BOUND.proof });
@@ -90,6 +93,7 @@ describe("another tenant", () => {
       "RevokeCredential",
       () => stranger.credentials.revokeCredential({ credentialId, at: undefined }),
     ],
+    ["RevokeSession", () => stranger.sessions.revokeSession({ sessionId })],
     ["GetBoundAgent", () => stranger.bindings.getBoundAgent({ agentId: boundId })],
     [
       "VerifyBinding",
@@ -178,7 +182,7 @@ describe("another tenant", () => {
     await expect(call()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it("sees nothing in lists: agents of all kinds, rollouts, holders, VMs, credentials, people", async () => {
+  it("sees nothing in lists: agents of all kinds, rollouts, holders, VMs, credentials, sessions, people", async () => {
     const page = { workspace: "", pageSize: 0, pageToken: "" };
     expect(await stranger.agents.listAgents({ ...page, includeEnded: true })).toMatchObject({
       agents: [],
@@ -189,6 +193,13 @@ describe("another tenant", () => {
     const wish = { kind, includeEnded: true, pageSize: 0, pageToken: "" };
     expect((await stranger.credentials.listCredentials(wish)).credentials).toEqual([]);
     expect((await fleet.owner.credentials.listCredentials(wish)).credentials).toHaveLength(1);
+    expect((await stranger.sessions.listSessions({ pageSize: 0, pageToken: "" })).sessions).toEqual(
+      [],
+    );
+    expect(await stranger.sessions.revokeAllSessions({})).toEqual({ revokedSessions: 0 });
+    expect(
+      (await fleet.owner.sessions.listSessions({ pageSize: 0, pageToken: "" })).sessions,
+    ).toHaveLength(1);
     const { people } = await stranger.people.listPeople({ pageSize: 0, pageToken: "" });
     expect(people.map(({ developer }) => developer)).toEqual(["github/mallory"]);
     const all = { includeRevoked: true, pageSize: 0, pageToken: "" };

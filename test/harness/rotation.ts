@@ -7,6 +7,7 @@ import { PeopleServiceService } from "../../gen/murmur/rotation/v1/people";
 import { RolloutServiceService } from "../../gen/murmur/rotation/v1/rollouts";
 import { SelfRotationServiceService } from "../../gen/murmur/rotation/v1/self_rotation";
 import { TenantServiceService } from "../../gen/murmur/rotation/v1/tenants";
+import { SessionServiceService } from "../../gen/murmur/rotation/v1/sessions";
 import { VmSyncServiceService } from "../../gen/murmur/rotation/v1/vm_sync";
 import type { Clock } from "../../lib/clock";
 import {
@@ -32,6 +33,7 @@ export interface RotationClients {
   credentials: ClientOf<typeof CredentialServiceService>;
   bindings: ClientOf<typeof BindingServiceService>;
   people: ClientOf<typeof PeopleServiceService>;
+  sessions: ClientOf<typeof SessionServiceService>;
   selfRotation: ClientOf<typeof SelfRotationServiceService>;
   tenants: ClientOf<typeof TenantServiceService>;
   audit: ClientOf<typeof AuditServiceService>;
@@ -125,6 +127,7 @@ export async function startRotation(options: TestRotationOptions): Promise<TestR
         credentials: createClient(CredentialServiceService, authenticated),
         bindings: createClient(BindingServiceService, authenticated),
         people: createClient(PeopleServiceService, authenticated),
+        sessions: createClient(SessionServiceService, authenticated),
         selfRotation: createClient(SelfRotationServiceService, authenticated),
         tenants: createClient(TenantServiceService, authenticated),
         audit: createClient(AuditServiceService, authenticated),

@@ -2,6 +2,7 @@ import { createTestDatabase } from "../../../test/harness/postgres";
 import { postgresSealedAnswerStore as answers } from "../credentials/store/postgres-sealed-answer-store";
 import { postgresAttemptStore as attempts } from "../limits/postgres-attempt-store";
 import { postgresInvitationStore as invitations } from "../self-rotation/store/postgres-invitation-store";
+import { postgresSessionStore as sessions } from "../sessions/store/postgres-session-store";
 import { postgresSignInStore as signIns } from "../sign-in/store/postgres-sign-in-store";
 import { removeOld } from "./upkeep";
 
@@ -16,7 +17,7 @@ it("removes answers that may not be asked for again, and no others", async () =>
     );
     const { signal } = new AbortController();
     await removeOld(
-      { db: pool, answers, attempts, invitations, signIns, hasPublisher: false },
+      { db: pool, answers, attempts, invitations, signIns, sessions, hasPublisher: false },
       signal,
     );
     const { rows } = await pool.query<{ n: bigint }>(
@@ -43,12 +44,12 @@ it("removes old announcements, but none that Kafka has not had", async () => {
     };
     const { signal } = new AbortController();
     await removeOld(
-      { db: pool, answers, attempts, invitations, signIns, hasPublisher: true },
+      { db: pool, answers, attempts, invitations, signIns, sessions, hasPublisher: true },
       signal,
     );
     expect(await left()).toBe(2501n);
     await removeOld(
-      { db: pool, answers, attempts, invitations, signIns, hasPublisher: false },
+      { db: pool, answers, attempts, invitations, signIns, sessions, hasPublisher: false },
       signal,
     );
     expect(await left()).toBe(1n);

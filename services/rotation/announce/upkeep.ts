@@ -5,6 +5,7 @@ import { pruneOutbox } from "../../../lib/postgres/outbox";
 import type { SealedAnswerStore } from "../credentials/store/sealed-answer-store";
 import type { AttemptStore } from "../limits/attempt-limit";
 import type { InvitationStore } from "../self-rotation/store/invitation-store";
+import type { SessionStore } from "../sessions/store/session-store";
 import type { SignInStore } from "../sign-in/store/sign-in-store";
 
 export interface UpkeepDeps {
@@ -13,6 +14,7 @@ export interface UpkeepDeps {
   attempts: Pick<AttemptStore, "prune">;
   invitations: Pick<InvitationStore, "prune">;
   signIns: Pick<SignInStore, "prune">;
+  sessions: Pick<SessionStore, "prune">;
   /** Whether rows wait for the Kafka publisher, too. */
   hasPublisher: boolean;
   clock?: Clock;
@@ -26,8 +28,8 @@ const BATCH = 1000;
 
 /**
  * Removes what nobody reads any more: announcements that everybody has seen, answers that may not be
- * asked for again, attempts that count no more, invitations and tokens of the identity provider that
- * are over, replicas that are gone.
+ * asked for again, attempts that count no more, invitations, sessions and tokens of the identity provider
+ * that are over, replicas that are gone.
  */
 export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<void> {
   const { clock = systemClock, log = silentLog } = deps;
@@ -42,7 +44,7 @@ export async function runUpkeep(deps: UpkeepDeps, signal: AbortSignal): Promise<
 
 /** In bounded batches, so that no statement holds others up. */
 export async function removeOld(
-  { db, answers, attempts, invitations, signIns, hasPublisher }: UpkeepDeps,
+  { db, answers, attempts, invitations, signIns, sessions, hasPublisher }: UpkeepDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const publisher = hasPublisher ? { publisher: "kafka" } : {};
@@ -50,7 +52,7 @@ export async function removeOld(
   do {
     removed = await pruneOutbox(db, { schema: "rotation", keepMs: KEEP_MS, ...publisher });
   } while (removed > 0 && !signal.aborted);
-  for (const store of [answers, attempts, invitations, signIns])
+  for (const store of [answers, attempts, invitations, signIns, sessions])
     do {
       removed = await store.prune(db, BATCH);
     } while (removed > 0 && !signal.aborted);

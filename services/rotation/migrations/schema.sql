@@ -175,8 +175,12 @@ create table rotation.credentials (
   last_used_at timestamp with time zone,
   changed_xid xid8,
   secret_name text collate "C",
-  constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text]))),
+  made_with uuid,
+  maker_expires_at timestamp with time zone,
+  made_from text,
+  constraint credentials_kind_check CHECK ((kind = ANY (ARRAY['api-key'::text, 'agent-token'::text, 'session'::text]))),
   constraint credentials_role_check CHECK ((role = ANY (ARRAY['member'::text, 'admin'::text, 'owner'::text]))),
+  constraint credentials_tenant_id_made_with_fkey FOREIGN KEY (tenant_id, made_with) REFERENCES rotation.credentials(tenant_id, credential_id),
   constraint credentials_tenant_id_owner_fkey FOREIGN KEY (tenant_id, owner) REFERENCES rotation.people(tenant_id, developer),
   constraint credentials_tenant_id_registered_agent_id_fkey FOREIGN KEY (tenant_id, registered_agent_id) REFERENCES rotation.self_rotating_agents(tenant_id, agent_id),
   constraint credentials_tenant_id_replaces_fkey FOREIGN KEY (tenant_id, replaces) REFERENCES rotation.credentials(tenant_id, credential_id),
@@ -188,6 +192,8 @@ CREATE INDEX credentials_changed ON rotation.credentials USING btree (changed_xi
 CREATE INDEX credentials_listed ON rotation.credentials USING btree (tenant_id, sequence);
 CREATE INDEX credentials_of_agent ON rotation.credentials USING btree (tenant_id, registered_agent_id, sequence) WHERE (registered_agent_id IS NOT NULL);
 CREATE INDEX credentials_of_owner ON rotation.credentials USING btree (tenant_id, owner, sequence);
+CREATE INDEX sessions_of_key ON rotation.credentials USING btree (tenant_id, made_with) WHERE (made_with IS NOT NULL);
+CREATE INDEX sessions_over ON rotation.credentials USING btree (expires_at) WHERE (kind = 'session'::text);
 
 create table rotation.ended_tenants (
   tenant_id text collate "C" not null,

@@ -177,6 +177,13 @@ export enum ErrorReason {
   ERROR_REASON_TENANT_DELETION_NOT_FOUND = 101,
   /** ERROR_REASON_TENANT_NOT_ENDED - The tenant was not deleted: nothing of it is removed. Metadata: `tenant`. */
   ERROR_REASON_TENANT_NOT_ENDED = 102,
+  /** ERROR_REASON_SESSION_NOT_FOUND - The caller has no session of that id, or it has ended. Metadata: `session_id`. */
+  ERROR_REASON_SESSION_NOT_FOUND = 93,
+  /**
+   * ERROR_REASON_SESSION_NEEDS_TLS - A browser would send the session in the clear: the gateway hands out none without TLS, but to a browser
+   * on its own machine.
+   */
+  ERROR_REASON_SESSION_NEEDS_TLS = 94,
   UNRECOGNIZED = -1,
 }
 
@@ -377,6 +384,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 102:
     case "ERROR_REASON_TENANT_NOT_ENDED":
       return ErrorReason.ERROR_REASON_TENANT_NOT_ENDED;
+    case 93:
+    case "ERROR_REASON_SESSION_NOT_FOUND":
+      return ErrorReason.ERROR_REASON_SESSION_NOT_FOUND;
+    case 94:
+    case "ERROR_REASON_SESSION_NEEDS_TLS":
+      return ErrorReason.ERROR_REASON_SESSION_NEEDS_TLS;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -516,6 +529,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_TENANT_DELETION_NOT_FOUND";
     case ErrorReason.ERROR_REASON_TENANT_NOT_ENDED:
       return "ERROR_REASON_TENANT_NOT_ENDED";
+    case ErrorReason.ERROR_REASON_SESSION_NOT_FOUND:
+      return "ERROR_REASON_SESSION_NOT_FOUND";
+    case ErrorReason.ERROR_REASON_SESSION_NEEDS_TLS:
+      return "ERROR_REASON_SESSION_NEEDS_TLS";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

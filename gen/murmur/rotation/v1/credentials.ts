@@ -21,6 +21,7 @@ import {
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Evidence } from "./evidence";
 import { Role, roleFromJSON, roleToJSON } from "./identity";
+import { SessionMaker } from "./sessions";
 
 /** What a credential is for. */
 export enum CredentialKind {
@@ -30,6 +31,8 @@ export enum CredentialKind {
   CREDENTIAL_KIND_API_KEY = 1,
   /** CREDENTIAL_KIND_AGENT_TOKEN - `mur_agt_…`: one agent. */
   CREDENTIAL_KIND_AGENT_TOKEN = 2,
+  /** CREDENTIAL_KIND_SESSION - `mur_ses_…`: a person in a browser. Verified as the others are; SessionService has the rest. */
+  CREDENTIAL_KIND_SESSION = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -44,6 +47,9 @@ export function credentialKindFromJSON(object: any): CredentialKind {
     case 2:
     case "CREDENTIAL_KIND_AGENT_TOKEN":
       return CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN;
+    case 3:
+    case "CREDENTIAL_KIND_SESSION":
+      return CredentialKind.CREDENTIAL_KIND_SESSION;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -59,6 +65,8 @@ export function credentialKindToJSON(object: CredentialKind): string {
       return "CREDENTIAL_KIND_API_KEY";
     case CredentialKind.CREDENTIAL_KIND_AGENT_TOKEN:
       return "CREDENTIAL_KIND_AGENT_TOKEN";
+    case CredentialKind.CREDENTIAL_KIND_SESSION:
+      return "CREDENTIAL_KIND_SESSION";
     case CredentialKind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -322,7 +330,11 @@ export interface VerifyCredentialResponse {
   /** Whose it is; empty when unknown. */
   tenantId: string;
   /** For how long it is valid from now, if nobody ends it earlier; absent: it has no end. */
-  validForMs?: bigint | undefined;
+  validForMs?:
+    | bigint
+    | undefined;
+  /** Of a session: what it was made with; else absent. */
+  sessionMaker?: SessionMaker | undefined;
 }
 
 /** Values that somebody presented. */
@@ -1838,7 +1850,14 @@ export const VerifyCredentialRequest: MessageFns<VerifyCredentialRequest> = {
 };
 
 function createBaseVerifyCredentialResponse(): VerifyCredentialResponse {
-  return { valid: false, fault: 0, credential: undefined, tenantId: "", validForMs: undefined };
+  return {
+    valid: false,
+    fault: 0,
+    credential: undefined,
+    tenantId: "",
+    validForMs: undefined,
+    sessionMaker: undefined,
+  };
 }
 
 export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
@@ -1860,6 +1879,9 @@ export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
         throw new globalThis.Error("value provided for field message.validForMs of type int64 too large");
       }
       writer.uint32(40).int64(message.validForMs);
+    }
+    if (message.sessionMaker !== undefined) {
+      SessionMaker.encode(message.sessionMaker, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1917,6 +1939,14 @@ export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
             message.validForMs = reader.int64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sessionMaker = SessionMaker.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1944,6 +1974,11 @@ export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
         : isSet(object.valid_for_ms)
         ? BigInt(object.valid_for_ms)
         : undefined,
+      sessionMaker: isSet(object.sessionMaker)
+        ? SessionMaker.fromJSON(object.sessionMaker)
+        : isSet(object.session_maker)
+        ? SessionMaker.fromJSON(object.session_maker)
+        : undefined,
     };
   },
 
@@ -1964,6 +1999,9 @@ export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
     if (message.validForMs !== undefined) {
       obj.validForMs = message.validForMs.toString();
     }
+    if (message.sessionMaker !== undefined) {
+      obj.sessionMaker = SessionMaker.toJSON(message.sessionMaker);
+    }
     return obj;
   },
 
@@ -1980,6 +2018,9 @@ export const VerifyCredentialResponse: MessageFns<VerifyCredentialResponse> = {
     message.tenantId = object.tenantId ?? "";
     message.validForMs = (object.validForMs !== undefined && object.validForMs !== null)
       ? BigInt(object.validForMs)
+      : undefined;
+    message.sessionMaker = (object.sessionMaker !== undefined && object.sessionMaker !== null)
+      ? SessionMaker.fromPartial(object.sessionMaker)
       : undefined;
     return message;
   },

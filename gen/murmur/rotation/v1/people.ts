@@ -907,7 +907,7 @@ export const PeopleServiceService = {
     responseDeserialize: (value: Buffer): SetPersonRoleResponse => SetPersonRoleResponse.decode(value),
   },
   /**
-   * Takes a person out of the tenant and revokes their API keys and agent tokens, in one transaction. No
+   * Takes a person out of the tenant and revokes their API keys, agent tokens and sessions, in one transaction. No
    * identity token of theirs counts any more. Their agents live on.
    * Callers: developers who are owner.
    * Retry: safe; PERSON_NOT_FOUND when it was done.
@@ -948,7 +948,7 @@ export interface PeopleServiceServer extends UntypedServiceImplementation {
    */
   setPersonRole: handleUnaryCall<SetPersonRoleRequest, SetPersonRoleResponse>;
   /**
-   * Takes a person out of the tenant and revokes their API keys and agent tokens, in one transaction. No
+   * Takes a person out of the tenant and revokes their API keys, agent tokens and sessions, in one transaction. No
    * identity token of theirs counts any more. Their agents live on.
    * Callers: developers who are owner.
    * Retry: safe; PERSON_NOT_FOUND when it was done.
@@ -1022,7 +1022,7 @@ export interface PeopleServiceClient extends Client {
     callback: (error: ServiceError | null, response: SetPersonRoleResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Takes a person out of the tenant and revokes their API keys and agent tokens, in one transaction. No
+   * Takes a person out of the tenant and revokes their API keys, agent tokens and sessions, in one transaction. No
    * identity token of theirs counts any more. Their agents live on.
    * Callers: developers who are owner.
    * Retry: safe; PERSON_NOT_FOUND when it was done.

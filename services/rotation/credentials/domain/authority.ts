@@ -26,7 +26,9 @@ export function assertVisible(
   id: string,
 ): Credential {
   const owner = visibleOwner(developer);
-  if (credential && (owner === undefined || credential.owner === owner)) return credential;
+  // Sessions are their maker's own, and have a service of their own.
+  const isShown = credential && credential.kind !== "session";
+  if (isShown && (owner === undefined || credential.owner === owner)) return credential;
   throw credentialNotFound(id);
 }
 
@@ -35,10 +37,12 @@ export function assertVisible(
  * value would give them the rest, or would be good when the key is not any more.
  */
 export function assertMayHave(
-  { apiKey, expiresAt }: DeveloperPrincipal,
+  { apiKey, expiresAt: ownEnd, session }: DeveloperPrincipal,
   wish: Pick<Credential, "kind" | "scopes" | "expiresAt">,
 ): void {
   if (!apiKey) return;
+  // A session's own end is no bound: what it was made with could make the same.
+  const expiresAt = session ? session.makerExpiresAt : ownEnd;
   if (wish.kind === "api-key" && !areWithin(apiKey.scopes, wish.scopes))
     throw permissionDenied("the API key may not make one that may do more than itself");
   if (expiresAt && !(wish.expiresAt && wish.expiresAt <= expiresAt))

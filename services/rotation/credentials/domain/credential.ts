@@ -4,7 +4,7 @@ import type { Role } from "../../../../lib/identity/principal";
 /** As the database's clock has it. */
 export type CredentialState = "active" | "in-grace" | "expired" | "revoked";
 
-/** An API key or an agent token, without its value. */
+/** An API key, an agent token or a session, without its value. */
 export interface Credential {
   tenantId: string;
   id: string;
@@ -34,6 +34,8 @@ export interface Credential {
   awaitsFirstUse: boolean;
   /** The tenant secret that carries it, as far as it is known. */
   secretName: string | undefined;
+  /** Of a session: what it was made with, and when that ends by itself (undefined: never). */
+  madeWith?: { apiKeyId: string | undefined; expiresAt: Date | undefined } | undefined;
   /** Of the tenant, in the order in which they were made. */
   sequence: bigint;
 }
@@ -42,4 +44,5 @@ export interface Credential {
 export const KIND_WORDS: Record<CredentialKind, string> = {
   "api-key": "API key",
   "agent-token": "agent token",
+  session: "session",
 };

@@ -5,6 +5,7 @@ import {
   CredentialState as StateMessage,
   type VerifyCredentialResponse,
 } from "../../../../gen/murmur/rotation/v1/credentials";
+import type { SessionMaker } from "../../../../gen/murmur/rotation/v1/sessions";
 import { invalid } from "../../../../lib/errors";
 import { ROLE_MESSAGES } from "../../identity/rpc/role-messages";
 import type { CredentialKind } from "../../../../lib/identity/credential-value";
@@ -16,6 +17,7 @@ import type { CredentialFault, Verdict } from "../verify-credentials";
 const KINDS: Record<CredentialKind, KindMessage> = {
   "api-key": KindMessage.CREDENTIAL_KIND_API_KEY,
   "agent-token": KindMessage.CREDENTIAL_KIND_AGENT_TOKEN,
+  session: KindMessage.CREDENTIAL_KIND_SESSION,
 };
 const STATES: Record<CredentialState, StateMessage> = {
   active: StateMessage.CREDENTIAL_STATE_ACTIVE,
@@ -52,11 +54,10 @@ export function toCredential(credential: Credential, evidence?: EvidenceCase): C
   };
 }
 
-/** The kind that a request names; undefined when it names none. */
-export function readKind(kind: KindMessage): CredentialKind | undefined {
+/** The kind that a request names; undefined when it names none. Sessions are made and listed elsewhere. */
+export function readKind(kind: KindMessage): Exclude<CredentialKind, "session"> | undefined {
   if (kind === KindMessage.CREDENTIAL_KIND_UNSPECIFIED) return undefined;
-  for (const [known, message] of Object.entries(KINDS))
-    if (message === kind) return known as CredentialKind;
+  for (const known of ["api-key", "agent-token"] as const) if (KINDS[known] === kind) return known;
   throw invalid("kind", "kind must be CREDENTIAL_KIND_API_KEY or CREDENTIAL_KIND_AGENT_TOKEN");
 }
 
@@ -70,7 +71,12 @@ export function toVerdict(verdict: Verdict): VerifyCredentialResponse {
     credential: found && toCredential(found.credential),
     tenantId: found?.credential.tenantId ?? "",
     validForMs: leftMs(verdict),
+    sessionMaker: found?.credential.madeWith && toMaker(found.credential.madeWith),
   };
+}
+
+function toMaker({ apiKeyId, expiresAt }: NonNullable<Credential["madeWith"]>): SessionMaker {
+  return { apiKeyId: apiKeyId ?? "", expiresAt };
 }
 
 /** For how many whole milliseconds it is valid; undefined: it is not, or has no end. */

@@ -55,7 +55,7 @@ export interface CredentialStore {
   find(db: Db, ref: CredentialRef): Promise<Credential | undefined>;
   /** Holds the row until the transaction ends. */
   lock(tx: Tx, ref: CredentialRef): Promise<Credential | undefined>;
-  /** Newest first, one more than the page's limit. */
+  /** Newest first, one more than the page's limit; without sessions. */
   list(db: Db, query: ListCredentials): Promise<Credential[]>;
   /** Names the successor, and ends the credential after the grace period at the latest: 0, at once. */
   replace(tx: Tx, ref: CredentialRef, by: string, graceSeconds: number): Promise<Credential>;

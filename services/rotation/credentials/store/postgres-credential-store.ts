@@ -16,7 +16,7 @@ const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role
      where person.tenant_id = credentials.tenant_id and person.developer = credentials.owner)`;
 const COLUMNS = `sequence, tenant_id, credential_id, kind, label, agent_name, scopes, prefix, owner,
      ${ROLE} as role, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by,
-     registered_agent_id, secret_name,
+     registered_agent_id, secret_name, made_with, maker_expires_at,
      registered_agent_id is not null and first_used_at is null as awaits_first_use,
      ${STATE} as state`;
 const SECONDS = `interval '1 second'`;
@@ -41,6 +41,8 @@ interface CredentialRow {
   replaced_by: string | null;
   registered_agent_id: string | null;
   secret_name: string | null;
+  made_with: string | null;
+  maker_expires_at: Date | null;
   awaits_first_use: boolean;
 }
 
@@ -153,7 +155,7 @@ async function findOne(db: Db, { tenantId, id }: CredentialRef, lock: "" | "for 
 async function list(db: Db, query: ListCredentials): Promise<Credential[]> {
   const { rows } = await db.query<CredentialRow>(
     `select ${COLUMNS} from rotation.credentials
-     where tenant_id = $1 and ($2::text is null or kind = $2) and ($3::text is null or owner = $3)
+     where tenant_id = $1 and kind <> 'session' and ($2::text is null or kind = $2) and ($3::text is null or owner = $3)
        and ($4 or (revoked_at is null and
          (expires_at is null or expires_at > clock_timestamp())))
        and ($5::bigint is null or sequence < $5)
@@ -187,6 +189,11 @@ function fromRow(row: CredentialRow): Credential {
     registeredAgentId: row.registered_agent_id ?? undefined,
     awaitsFirstUse: row.awaits_first_use,
     secretName: row.secret_name ?? undefined,
+    madeWith: row.kind === "session" ? makerOf(row) : undefined,
     sequence: row.sequence,
   };
+}
+
+function makerOf(row: CredentialRow): Credential["madeWith"] {
+  return { apiKeyId: row.made_with ?? undefined, expiresAt: row.maker_expires_at ?? undefined };
 }

@@ -54,7 +54,9 @@ export function createIdentityService(
       });
     },
     async renewIdentityToken(_request, context) {
-      const { tenantId, id, role, firstIssuedAt, renewableUntil = Infinity } = developerOf(context);
+      const { tenantId, id, role, session, ...chain } = developerOf(context);
+      const { firstIssuedAt, renewableUntil = Infinity } = chain;
+      if (session) throw permissionDenied("a session is not renewed: sign in again");
       if (firstIssuedAt === undefined) throw permissionDenied("an API key is rotated, not renewed");
       const nowSeconds = Math.floor(deps.clock.now().getTime() / 1000);
       const endSeconds = Math.min(firstIssuedAt + MAX_CHAIN_SECONDS, renewableUntil);

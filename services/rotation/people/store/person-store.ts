@@ -35,7 +35,7 @@ export interface PersonStore {
   /** Lets one come back who was removed. */
   restore(tx: Tx, ref: PersonRef, as: { role: Role; addedBy: string }): Promise<Person>;
   setRole(tx: Tx, ref: PersonRef, role: Role): Promise<Person>;
-  /** Ends membership; returns how many credentials of theirs it revoked. */
+  /** Ends membership, and sessions; returns how many API keys and agent tokens of theirs it revoked. */
   remove(tx: Tx, ref: PersonRef): Promise<number>;
   countLivingAgents(tx: Tx, ref: PersonRef): Promise<number>;
 }

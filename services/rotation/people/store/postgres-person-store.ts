@@ -1,3 +1,4 @@
+import type { CredentialKind } from "../../../../lib/identity/credential-value";
 import type { Role } from "../../../../lib/identity/principal";
 import type { Db } from "../../../../lib/postgres/db";
 import { IS_LIVING } from "../../agents/store/agent-row";
@@ -67,13 +68,13 @@ export const postgresPersonStore: PersonStore = {
       `removed_at = clock_timestamp(), tokens_after = clock_timestamp(), signs_in_as = null`,
       [],
     );
-    const { rowCount } = await tx.query(
+    const { rows } = await tx.query<{ kind: CredentialKind }>(
       `update rotation.credentials set revoked_at = clock_timestamp()
        where tenant_id = $1 and owner = $2 and revoked_at is null
-         and (expires_at is null or expires_at > clock_timestamp())`,
+         and (expires_at is null or expires_at > clock_timestamp()) returning kind`,
       [ref.tenantId, ref.developer],
     );
-    return rowCount;
+    return rows.filter(({ kind }) => kind !== "session").length;
   },
   async countLivingAgents(tx, { tenantId, developer }) {
     const { rows } = await tx.query<{ living: bigint }>(
