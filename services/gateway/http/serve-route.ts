@@ -12,7 +12,8 @@ import type { Log } from "../../../lib/log";
 import { canonicalPath, type RestRequest, type Route, toRouterPath } from "../routes/route";
 import { noSuchRoute } from "./errors";
 import { MAX_BODY_BYTES } from "./server";
-import { readBearer, readQuery, toClientAddress, type UnreadQuery } from "./read-request";
+import { readCaller } from "./read-caller";
+import { readQuery, toClientAddress, type UnreadQuery } from "./read-request";
 import { sendEvents } from "./send-events";
 import type { Validation } from "./validation";
 
@@ -75,24 +76,29 @@ async function answer(
   });
   const isStream = Object.values(route.answers).some(({ mediaType }) => mediaType !== undefined);
   const signal = isStream ? AbortSignal.any([gone.signal, stopping]) : gone.signal;
-  const { status, body, events } = await route.handle({
+  const { bearer, cookie } = readCaller(request);
+  const { status, body, headers, events } = await route.handle({
     ...given,
     header: (name) => textOf(request.headers[name]),
     on: {
-      bearer: readBearer(request.headers),
+      bearer,
       client: toClientAddress(request.ip),
       route: { method: request.method, path: canonicalPath(route, given.params) },
       signal,
       deadlineMs: clock.monotonicMs() + (route.timeoutMs ?? timeoutMs),
     },
+    cookie,
   });
   if (!events) {
-    await reply.code(status).send(body);
+    await reply
+      .code(status)
+      .headers(headers ?? {})
+      .send(body);
     return;
   }
   reply.hijack();
-  const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
-  reply.raw.writeHead(status, { ...(reply.getHeaders() as Record<string, string>), ...headers });
+  const own = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
+  reply.raw.writeHead(status, { ...(reply.getHeaders() as Record<string, string>), ...own });
   const { failed } = await sendEvents(reply.raw, events, signal);
   if (failed) log.warn("event stream broke", { requestId: request.id, error: failed });
 }

@@ -50,15 +50,22 @@ export function openApiDocument(routes: readonly Route[], components: SchemaSet)
       title: "Murmur",
       version: "1",
       description:
-        "Rotates credentials under running agents. Every call carries an identity token or an API key as bearer.",
+        "Rotates credentials under running agents. Every call carries an identity token or an API key as bearer, or from a page of the gateway's own a session in its cookie.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    security: [{ bearer: [] }],
+    security: [{ bearer: [] }, { session: [] }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        session: {
+          ...{ type: "apiKey", in: "cookie", name: "__Host-murmur-session" },
+          description:
+            "Of `POST /v1/session`; on localhost without TLS its name is `murmur-session`. Changes need the header `X-Murmur-Dashboard: 1` and a page of the same origin.",
+        },
+      },
       schemas: { Error: ERROR_SCHEMA, ...Object.fromEntries([...components].sort()) },
     },
   };

@@ -12,6 +12,18 @@ export interface RestRequest {
   readonly header: (name: string) => string | undefined;
   /** For whom services are called. */
   on: OnBehalf;
+  /** In which the client's browser keeps a session. */
+  cookie: SessionCookie;
+}
+
+/** A session's cookie, as it is to be for the client that asks. */
+export interface SessionCookie {
+  /** Whether it is what the request is made with. */
+  isUsed: boolean;
+  /** Makes the `Set-Cookie` of a session's value; throws SESSION_NEEDS_TLS where there is to be none. */
+  keeper(): (value: string) => string;
+  /** The `Set-Cookie` that ends it. */
+  forget(): string;
 }
 
 /** One event of a stream (HTML, section 9.2). */
@@ -25,6 +37,7 @@ export interface ServerSentEvent {
 export interface RestAnswer {
   status: number;
   body?: unknown;
+  headers?: Readonly<Record<string, string>>;
   events?: AsyncIterable<ServerSentEvent>;
 }
 

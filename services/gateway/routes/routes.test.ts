@@ -216,6 +216,19 @@ it("answers as documented, each route with every success that it has", async () 
   expect((await owner("/v1/people", { token: null })).status).toBe(401);
   await call("removePerson", { params: alice });
 
+  const kept = async () => {
+    const { headers } = await call("createSession");
+    const cookie = headers.get("set-cookie")?.split(";")[0] ?? "";
+    return { token: null, headers: { cookie, "x-murmur-dashboard": "1", origin: gateway.url } };
+  };
+  const session = await kept();
+  await call("getSession", session);
+  const { json } = await call("listSessions", session);
+  const [latest] = json["sessions"] as { session_id: string }[];
+  await call("revokeSession", { params: { session_id: latest?.session_id ?? "" } });
+  await call("endSession", await kept());
+  await call("revokeAllSessions", await kept());
+
   expect((await call("rotateKeyEncryptionKey", { body: {} })).json).toMatchObject({
     rotation: { number: 1, requested_by: "github/alice", made_key: true, data_keys: 1 },
   });

@@ -10,6 +10,7 @@ import type { Route } from "./route";
 import type { RouteKit } from "./rpc-route";
 import { secretRoutes } from "./secrets";
 import { selfRotationRoutes } from "./self-rotation";
+import { sessionRoutes } from "./sessions";
 import { tenantRoutes } from "./tenant";
 import { userRoutes } from "./users";
 import { vmRoutes } from "./vms";
@@ -20,7 +21,7 @@ export function allRoutes(kit: RouteKit): Route[] {
   const nouns = [
     ...[secretRoutes, userRoutes, workspaceRoutes, vmRoutes, agentRoutes, rolloutRoutes],
     ...[credentialRoutes, bindingRoutes, selfRotationRoutes, identityRoutes, peopleRoutes],
-    ...[encryptionRoutes, tenantRoutes, auditRoutes],
+    ...[encryptionRoutes, tenantRoutes, auditRoutes, sessionRoutes],
   ];
   return nouns.flatMap((routesOf) => routesOf(kit));
 }

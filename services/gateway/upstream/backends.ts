@@ -62,8 +62,8 @@ export interface BackendsDeps {
 }
 
 const HEALTH_TIMEOUT_MS = 1_000;
-/** Only these scopes name routes. */
-const API_KEY = "mur_key_";
+/** Only these have scopes, which name routes: API keys, and sessions that were made with one. */
+const SCOPED = /^mur_(?:key|ses)_/;
 
 /** Calls services with the credentials of the gateway's own callers. */
 export function createBackends({ channels, vouching, clock }: BackendsDeps): Backends {
@@ -75,7 +75,7 @@ export function createBackends({ channels, vouching, clock }: BackendsDeps): Bac
   const credentialsFor = (audience: BackendName, on: OnBehalf): Credentials => {
     const { bearer, client, route } = on;
     // Who has no scopes may be vouched for again and again by the same token.
-    const isScoped = bearer?.expose().startsWith(API_KEY) ?? false;
+    const isScoped = bearer !== undefined && SCOPED.test(bearer.expose());
     return async (rpc) => ({
       ...(bearer && (await bearerCredentials(bearer)(rpc))),
       ...(await vouching({ audience, rpc, client, bearer, ...(isScoped && { route }) })),
