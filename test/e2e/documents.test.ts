@@ -34,7 +34,9 @@ function runBash(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const options = { cwd: ROOT, env: { ...process.env, ...env }, timeout: 120_000 };
-    execFile("bash", ["-euo", "pipefail", "-c", script], options, (error, stdout, stderr) => {
+    // A bash with a socket for its input may take itself for a remote shell, and read start-up files.
+    const args = ["--norc", "-euo", "pipefail", "-c", script];
+    execFile("bash", args, options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr });
     });
   });
