@@ -34,7 +34,7 @@ const COMPILE = [
 ];
 const LINK = [
   ...["-shared", "-s", "--build-id=none", "--hash-style=gnu"],
-  // bash closes a builtin that is taken off its list; its functions are still in use then.
+  // bash closes an object whose builtin fails to load; its functions may be in use then.
   ...["-z", "nodelete", "-z", "norelro"],
   // Fewer mappings to make at each start of a program.
   "--no-rosegment",

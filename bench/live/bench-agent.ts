@@ -13,7 +13,7 @@ import type { LayerName } from "../../services/vm-agent/live-env/receipts";
 /** An agent's directory as a daemon makes it, and the layers, for programs of a bench. */
 export interface BenchAgent {
   directory: string;
-  /** Python itself: what is on the path may be a version manager's script. */
+  /** Python itself, and nothing that it loads but its own. */
   python: string;
   /** A Node program that ends at once. */
   nothing: string;
@@ -39,9 +39,7 @@ export async function createBenchAgent(root: string): Promise<BenchAgent> {
   };
   const files = createEnvFiles({ agentsDirectory, uid: OWNER.uid, fs: { ...fs, renameSync } });
   const directory = files.directoryOf(AGENT);
-  const python = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], {
-    encoding: "utf8",
-  }).trim();
+  const python = makePython(`${base}/python`);
   const shared = { searchPath: `${dirname(python)}:/usr/bin:/bin`, log: silentLog };
   const layers = prepareLayers({
     ...{ from: join(root, "dist/live-env"), runDir: base, user: OWNER, ...shared },
@@ -61,7 +59,10 @@ export async function createBenchAgent(root: string): Promise<BenchAgent> {
       return movedAt;
     },
     environment: (works) => ({
-      ...{ PATH: "/usr/bin:/bin", TOKEN: `t-${inForce}`, SHLVL: "1" },
+      ...{ PATH: "/usr/bin:/bin", SHLVL: "1" },
+      ...Object.fromEntries(
+        setOf(inForce).variables.map(({ name, value }) => [name, value.expose().toString()]),
+      ),
       ...(works.length === 0
         ? {}
         : {
@@ -74,6 +75,15 @@ export async function createBenchAgent(root: string): Promise<BenchAgent> {
       fs.rmSync(base, { recursive: true });
     },
   };
+}
+
+/** With an environment of its own, as projects have, so that what the machine's loads at each start is not in it. */
+function makePython(into: string): string {
+  const ask = ["-c", "import sys; print(sys.executable)"];
+  // What is on the path may be a version manager's script.
+  const python = execFileSync("python3", ask, { encoding: "utf8" }).trim();
+  execFileSync(python, ["-m", "venv", "--without-pip", into]);
+  return join(into, "bin/python");
 }
 
 function setOf(generation: number) {

@@ -22,6 +22,8 @@ import { isRoot, unprivilegedUser, withPrivileges, type RunAs } from "./privileg
 export interface PostgresOptions {
   /** Kept, and found again at the next start; without one a directory that `stop` removes. */
   directory?: string;
+  /** The directory of another one that is stopped: a new one begins as its copy, password too. */
+  copyOf?: string;
   /** A free one when absent. */
   port?: number;
   /** Commits are fsynced unless this is false; a crash of the process alone loses nothing then. */
@@ -61,7 +63,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   mkdirSync(root, { recursive: true });
   if (isRoot()) chmodSync(root, 0o711);
   const runAs = unprivilegedUser(layout.data, binaries);
-  if (!existsSync(layout.password)) initialise(layout, binaries, runAs);
+  if (!existsSync(layout.password)) {
+    if (options.copyOf === undefined) initialise(layout, binaries, runAs);
+    else copy(layoutOf(resolve(options.copyOf)), layout);
+  }
   const port = options.port ?? (await freePort());
   const part = await startServer(layout, { binaries, runAs, port, options });
   const stop = async () => {
@@ -106,6 +111,25 @@ function initialise(layout: Layout, binaries: string, runAs: RunAs | undefined):
   );
   execFileSync(command, args, { stdio: ["ignore", "ignore", "pipe"], cwd: "/" });
   renameSync(unfinished, layout.password);
+}
+
+function copy(from: Layout, to: Layout): void {
+  rmSync(to.data, { recursive: true, force: true });
+  // Owners and modes, too, which Node's own copy loses.
+  execFileSync("cp", ["-a", from.data, to.data], { stdio: ["ignore", "ignore", "pipe"] });
+  const unfinished = `${to.password}.new`;
+  execFileSync("cp", ["-a", from.password, unfinished], { stdio: ["ignore", "ignore", "pipe"] });
+  renameSync(unfinished, to.password);
+}
+
+/** Makes what `copyOf` takes, in a new directory that the caller removes. */
+export function preparePostgres(): string {
+  const root = mkdtempSync(join(tmpdir(), "murmur-postgres-"));
+  if (isRoot()) chmodSync(root, 0o711);
+  const layout = layoutOf(root);
+  const binaries = findPostgresBinaries();
+  initialise(layout, binaries, unprivilegedUser(layout.data, binaries));
+  return root;
 }
 
 interface ServerOptions {

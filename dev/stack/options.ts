@@ -12,6 +12,10 @@ export interface StackOptions {
   firstPort: number;
   vms: number;
   json: boolean;
+  /** False for tests that do not speak REST. */
+  withGateway?: boolean;
+  /** A stopped PostgreSQL of ours, by tests: a copy of it is begun with. */
+  postgresCopy?: string;
   /** More variables for every service, by tests that need short times. */
   settings?: Readonly<Record<string, string>>;
 }

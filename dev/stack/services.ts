@@ -37,14 +37,17 @@ const SERVICES = ["catalog", "rotation"] as const;
 
 /** Brings the schema of every service to its newest migration. */
 export async function updateSchemas(place: Place): Promise<void> {
-  for (const service of SERVICES) {
-    const env = {
-      ...baseEnv(),
-      MURMUR_CATALOG_DATABASE_URL_FILE: databaseUrlFile(place),
-      MURMUR_ROTATION_DATABASE_URL_FILE: databaseUrlFile(place),
-    };
-    await promisify(execFile)(process.execPath, [bundle(place, "migrate"), service], { env });
-  }
+  const file = databaseUrlFile(place);
+  const env = {
+    ...baseEnv(),
+    MURMUR_CATALOG_DATABASE_URL_FILE: file,
+    MURMUR_ROTATION_DATABASE_URL_FILE: file,
+  };
+  await Promise.all(
+    SERVICES.map((service) =>
+      promisify(execFile)(process.execPath, [bundle(place, "migrate"), service], { env }),
+    ),
+  );
 }
 
 export function startCatalog(place: Place, identities: Identities): Promise<Part> {

@@ -90,7 +90,8 @@ class Starting {
     await updateSchemas(place);
     await this.#keep("catalog", () => startCatalog(place, identities));
     await this.#keep("rotation", () => startRotation(place, identities));
-    await this.#keep("gateway", () => startGateway(place, identities));
+    if (this.options.withGateway ?? true)
+      await this.#keep("gateway", () => startGateway(place, identities));
     const token = await identities.issueToken();
     const config = {
       catalog: place.catalog,
@@ -201,7 +202,11 @@ class Starting {
     const directory = (name: string) => ({ directory: join(place.dataDir, name) });
     say("starting PostgreSQL");
     this.#parts.postgres = await this.#keep("postgres", (last?: PostgresPart) =>
-      startPostgres({ ...directory("postgres"), ...(last && { port: last.port }) }),
+      startPostgres({
+        ...directory("postgres"),
+        ...(options.postgresCopy !== undefined && { copyOf: options.postgresCopy }),
+        ...(last && { port: last.port }),
+      }),
     );
     place.postgresUrl = this.#parts.postgres.current().url;
     if (options.withKafka) {

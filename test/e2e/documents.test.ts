@@ -48,7 +48,7 @@ describe("docs/grpc.md", () => {
 
   beforeAll(async () => {
     const directory = await downloadGrpcurl();
-    stack = await startTestStack();
+    stack = await startTestStack({ withGateway: true });
     env = {
       MURMUR_CONFIG: stack.place.configFile,
       PATH: `${directory}:${process.env["PATH"] ?? ""}`,

@@ -40,7 +40,10 @@ const isNobody = async (call: Promise<unknown>) => {
 
 beforeAll(async () => {
   own = mkdtempSync(join(tmpdir(), "murmur-keys-"));
-  stack = await startTestStack({ settings: { MURMUR_LOG_LEVEL: "debug" } });
+  stack = await startTestStack({
+    withGateway: true,
+    settings: { MURMUR_LOG_LEVEL: "debug" },
+  });
 }, 240_000);
 afterAll(async () => {
   await stack.stop();

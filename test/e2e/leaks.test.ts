@@ -41,6 +41,7 @@ beforeAll(async () => {
   stack = await startTestStack({
     withKafka: true,
     withVault: true,
+    withGateway: true,
     settings: { MURMUR_LOG_LEVEL: "debug" },
   });
   watching = setInterval(() => {
@@ -76,6 +77,8 @@ beforeAll(async () => {
     },
     { timeoutMs: 60_000 },
   );
+  // No value is on its way any more: one look at the end finds who still has one.
+  clearInterval(watching);
 }, 480_000);
 
 afterAll(async () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 
 /** Every form in which a value may lie around, as text: as it is, hexadecimal, base64 at any offset, bytes. */
@@ -73,12 +73,30 @@ export class LeakSearch {
   }
 }
 
+/** Enough for any command line and environment: `execve` takes no more than 2 MiB of both. */
+const space = Buffer.allocUnsafe(4 * 1024 * 1024);
+
 /** Latin-1 keeps every byte; "" for a process that is gone or not ours to look at. */
 function readProc(pid: string, file: string): string {
   try {
-    const text = readFileSync(`/proc/${pid}/${file}`, "latin1");
-    return file === "environ" ? `\0${text}` : text;
+    // Not `readFileSync`, which takes new memory for each of thousands of small files a second.
+    const descriptor = openSync(`/proc/${pid}/${file}`, "r");
+    try {
+      const text = space.toString("latin1", 0, readAll(descriptor));
+      return file === "environ" ? `\0${text}` : text;
+    } finally {
+      closeSync(descriptor);
+    }
   } catch {
     return "";
+  }
+}
+
+function readAll(descriptor: number): number {
+  let end = 0;
+  for (;;) {
+    const count = readSync(descriptor, space, end, space.length - end, null);
+    if (count === 0) return end;
+    end += count;
   }
 }

@@ -1,7 +1,8 @@
+import { rmSync } from "node:fs";
 import { type Part } from "../../dev/parts/part";
 import { startKafka } from "../../dev/parts/kafka";
 import { startOpenBao } from "../../dev/parts/openbao";
-import { startPostgres } from "../../dev/parts/postgres";
+import { preparePostgres, startPostgres } from "../../dev/parts/postgres";
 import { bundleCli } from "./cli-bundle";
 import { createDatabaseMaker, type DatabaseMaker } from "./database-maker";
 
@@ -32,8 +33,18 @@ export function createPartKeeper(): PartKeeper {
     parts.push(part);
     return part;
   };
+  const prepared = () => {
+    const directory = preparePostgres();
+    const stop = () => {
+      rmSync(directory, { recursive: true });
+      return Promise.resolve();
+    };
+    keep({ stop });
+    return Promise.resolve({ directory });
+  };
   const postgres = async () => {
-    const { url, directory } = keep(await startPostgres({ durable: false }));
+    const { directory: copyOf = "" } = await once("prepared-postgres", prepared);
+    const { url, directory } = keep(await startPostgres({ durable: false, copyOf }));
     return { url, directory };
   };
   const kafka = async () => {
@@ -47,7 +58,10 @@ export function createPartKeeper(): PartKeeper {
     return { address: part.address, token: part.token };
   };
   const cli = async () => ({ file: keep(await bundleCli()).file });
-  const starters: Record<string, () => Promise<Provided>> = { postgres, kafka, openbao, cli };
+  const starters: Record<string, () => Promise<Provided>> = {
+    ...{ postgres, kafka, openbao, cli },
+    "prepared-postgres": prepared,
+  };
   const makeDatabase = async (services: string[]) => {
     const { url = "" } = await once("postgres", postgres);
     maker ??= createDatabaseMaker(url);

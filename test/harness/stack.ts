@@ -20,6 +20,7 @@ import { type Channel, type ClientOf, createClient, openChannel } from "../../li
 import { bearerCredentials } from "../../lib/identity/credentials";
 import { sensitive } from "../../lib/sensitive";
 import { eventually } from "./eventually";
+import { askForPart } from "./parts-client";
 
 export interface StackClients {
   secrets: ClientOf<typeof SecretServiceService>;
@@ -65,9 +66,10 @@ export interface TestStack extends Stack {
 /** Kafka takes its time on a machine that has other things to do. */
 const START_AGAIN_MS = 90_000;
 
-/** Starts it; `stop` it in `afterAll`. Share one among the tests of a file. */
+/** Starts it, without the gateway unless told; `stop` it in `afterAll`. Share one among a file's tests. */
 export async function startTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
   const said: string[] = [];
+  const { directory: postgresCopy } = await askForPart<{ directory: string }>("prepared-postgres");
   const stack = await startStack(
     {
       withKafka: false,
@@ -77,6 +79,8 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       firstPort: 0,
       vms: 1,
       json: false,
+      withGateway: false,
+      postgresCopy,
       ...options,
     },
     (line) => void said.push(line),

@@ -37,7 +37,7 @@ struct builtin {
   char *handle;
 };
 
-enum { BUILTIN_ENABLED = 1 };
+enum { BUILTIN_DELETED = 2 };
 
 #define BASH_SYMBOL extern __attribute__((weak))
 

@@ -49,7 +49,7 @@ def grown_archive():
     return printable(archive.getvalue()) if len(archive.getvalue()) > before else None
 
 layers = sys.argv[1]
-codes = {names[-1]: compile_all(names) for names in (["murmur_files", "murmur_live"], ["murmur_children"])}
+codes = {names[-1]: compile_all(names) for names in (["murmur_files", "murmur_live"], ["murmur_changes"], ["murmur_children"])}
 print(json.dumps([sys.implementation.cache_tag, codes, grown_archive() if sys.argv[2] == "first" else None]))
 `;
 

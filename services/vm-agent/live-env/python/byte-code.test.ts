@@ -51,7 +51,7 @@ it("is what every Python from 3.7 on loads, whatever the times of the files", as
     };
     const source = "import os, murmur_env; print(murmur_env.generation(), os.environ['TOKEN'])";
     // A source that is read is noticed.
-    for (const name of ["murmur_live", "murmur_files"]) {
+    for (const name of ["murmur_live", "murmur_files", "murmur_changes"]) {
       rmSync(join(layers, "python", `${name}.py`));
       writeFileSync(join(layers, "python", `${name}.py`), "import os; os.write(1, b'its source')");
     }

@@ -44,11 +44,11 @@ def announce(live):
 
 def announced(live, original, event):
     def call(*args, **kwargs):
-        live.before_event(event)
+        live.later("before_event", event)
         result = original(*args, **kwargs)
         if event.startswith("os.fork"):
             in_child = (result if event == "os.fork" else result[0]) == 0
-            live.after_fork_in_child() if in_child else live.after_fork_in_parent()
+            live.later("after_fork_in_child" if in_child else "after_fork_in_parent")
         return result
 
     call.__name__, call.__doc__ = original.__name__, original.__doc__

@@ -1,25 +1,29 @@
-"""Keeps os.environ on the generation in force; sitecustomize.py installs it (../README.md)."""
+"""Keeps os.environ on the generation in force; sitecustomize.py installs it (../README.md).
+
+What a start needs when all names are right; murmur_changes.py is the rest.
+"""
 import os
 import sys
 from _thread import allocate_lock, get_ident
 from time import monotonic
 
-from murmur_files import LiveFile, Receipts, map_page, process_facts, require_page
+from murmur_files import LiveFile, Receipts, require_page
 
 _GENERATION = b"MURMUR_GENERATION"
-_UNMAPPED, _GONE = (-1,), (None,)
-_STARTED = -2  # seen: what start() found is applied, and no page was looked at yet
 READS_THROUGH, NOT_APPLIED_NATIVELY = 1, 2
 
 
 class Live:
     """The names of one process. Every method that a program runs into swallows what fails."""
 
+    unmapped = (-1,)
+    started = -2  # seen: what start() found is applied, and no page was looked at yet
+
     def __init__(self, env, directory, load):
         self.env, self.data, self.directory = env, env._data, directory
         self.load = load
         # The page, once somebody looks: mapping it takes a sixth of what the layer costs at start.
-        self.view = _UNMAPPED
+        self.view = self.unmapped
         self.seen = [None]  # the page when the names were last put right; None: look again
         self.given = {}  # name -> the value that was delivered last; None: unset
         self.pending = set()  # names that the mapping has and the native environment has not
@@ -27,83 +31,38 @@ class Live:
         self.ghosts = {}  # name -> value and when: removed while somebody walked over the names
         self.callbacks = []
         self.generation = self.before = 0
-        self._receipts = Receipts(directory)
-        self._lock = allocate_lock()
+        self.receipts = Receipts(directory)
+        self.lock = allocate_lock()
+        self.forking = None
         self._retry_at = 0.0
-        self._forking = None
-
-    def look(self, patient=False):
-        """Puts the names right. `patient`: may wait for a walk over the names to end."""
-        try:
-            if self._retry_at and monotonic() < self._retry_at:
-                return
-            walk = self.walks.get(get_ident()) if patient else None
-            # dict(os.environ) takes the names, then each value: one generation for all of them.
-            if walk and monotonic() - walk[0] < 0.002:
-                return
-            lock = self._lock
-            # Somebody is at it: another thread, or this one, which a signal handler interrupted.
-            if not lock.acquire(False):
-                return
-            try:
-                self._retry_at = 0.0
-                names = self._refresh() if self._map_page() else ()
-            except Exception:
-                self._retry_at = monotonic() + 0.1
-                raise
-            finally:
-                lock.release()
-            if names:
-                self._tell(sorted(map(self.env.decodekey, names)))
-        except Exception:
-            pass
 
     def start(self):
         require_page(self.directory)
         try:
-            self._refresh()
-            self.seen[0] = _STARTED
+            self.refresh()
+            self.seen[0] = self.started
         except Exception:
             # The file may be there later.
             pass
 
-    def _map_page(self):
-        """Whether there may be something new."""
-        if self.view is _UNMAPPED:
-            try:
-                self.view = map_page(self.directory)
-            except (FileNotFoundError, ValueError):
-                self.view = _GONE
-            # It never leads the file, so what start() applied is in force.
-            if self.seen[0] == _STARTED and self.view[0] == self.generation:
-                self.seen[0] = self.view[0]
-                return False
-        if self.view is _GONE:
-            self.seen[0] = None
-        return self.view is not _GONE
-
-    def _tell(self, names):
-        for callback in list(self.callbacks):
-            try:
-                callback(self.generation, list(names))
-            except Exception:
-                pass
-
-    def _refresh(self):
-        """Applies the table of the README; returns the names that changed."""
+    def refresh(self):
+        """Applies the table of the README; returns the names that changed. Only one at a time."""
         data, page = self.data, self.view[0]
         block = data.get(_GENERATION, b"")
         if b"MURMUR_DIR" not in data or not block.isdigit():
             # Hands off. Setting the name again makes us look again (mock.patch.dict, clear=True).
             self.seen[0] = page
             return []
-        live = LiveFile(self.directory)
-        if live.generation < int(block):
+        live, block, names = LiveFile(self.directory), int(block), []
+        if live.generation < block:
             self.seen[0] = page
-            self._consume(int(block))
+            self._consume(block)
             return []
-        replaced, removed, added, given = self._changes(live, int(block))
-        self._apply(replaced, removed, added)
+        given, others = live.compare(data, block)
+        if others or self.pending:
+            changes = self.load("murmur_changes")
+            names = changes.apply(self, live.key, others)
+            changes.put_pending(self)
         digits = str(live.generation).encode()
         if not self.pending:
             # With names pending it stays behind, so that whoever gets the native one adds them.
@@ -112,47 +71,7 @@ class Live:
         self.given = given
         self.seen[0] = page
         self._consume(live.generation)
-        return [name for name, _ in replaced] + removed + [name for name, _ in added]
-
-    def _changes(self, live, block):
-        """Everything is read before anything is touched."""
-        replaced, removed, added, given = [], [], [], {}
-        for name, value, since, prints in live.entries():
-            given[name] = value
-            present = self.data.get(name)
-            if name == _GENERATION or present == value:
-                continue
-            if present is None:
-                if int.from_bytes(since, "little") > block:
-                    added.append((name, value))
-            elif present == self.given.get(name) or live.was_delivered(present, prints):
-                if value is None:
-                    removed.append(name)
-                else:
-                    replaced.append((name, value))
-        return replaced, removed, added, given
-
-    def _apply(self, replaced, removed, added):
-        data, pending = self.data, self.pending
-        for name, value in replaced:
-            if name not in pending:
-                os.putenv(name, value)
-            data[name] = value
-        for name in removed:
-            if self.walks:
-                self.ghosts[name] = (data[name], monotonic())
-            if name not in pending:
-                os.unsetenv(name)
-            del data[name]
-        for name, value in added:
-            data[name] = value
-            pending.add(name)
-        pending.intersection_update(list(data))
-        # Adding a name moves the native environment away under any thread that reads it.
-        if pending and process_facts()[1] == 1:
-            for name in list(pending):
-                os.putenv(name, data[name])
-                pending.discard(name)
+        return names
 
     def _consume(self, generation):
         if generation != self.generation:
@@ -162,9 +81,17 @@ class Live:
     def leave_receipt(self):
         if self.generation:
             flags = READS_THROUGH | (NOT_APPLIED_NATIVELY if self.pending else 0)
-            self._receipts.write(self.generation, self.before, flags)
+            self.receipts.write(self.generation, self.before, flags)
 
     # ---- what os.environ asks for
+
+    def look(self, patient=False):
+        """Puts the names right. `patient`: may wait for a walk over the names to end."""
+        try:
+            if not self._retry_at or monotonic() >= self._retry_at:
+                self.load("murmur_changes").look(self, patient)
+        except Exception:
+            self._retry_at = monotonic() + 0.1
 
     def was_set(self, key):
         """An earlier value may have come back, or the marker. It is in the native one, too."""
@@ -173,46 +100,12 @@ class Live:
             self.walks.pop(get_ident(), None)
             self.seen[0] = None
 
-    def ghost(self, key):
-        """The value of a name that was removed under this thread's walk over the names, or None."""
-        now, walk = monotonic(), self.walks.get(get_ident())
-        value, removed_at = self.ghosts.get(key, (None, 0))
-        if value is not None and walk and walk[0] < removed_at and (walk[1] or now < walk[0] + 1):
-            return value
-        if not any(walk[1] or now < walk[0] + 1 for walk in list(self.walks.values())):
-            self.ghosts.clear()
-        return None
-
-    # ---- children and forks
-
-    def before_event(self, event):
-        if self.view[0] != self.seen[0]:
-            self.look()
+    def later(self, name, *args):
+        """This function of murmur_changes.py."""
         try:
-            if event == "os.exec":
-                # When the exec fails, the next look leaves a receipt again.
-                self.seen[0] = None
-                self._receipts.withdraw()
-            elif event == "subprocess.Popen" and self.pending:
-                self.load("murmur_children").pass_mapping_to_children(self)
-            elif event in ("os.fork", "os.forkpty"):
-                self._forking = get_ident()
+            return getattr(self.load("murmur_changes"), name)(self, *args)
         except Exception:
-            pass
-
-    def after_fork_in_parent(self):
-        if self._forking == get_ident():
-            self._forking = None
-
-    def after_fork_in_child(self):
-        self._lock = allocate_lock()
-        self._receipts.forget()
-        # Not for a subprocess with preexec_fn: what it becomes may read nothing through.
-        if self._forking == get_ident():
-            self._forking = None
-            self.leave_receipt()
-        else:
-            self.seen[0] = None
+            return None
 
 
 def keep_current(environ, live):
@@ -241,7 +134,7 @@ def keep_current(environ, live):
         value = self._data.get(self.encodekey(key))
         if value is not None:
             return self.decodevalue(value)
-        value = live.ghost(self.encodekey(key)) if live.ghosts else None
+        value = live.later("ghost", self.encodekey(key)) if live.ghosts else None
         return get(self, key) if value is None else self.decodevalue(value)
 
     def __setitem__(self, key, value):
@@ -279,14 +172,15 @@ def listen_to_children(live):
 
     def hook(event, args):
         if event in events:
-            live.before_event(event)
+            live.later("before_event", event)
 
     if hasattr(sys, "addaudithook"):
         # The hook also holds the page until everything else is gone: Python 3.12 and before close
         # its descriptor by number then, and a daemon may have made that number another file's.
         sys.addaudithook(hook)
         os.register_at_fork(
-            after_in_child=live.after_fork_in_child, after_in_parent=live.after_fork_in_parent
+            after_in_child=lambda: live.later("after_fork_in_child"),
+            after_in_parent=lambda: live.later("after_fork_in_parent"),
         )
     else:
         live.load("murmur_children").announce(live)
