@@ -18,10 +18,13 @@ export function encryptionRows(
 }
 
 /** `2 days ago by github/olga`. */
-function rotationWords({ startedAt, requestedBy, finishedAt, madeKey }: KeyRotation, now: Date) {
+function rotationWords(rotation: KeyRotation, now: Date) {
+  const { startedAt, requestedBy, finishedAt, madeKey, damagedDataKeys: damaged } = rotation;
   const how = madeKey ? "" : ", without a newer key";
   const end = finishedAt ? "" : ", not finished";
-  return `${relativeTime(startedAt, now)} by ${requestedBy}${how}${end}`;
+  const broken =
+    damaged > 0 ? `; ${damaged} data ${damaged === 1 ? "key does" : "keys do"} not open` : "";
+  return `${relativeTime(startedAt, now)} by ${requestedBy}${how}${end}${broken}`;
 }
 
 /** For machines. */
@@ -39,5 +42,6 @@ export function rotationToJson(rotation: KeyRotation) {
   return {
     ...{ number: Number(number), requested_by: requestedBy, made_key: madeKey },
     ...{ started_at: startedAt, finished_at: finishedAt, data_keys: dataKeys },
+    damaged_data_keys: rotation.damagedDataKeys,
   };
 }

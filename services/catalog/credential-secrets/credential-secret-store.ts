@@ -51,8 +51,8 @@ export interface CredentialSecretStore {
   stage(tenantId: string, staged: StagedCredential): Promise<void>;
   /** Writes the secret's next version if it is as it was when this was staged. */
   store(caller: Caller, stagedId: string): Promise<StoreOutcome>;
-  /** The version as which it was stored; undefined: it is gone. */
-  discard(tenantId: string, stagedId: string): Promise<bigint | undefined>;
+  /** The version as which it was stored, which is known for 8 days more once settled; undefined: it is gone. */
+  discard(tenantId: string, stagedId: string, isSettled: boolean): Promise<bigint | undefined>;
   /** Sealed versions from `below` on that are of this size, newest first, at most a hundred. */
   listNewer(
     db: Db,

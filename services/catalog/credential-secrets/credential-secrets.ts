@@ -46,7 +46,7 @@ export interface CredentialSecrets {
   /** Which version the secret has now, 0 for none. */
   stage(caller: Caller, wish: CredentialToStage): Promise<bigint>;
   store(caller: Caller, stagedId: string): Promise<bigint>;
-  discard(caller: Caller, stagedId: string): Promise<bigint | undefined>;
+  discard(caller: Caller, stagedId: string, isSettled: boolean): Promise<bigint | undefined>;
   findHolders(
     caller: Caller,
     which: CarryingVersions,
@@ -86,9 +86,9 @@ export function createCredentialSecrets(deps: CredentialSecretsDeps): Credential
           throw variableTaken({ name: outcome.secretName });
       }
     },
-    async discard({ tenantId }, stagedId) {
+    async discard({ tenantId }, stagedId, isSettled) {
       checkStagedId(stagedId);
-      return store.discard(tenantId, stagedId);
+      return store.discard(tenantId, stagedId, isSettled);
     },
     async findHolders({ tenantId }, which, retired) {
       const faults = rangeFaults(which);

@@ -62,15 +62,19 @@ export function createPostgresCredentialSecretStore(pool: Pool): CredentialSecre
     },
     stage: (tenantId, staged) => stage(pool, tenantId, staged),
     store: (caller, stagedId) => store(pool, caller, stagedId),
-    async discard(tenantId, stagedId) {
+    async discard(tenantId, stagedId, isSettled) {
       const { rows } = await pool.query<{ stored_version: bigint | null }>(
         `with gone as (
            delete from catalog.staged_credentials
            where tenant_id = $1 and staged_id = $2 and stored_version is null
+         ), done as (
+           update catalog.staged_credentials set done_at = clock_timestamp()
+           where tenant_id = $1 and staged_id = $2 and stored_version is not null and done_at is null
+             and $3
          )
          select stored_version from catalog.staged_credentials
          where tenant_id = $1 and staged_id = $2`,
-        [tenantId, stagedId],
+        [tenantId, stagedId, isSettled],
       );
       // One that is being stored just now was waited for: then the first look had not seen it.
       const seen = rows[0]?.stored_version ?? undefined;

@@ -11,6 +11,8 @@ export interface KeyRotation {
   finishedAt: Date | undefined;
   /** How many were wrapped. */
   dataKeys: number;
+  /** How many did not open, and stay as they are. */
+  damagedDataKeys: number;
   /** How long ago it began, by the database's clock. */
   ageMs: number;
 }

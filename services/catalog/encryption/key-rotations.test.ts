@@ -4,6 +4,7 @@ import { silentLog } from "../../../lib/log";
 import { sensitive } from "../../../lib/sensitive";
 import { startCatalog, type TestCatalog } from "../../../test/harness/catalog";
 import { createCatalogTenant, type CatalogTenant } from "../../../test/harness/catalog-tenant";
+import { eventually } from "../../../test/harness/eventually";
 import { createTestKeyProvider, type TestKeyProvider } from "../../../test/harness/key-provider";
 import { createTenantKeys } from "../keys/tenant-keys";
 import { createPostgresKeyRotationStore } from "../store/postgres-key-rotation-store";
@@ -183,6 +184,64 @@ describe("rotating the key-encryption key", () => {
     });
     expect(await wrappedKeys()).toEqual(before);
     await rotate();
+  });
+
+  it("comes to its end beside a data key that does not open, and the next one begins", async () => {
+    const before = await wrappedKeys();
+    await catalog.database.pool.query(
+      `insert into catalog.data_keys (tenant_id, id, wrapped, is_current)
+       values ($1, gen_random_uuid(), 'damaged', false)`,
+      [tenant.id],
+    );
+    const refused = {
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("does not open") as string,
+    };
+    await expect(rotate()).rejects.toMatchObject(refused);
+    expect(await show()).toMatchObject({
+      ...{ dataKeys: 2, waitingDataKeys: 0 },
+      lastRotation: { number: 1n, dataKeys: 1, damagedDataKeys: 1 },
+    });
+    expect((await show()).lastRotation?.finishedAt).toBeInstanceOf(Date);
+    const under = async () => new Set((await wrappedKeys()).map(keyOf));
+    expect((await under()).has(keyOf(before[0]))).toBe(false);
+    await later("1 hour");
+    await expect(rotate()).rejects.toMatchObject(refused);
+    expect(await show()).toMatchObject({ lastRotation: { number: 2n, dataKeys: 1 } });
+    expect(made).toBe(2);
+    expect(await finishAbandoned()).toBe(0);
+  });
+
+  it("holds up no other tenant's while Vault takes its time", async () => {
+    const { pool } = catalog.database;
+    const store = createPostgresKeyRotationStore(pool);
+    let answer: () => void = () => undefined;
+    let isAsked = false;
+    const slow = new Promise<void>((resolve) => (answer = resolve));
+    const vault = { ...provider, name: "vault-transit" as const };
+    const waiting = () => {
+      isAsked = true;
+      return slow;
+    };
+    const by = (tenantId: string) =>
+      ({ tenantId, kind: "developer", id: "github/alice", peer: "" }) as const;
+    const make = (rotateKey: () => Promise<void>) =>
+      createKeyRotations({
+        pool,
+        store,
+        provider: { ...vault, rotate: rotateKey },
+        log: silentLog,
+      });
+    const first = make(waiting).rotate(by(tenant.id), { rewrapOnly: false });
+    await eventually(() => {
+      expect(isAsked).toBe(true);
+    });
+    const other = await createCatalogTenant(catalog);
+    await other.set("A", "1");
+    const second = await make(() => Promise.resolve()).rotate(by(other.id), { rewrapOnly: false });
+    expect(second).toMatchObject({ number: 1n, dataKeys: 1 });
+    answer();
+    expect(await first).toMatchObject({ number: 1n, dataKeys: 1 });
   });
 
   it("is audited: asked for by whom, and done", async () => {

@@ -4,6 +4,7 @@ import type { Log } from "../../../lib/log";
 import type { Pool } from "../../../lib/postgres/db";
 import { withTransaction } from "../../../lib/postgres/transaction";
 import { isRetryable } from "../../../lib/retry";
+import type { Sensitive } from "../../../lib/sensitive";
 import { type Caller, writeAudit } from "../audit";
 import type { KeyRotation } from "../domain/key-rotation";
 import { type KeyProvider, WrappedKeyRefused } from "../keys/key-provider";
@@ -81,12 +82,15 @@ function begin(
 ): Promise<KeyRotation> {
   const { tenantId, id: requestedBy } = caller;
   return withTransaction(pool, async (tx) => {
-    await store.lock(tx);
+    // No lock but the tenant's own is held while Vault answers.
+    await store.lock(tx, tenantId);
     const last = await store.findLast(tenantId, tx);
     if (last && !last.finishedAt) return last;
     const madeKey = !rewrapOnly;
     if (madeKey) {
       if (last?.madeKey && last.ageMs < EVERY_MS) throw tooSoon(EVERY_MS - last.ageMs);
+      // The file of the keyring is read and written again: replicas that do so at once would lose a key.
+      if (provider.name === "local") await store.lockKeyring(tx);
       await provider.rotate();
     }
     const begun = await store.begin(tx, tenantId, { requestedBy, madeKey });
@@ -99,44 +103,77 @@ function begin(
   });
 }
 
-/** Bounded steps, each of which is done or not: whoever comes next goes on behind the last. */
+/**
+ * Bounded steps, each of which is done or not: whoever comes next goes on behind the last. A data key that
+ * does not open stays as it is and is counted, so that it keeps no other, and no later rotation, from its end.
+ */
 async function wrapAgain(
   { store, provider, log }: KeyRotationsDeps,
   ref: RotationRef,
 ): Promise<void> {
   const { tenantId, number } = ref;
+  const damaged: string[] = [];
   try {
     for (;;) {
-      const waiting = await store.findWaiting(ref, BATCH);
+      const waiting = await store.findWaiting(ref, damaged, BATCH);
       if (waiting.length === 0) break;
-      await store.replace(ref, await rewrapAll(provider, waiting));
+      const { whole, broken } = await sortOut(provider, waiting);
+      damaged.push(...broken);
+      await store.replace(ref, await rewrapAll(provider, whole));
     }
   } catch (error) {
     if (!(error instanceof WrappedKeyRefused)) throw error;
-    log.error("a data key does not open: nothing was put in its place", { tenantId, error });
+    log.error("a data key was not wrapped as itself: nothing was put in its place", {
+      ...{ tenantId, error },
+    });
     throw tampered(number, error);
   }
-  await store.finish(ref);
+  await store.finish(ref, damaged.length);
+  if (damaged.length === 0) return;
+  log.error("data keys do not open: they stay as they are", { tenantId, dataKeyIds: damaged });
+  throw tampered(number);
+}
+
+/** Which stored keys open. */
+async function sortOut(
+  provider: KeyProvider,
+  stored: readonly StoredDataKey[],
+): Promise<{ whole: OpenedKey[]; broken: string[] }> {
+  const [whole, broken]: [OpenedKey[], string[]] = [[], []];
+  for (const { id, wrapped } of stored) {
+    try {
+      whole.push({ id, wrapped, key: await provider.unwrap(wrapped) });
+    } catch (error) {
+      if (!(error instanceof WrappedKeyRefused)) throw error;
+      broken.push(id);
+    }
+  }
+  return { whole, broken };
+}
+
+interface OpenedKey extends StoredDataKey {
+  key: Sensitive<Buffer>;
 }
 
 /** What does not open as what it was made of takes nothing's place: a key that is lost is all that it sealed. */
 async function rewrapAll(
   provider: KeyProvider,
-  stored: readonly StoredDataKey[],
+  stored: readonly OpenedKey[],
 ): Promise<RewrappedKey[]> {
+  if (stored.length === 0) return [];
   const rewrapped = await provider.rewrap(stored.map(({ wrapped }) => wrapped));
   const all: RewrappedKey[] = [];
-  for (const [at, { id, wrapped: was }] of stored.entries()) {
+  for (const [at, { id, wrapped: was, key }] of stored.entries()) {
     const is = rewrapped[at];
     if (!is) throw new WrappedKeyRefused(provider.name);
-    const [before, after] = [await provider.unwrap(was), await provider.unwrap(is)];
-    if (!before.expose().equals(after.expose())) throw new WrappedKeyRefused(provider.name);
+    const after = await provider.unwrap(is);
+    if (!key.expose().equals(after.expose())) throw new WrappedKeyRefused(provider.name);
     all.push({ id, was, is });
   }
   return all;
 }
 
-function tampered(number: bigint, cause: unknown): AppError {
+function tampered(number: bigint, cause?: unknown): AppError {
   return new AppError({
     code: "FAILED_PRECONDITION",
     reason: ErrorReason.ERROR_REASON_TAMPERED,

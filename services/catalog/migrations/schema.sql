@@ -160,6 +160,7 @@ create table catalog.key_rotations (
   started_at timestamp with time zone default clock_timestamp() not null,
   finished_at timestamp with time zone,
   data_keys integer default 0 not null,
+  damaged_data_keys integer default 0 not null,
   constraint key_rotations_pkey PRIMARY KEY (tenant_id, number)
 );
 CREATE UNIQUE INDEX key_rotations_open ON catalog.key_rotations USING btree (tenant_id) WHERE (finished_at IS NULL);
@@ -249,9 +250,10 @@ create table catalog.staged_credentials (
   api_key_id text,
   staged_at timestamp with time zone default clock_timestamp() not null,
   stored_version bigint,
+  done_at timestamp with time zone,
   constraint staged_credentials_pkey PRIMARY KEY (tenant_id, staged_id)
 );
-CREATE INDEX staged_credentials_old ON catalog.staged_credentials USING btree (staged_at);
+CREATE INDEX staged_credentials_done ON catalog.staged_credentials USING btree (done_at) WHERE (done_at IS NOT NULL);
 
 create table catalog.users (
   tenant_id text collate "C" not null,

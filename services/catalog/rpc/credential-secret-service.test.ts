@@ -1,4 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
+import { cleanUpOnce } from "../environments/clean-up";
+import { createPostgresExpiryStore } from "../store/postgres-expiry-store";
 import { ErrorReason } from "../../../gen/murmur/errors/v1/error_reason";
 import { createCredentialValue } from "../../../lib/identity/credential-value";
 import { type CatalogClients, startCatalog, type TestCatalog } from "../../../test/harness/catalog";
@@ -44,7 +46,36 @@ describe("a credential that a secret carries", () => {
     expect(await acme.values(agent, 2n)).toMatchObject({ ONE: next });
     const { secret } = await acme.owner.secrets.getSecret({ name: "ONE" });
     expect(secret).toMatchObject({ version: 2n, updatedBy: "github/alice" });
-    expect(await service.discardStagedCredential({ stagedId })).toEqual({ storedVersion: 2n });
+    expect(await service.discardStagedCredential({ stagedId, isSettled: false })).toEqual({
+      storedVersion: 2n,
+    });
+  });
+
+  it("is known to be stored for as long as rotation may ask, however long it was away", async () => {
+    const old = newValue();
+    await acme.set("LATE", old);
+    const stagedId = await stage("LATE", old, newValue());
+    await store(stagedId);
+    const { pool } = catalog.database;
+    const later = async (days: number) => {
+      await pool.query(
+        `update catalog.staged_credentials set staged_at = staged_at - $2 * interval '1 day',
+           done_at = done_at - $2 * interval '1 day' where tenant_id = $1`,
+        [acme.id, days],
+      );
+      await cleanUpOnce(createPostgresExpiryStore(pool));
+    };
+    await later(100);
+    expect(await store(stagedId)).toEqual({ version: 2n });
+    const discard = (isSettled: boolean) =>
+      service.discardStagedCredential({ stagedId, isSettled });
+    expect(await discard(false)).toEqual({ storedVersion: 2n });
+    await later(100);
+    expect(await discard(true)).toEqual({ storedVersion: 2n });
+    await later(7);
+    expect(await store(stagedId)).toEqual({ version: 2n });
+    await later(2);
+    expect(await discard(false)).toEqual({ storedVersion: 0n });
   });
 
   it("is what has to be in the secret; any other value stays", async () => {
@@ -67,7 +98,9 @@ describe("a credential that a secret carries", () => {
     await expect(store(stagedId)).rejects.toMatchObject({
       reason: ErrorReason.ERROR_REASON_SECRET_VERSION_CONFLICT,
     });
-    expect(await service.discardStagedCredential({ stagedId })).toEqual({ storedVersion: 0n });
+    expect(await service.discardStagedCredential({ stagedId, isSettled: false })).toEqual({
+      storedVersion: 0n,
+    });
     await expect(store(stagedId)).rejects.toMatchObject({
       reason: ErrorReason.ERROR_REASON_STAGED_CREDENTIAL_NOT_FOUND,
     });
@@ -106,7 +139,9 @@ describe("a credential that a secret carries", () => {
     await expect(globex.storeStagedCredential({ stagedId })).rejects.toMatchObject({
       code: "NOT_FOUND",
     });
-    expect(await globex.discardStagedCredential({ stagedId })).toEqual({ storedVersion: 0n });
+    expect(await globex.discardStagedCredential({ stagedId, isSettled: false })).toEqual({
+      storedVersion: 0n,
+    });
     expect(await store(stagedId)).toEqual({ version: 2n });
   });
 });

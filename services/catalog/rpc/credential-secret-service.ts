@@ -22,8 +22,9 @@ export function createCredentialSecretService(
     async storeStagedCredential({ stagedId }, context) {
       return { version: await secrets.store(callerOf(context), stagedId) };
     },
-    async discardStagedCredential({ stagedId }, context) {
-      return { storedVersion: (await secrets.discard(callerOf(context), stagedId)) ?? 0n };
+    async discardStagedCredential({ stagedId, isSettled }, context) {
+      const stored = await secrets.discard(callerOf(context), stagedId, isSettled);
+      return { storedVersion: stored ?? 0n };
     },
     async findCredentialHolders(request, context) {
       const which = {

@@ -28,5 +28,6 @@ export function createEncryptionService(
 
 function toMessage(rotation: KeyRotation): KeyRotationMessage {
   const { number, requestedBy, madeKey, startedAt, finishedAt, dataKeys } = rotation;
-  return { number, requestedBy, madeKey, startedAt, finishedAt, dataKeys };
+  const { damagedDataKeys } = rotation;
+  return { number, requestedBy, madeKey, startedAt, finishedAt, dataKeys, damagedDataKeys };
 }

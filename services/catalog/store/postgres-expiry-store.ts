@@ -65,11 +65,15 @@ const REMOVE_REQUESTS = `
 delete from catalog.requests where ctid = any(array(
   select ctid from catalog.requests where expires_at <= clock_timestamp() limit $1))`;
 
-/** Longer than any grace period: whoever has not stored it by then has given up. */
+/**
+ * What rotation has said that it asks for no more, and some time after, as another replica of it may not have
+ * heard of that yet. What it has not said so of stays, however long rotation or the way to it is away: an
+ * answer that was lost is asked for again.
+ */
 const REMOVE_STAGED = `
 delete from catalog.staged_credentials where ctid = any(array(
   select ctid from catalog.staged_credentials
-  where staged_at < clock_timestamp() - interval '8 days' limit $1))`;
+  where done_at < clock_timestamp() - interval '8 days' limit $1))`;
 
 /** ExpiryStore in PostgreSQL. Several replicas may clean up at once: they pass each other's rows. */
 export function createPostgresExpiryStore(pool: Pool): ExpiryStore {

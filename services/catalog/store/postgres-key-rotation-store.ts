@@ -6,7 +6,7 @@ import type { KeyRotationStore, RotationRef } from "./key-rotation-store";
 import type { StoredDataKey } from "./key-store";
 
 const COLUMNS = `tenant_id, number, requested_by, made_key, started_at, finished_at, data_keys,
-  (extract(epoch from clock_timestamp() - started_at) * 1000)::float8 as age_ms`;
+  damaged_data_keys, (extract(epoch from clock_timestamp() - started_at) * 1000)::float8 as age_ms`;
 /** Longer than any call lives. */
 const ABANDONED = "interval '1 minute'";
 
@@ -18,13 +18,20 @@ interface Row {
   started_at: Date;
   finished_at: Date | null;
   data_keys: number;
+  damaged_data_keys: number;
   age_ms: number;
 }
 
 /** KeyRotationStore in `catalog.key_rotations` and `catalog.data_keys`. */
 export function createPostgresKeyRotationStore(pool: Pool): KeyRotationStore {
   return {
-    async lock(tx) {
+    async lock(tx, tenantId) {
+      await tx.query(
+        `select pg_advisory_xact_lock(hashtextextended('murmur.catalog.key-rotation.' || $1::text, 0))`,
+        [tenantId],
+      );
+    },
+    async lockKeyring(tx) {
       await tx.query(
         `select pg_advisory_xact_lock(hashtextextended('murmur.catalog.key-rotation', 0))`,
       );
@@ -49,11 +56,11 @@ export function createPostgresKeyRotationStore(pool: Pool): KeyRotationStore {
       if (!begun) throw new Error("a rotation that was begun is not there");
       return begun;
     },
-    async findWaiting({ tenantId, number }, limit) {
+    async findWaiting({ tenantId, number }, not, limit) {
       const { rows } = await pool.query<StoredDataKey>(
         `select id, wrapped from catalog.data_keys
-         where tenant_id = $1 and wrapped_for < $2 order by id limit $3`,
-        [tenantId, number, limit],
+         where tenant_id = $1 and wrapped_for < $2 and id <> all($3::uuid[]) order by id limit $4`,
+        [tenantId, number, not, limit],
       );
       return rows;
     },
@@ -68,7 +75,7 @@ export function createPostgresKeyRotationStore(pool: Pool): KeyRotationStore {
         ],
       );
     },
-    finish: (ref) => finish(pool, ref),
+    finish: (ref, damaged) => finish(pool, ref, damaged),
     count: (tenantId) => count(pool, tenantId),
     async findAbandoned(limit) {
       const { rows } = await pool.query<{ tenant_id: string; number: bigint }>(
@@ -81,13 +88,18 @@ export function createPostgresKeyRotationStore(pool: Pool): KeyRotationStore {
   };
 }
 
-async function finish(pool: Pool, { tenantId, number }: RotationRef): Promise<void> {
+async function finish(
+  pool: Pool,
+  { tenantId, number }: RotationRef,
+  damaged: number,
+): Promise<void> {
   await withTransactionRetry(pool, async (tx) => {
     const { rows } = await tx.query<{ data_keys: number }>(
-      `update catalog.key_rotations r set finished_at = clock_timestamp(), data_keys =
+      `update catalog.key_rotations r set finished_at = clock_timestamp(),
+         damaged_data_keys = $3, data_keys =
          (select count(*) from catalog.data_keys where tenant_id = $1 and wrapped_for = $2)
        where tenant_id = $1 and number = $2 and finished_at is null returning data_keys`,
-      [tenantId, number],
+      [tenantId, number, damaged],
     );
     const [done] = rows;
     if (!done) return;
@@ -95,7 +107,10 @@ async function finish(pool: Pool, { tenantId, number }: RotationRef): Promise<vo
     await writeAudit(tx, itself, [
       {
         ...{ action: "encryption.rewrap", objectKind: "key-rotation", objectId: String(number) },
-        ...{ outcome: "ok", detail: { data_keys: done.data_keys } },
+        ...{
+          outcome: "ok",
+          detail: { data_keys: done.data_keys, ...(damaged > 0 && { damaged }) },
+        },
       },
     ]);
   });
@@ -121,6 +136,7 @@ function fromRow(row: Row): KeyRotation {
     startedAt: row.started_at,
     finishedAt: row.finished_at ?? undefined,
     dataKeys: row.data_keys,
+    damagedDataKeys: row.damaged_data_keys,
     ageMs: row.age_ms,
   };
 }

@@ -98,8 +98,15 @@ export interface CatalogClient {
   stageCredential(tenantId: string, successor: StagedSuccessor): Promise<void>;
   /** As which version it is stored now (StoreStagedCredential). */
   storeStagedCredential(tenantId: string, id: string): Promise<bigint>;
-  /** As which version it was stored, and stays; undefined: it never will be (DiscardStagedCredential). */
-  discardStagedCredential(tenantId: string, id: string): Promise<bigint | undefined>;
+  /**
+   * As which version it was stored, and stays; undefined: it never will be (DiscardStagedCredential). Once
+   * settled, nobody asks for it any more.
+   */
+  discardStagedCredential(
+    tenantId: string,
+    id: string,
+    how?: { isSettled: boolean },
+  ): Promise<bigint | undefined>;
   /** Which generations have a credential (FindCredentialHolders). */
   findCredentialHolders(
     tenantId: string,
@@ -253,8 +260,9 @@ function carrying(clientOf: (tenantId: string) => TenantClients["credentialSecre
       const stored = clientOf(tenantId).storeStagedCredential({ stagedId }, control);
       return (await asOurs(stored)).version;
     },
-    async discardStagedCredential(tenantId, stagedId) {
-      const discarded = clientOf(tenantId).discardStagedCredential({ stagedId }, control);
+    async discardStagedCredential(tenantId, stagedId, { isSettled } = { isSettled: false }) {
+      const request = { stagedId, isSettled };
+      const discarded = clientOf(tenantId).discardStagedCredential(request, control);
       const { storedVersion } = await asOurs(discarded);
       return storedVersion === 0n ? undefined : storedVersion;
     },

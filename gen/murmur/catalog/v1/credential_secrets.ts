@@ -53,6 +53,8 @@ export interface StoreStagedCredentialResponse {
 /** What was staged. */
 export interface DiscardStagedCredentialRequest {
   stagedId: string;
+  /** What became of it is written down, and nobody asks any more. */
+  isSettled: boolean;
 }
 
 /** What it was. */
@@ -485,13 +487,16 @@ export const StoreStagedCredentialResponse: MessageFns<StoreStagedCredentialResp
 };
 
 function createBaseDiscardStagedCredentialRequest(): DiscardStagedCredentialRequest {
-  return { stagedId: "" };
+  return { stagedId: "", isSettled: false };
 }
 
 export const DiscardStagedCredentialRequest: MessageFns<DiscardStagedCredentialRequest> = {
   encode(message: DiscardStagedCredentialRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.stagedId !== "") {
       writer.uint32(10).string(message.stagedId);
+    }
+    if (message.isSettled !== false) {
+      writer.uint32(16).bool(message.isSettled);
     }
     return writer;
   },
@@ -517,6 +522,14 @@ export const DiscardStagedCredentialRequest: MessageFns<DiscardStagedCredentialR
             message.stagedId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isSettled = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -536,6 +549,11 @@ export const DiscardStagedCredentialRequest: MessageFns<DiscardStagedCredentialR
         : isSet(object.staged_id)
         ? globalThis.String(object.staged_id)
         : "",
+      isSettled: isSet(object.isSettled)
+        ? globalThis.Boolean(object.isSettled)
+        : isSet(object.is_settled)
+        ? globalThis.Boolean(object.is_settled)
+        : false,
     };
   },
 
@@ -543,6 +561,9 @@ export const DiscardStagedCredentialRequest: MessageFns<DiscardStagedCredentialR
     const obj: any = {};
     if (message.stagedId !== "") {
       obj.stagedId = message.stagedId;
+    }
+    if (message.isSettled !== false) {
+      obj.isSettled = message.isSettled;
     }
     return obj;
   },
@@ -555,6 +576,7 @@ export const DiscardStagedCredentialRequest: MessageFns<DiscardStagedCredentialR
   ): DiscardStagedCredentialRequest {
     const message = createBaseDiscardStagedCredentialRequest();
     message.stagedId = object.stagedId ?? "";
+    message.isSettled = object.isSettled ?? false;
     return message;
   },
 };
@@ -1041,7 +1063,8 @@ export const CredentialSecretServiceService = {
     responseDeserialize: (value: Buffer): StoreStagedCredentialResponse => StoreStagedCredentialResponse.decode(value),
   },
   /**
-   * Forgets what was staged, unless it was stored: then the answer says as which version.
+   * Forgets what was staged, unless it was stored: then the answer says as which version, until 8 days after
+   * a call with `is_settled`.
    * Callers: the rotation service.
    * Retry: safe.
    * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
@@ -1098,7 +1121,8 @@ export interface CredentialSecretServiceServer extends UntypedServiceImplementat
    */
   storeStagedCredential: handleUnaryCall<StoreStagedCredentialRequest, StoreStagedCredentialResponse>;
   /**
-   * Forgets what was staged, unless it was stored: then the answer says as which version.
+   * Forgets what was staged, unless it was stored: then the answer says as which version, until 8 days after
+   * a call with `is_settled`.
    * Callers: the rotation service.
    * Retry: safe.
    * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.
@@ -1162,7 +1186,8 @@ export interface CredentialSecretServiceClient extends Client {
     callback: (error: ServiceError | null, response: StoreStagedCredentialResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Forgets what was staged, unless it was stored: then the answer says as which version.
+   * Forgets what was staged, unless it was stored: then the answer says as which version, until 8 days after
+   * a call with `is_settled`.
    * Callers: the rotation service.
    * Retry: safe.
    * Reasons: INVALID_FIELD, DEPENDENCY_AWAY.

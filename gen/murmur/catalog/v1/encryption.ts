@@ -37,6 +37,8 @@ export interface KeyRotation {
     | undefined;
   /** How many were. */
   dataKeys: number;
+  /** How many do not open, and stay as they are: the database was changed by other hands. */
+  damagedDataKeys: number;
 }
 
 /** Which kind of rotation. */
@@ -67,7 +69,15 @@ export interface GetEncryptionResponse {
 }
 
 function createBaseKeyRotation(): KeyRotation {
-  return { number: 0n, requestedBy: "", madeKey: false, startedAt: undefined, finishedAt: undefined, dataKeys: 0 };
+  return {
+    number: 0n,
+    requestedBy: "",
+    madeKey: false,
+    startedAt: undefined,
+    finishedAt: undefined,
+    dataKeys: 0,
+    damagedDataKeys: 0,
+  };
 }
 
 export const KeyRotation: MessageFns<KeyRotation> = {
@@ -92,6 +102,9 @@ export const KeyRotation: MessageFns<KeyRotation> = {
     }
     if (message.dataKeys !== 0) {
       writer.uint32(48).int32(message.dataKeys);
+    }
+    if (message.damagedDataKeys !== 0) {
+      writer.uint32(56).int32(message.damagedDataKeys);
     }
     return writer;
   },
@@ -157,6 +170,14 @@ export const KeyRotation: MessageFns<KeyRotation> = {
             message.dataKeys = reader.int32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.damagedDataKeys = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -197,6 +218,11 @@ export const KeyRotation: MessageFns<KeyRotation> = {
         : isSet(object.data_keys)
         ? globalThis.Number(object.data_keys)
         : 0,
+      damagedDataKeys: isSet(object.damagedDataKeys)
+        ? globalThis.Number(object.damagedDataKeys)
+        : isSet(object.damaged_data_keys)
+        ? globalThis.Number(object.damaged_data_keys)
+        : 0,
     };
   },
 
@@ -220,6 +246,9 @@ export const KeyRotation: MessageFns<KeyRotation> = {
     if (message.dataKeys !== 0) {
       obj.dataKeys = Math.round(message.dataKeys);
     }
+    if (message.damagedDataKeys !== 0) {
+      obj.damagedDataKeys = Math.round(message.damagedDataKeys);
+    }
     return obj;
   },
 
@@ -234,6 +263,7 @@ export const KeyRotation: MessageFns<KeyRotation> = {
     message.startedAt = object.startedAt ?? undefined;
     message.finishedAt = object.finishedAt ?? undefined;
     message.dataKeys = object.dataKeys ?? 0;
+    message.damagedDataKeys = object.damagedDataKeys ?? 0;
     return message;
   },
 };
@@ -580,7 +610,8 @@ export const EncryptionServiceService = {
   /**
    * Makes a newer key-encryption key and wraps the tenant's data keys again under it, while secrets are read
    * and written as before. No value changes and none is opened. Answers when all are wrapped; what a call
-   * that broke off has begun is finished without it, or by the next call.
+   * that broke off has begun is finished without it, or by the next call. A data key
+   * that does not open keeps no other from being wrapped.
    * Callers: developers who are owner.
    * Retry: safe; while a rotation is under way the call goes on with it and makes no other key.
    * Reasons: KEY_ROTATION_REFUSED, TOO_MANY_ATTEMPTS (one in an hour, unless `rewrap_only`), TAMPERED,
@@ -620,7 +651,8 @@ export interface EncryptionServiceServer extends UntypedServiceImplementation {
   /**
    * Makes a newer key-encryption key and wraps the tenant's data keys again under it, while secrets are read
    * and written as before. No value changes and none is opened. Answers when all are wrapped; what a call
-   * that broke off has begun is finished without it, or by the next call.
+   * that broke off has begun is finished without it, or by the next call. A data key
+   * that does not open keeps no other from being wrapped.
    * Callers: developers who are owner.
    * Retry: safe; while a rotation is under way the call goes on with it and makes no other key.
    * Reasons: KEY_ROTATION_REFUSED, TOO_MANY_ATTEMPTS (one in an hour, unless `rewrap_only`), TAMPERED,
@@ -640,7 +672,8 @@ export interface EncryptionServiceClient extends Client {
   /**
    * Makes a newer key-encryption key and wraps the tenant's data keys again under it, while secrets are read
    * and written as before. No value changes and none is opened. Answers when all are wrapped; what a call
-   * that broke off has begun is finished without it, or by the next call.
+   * that broke off has begun is finished without it, or by the next call. A data key
+   * that does not open keeps no other from being wrapped.
    * Callers: developers who are owner.
    * Retry: safe; while a rotation is under way the call goes on with it and makes no other key.
    * Reasons: KEY_ROTATION_REFUSED, TOO_MANY_ATTEMPTS (one in an hour, unless `rewrap_only`), TAMPERED,

@@ -81,6 +81,18 @@ const apply = async (
 };
 
 describe("revoke on evidence", () => {
+  it("lets the catalog forget what was staged when its answer is written down", async () => {
+    const key = await rig.carried();
+    await rig.rotate(key.id, { secretName: key.secretName });
+    await eventually(async () => {
+      const { rowCount } = await rig.catalog.database.pool.query(
+        `select from catalog.staged_credentials where secret_name = $1 and done_at is not null`,
+        [key.secretName],
+      );
+      expect(rowCount).toBe(1);
+    });
+  });
+
   it("ends the old value when files and processes are on the new one, and not before", async () => {
     const { key, agent, before, after, rotated } = await begin();
     expect(rotated.replaced.evidence?.state).toBe(GATHERING);

@@ -88,8 +88,21 @@ async function storeSuccessor(deps: LeadCaseDeps, held: HeldCase): Promise<HeldC
     const detail = { version: Number(version) };
     await writeAudit(tx, ownCaller(tenantId), [caseEntry("credential.stored", held, detail)]);
   });
+  await forgetStaged(deps, held);
   const stored = await cases.find(pool, held);
   return stored?.stage === "gathering" ? stored : undefined;
+}
+
+/** Its answer is written down here: nobody asks for it any more. Unless this is heard, the catalog keeps it. */
+async function forgetStaged(
+  { catalog, log }: LeadCaseDeps,
+  { tenantId, successorId }: HeldCase,
+): Promise<void> {
+  try {
+    await catalog.discardStagedCredential(tenantId, successorId, { isSettled: true });
+  } catch (error) {
+    log.debug("a staged credential was not let go of", { tenantId, successorId, error });
+  }
 }
 
 async function gather(deps: LeadCaseDeps, held: HeldCase): Promise<void> {
