@@ -105,7 +105,10 @@ describe("rotating a credential", () => {
     await expect(rotate(old, 3600)).rejects.toMatchObject({
       ...{ code: "FAILED_PRECONDITION", reason: ErrorReason.ERROR_REASON_CREDENTIAL_ENDED },
       message: `API key "${old.credential.credentialId}" was already replaced by "${credential.credentialId}"`,
-      metadata: { replaced_by: credential.credentialId, replaced_by_developer: "github/alice" },
+      metadata: {
+        ...{ state: "in_grace", replaced_by: credential.credentialId },
+        replaced_by_developer: "github/alice",
+      },
     });
   });
 

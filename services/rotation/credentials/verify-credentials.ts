@@ -61,7 +61,7 @@ function noted(uses: VerifyDeps["uses"], verdict: Verdict): Verdict {
 }
 
 function isFirstUse({ awaitsFirstUse, state }: Credential): boolean {
-  return awaitsFirstUse && (state === "active" || state === "in-grace");
+  return awaitsFirstUse && (state === "active" || state === "in_grace");
 }
 
 function isRotatedAway({ registeredAgentId, replacedBy, state }: Credential): boolean {

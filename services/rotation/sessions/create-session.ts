@@ -62,6 +62,6 @@ async function holdKey(
   ref: { tenantId: string; id: string },
 ): Promise<Credential> {
   const key = await credentials.lock(tx, ref);
-  if (key?.state !== "active" && key?.state !== "in-grace") throw unauthenticated();
+  if (key?.state !== "active" && key?.state !== "in_grace") throw unauthenticated();
   return key;
 }

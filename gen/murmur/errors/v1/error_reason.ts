@@ -108,8 +108,8 @@ export enum ErrorReason {
   /** ERROR_REASON_CREDENTIAL_NOT_FOUND - No API key or agent token of that id, or another developer's. Metadata: `credential_id`. */
   ERROR_REASON_CREDENTIAL_NOT_FOUND = 52,
   /**
-   * ERROR_REASON_CREDENTIAL_ENDED - The API key or agent token is expired, revoked or replaced. Metadata: `credential_id`, `state`, and
-   * `replaced_by`, `replaced_by_developer` where it has a successor.
+   * ERROR_REASON_CREDENTIAL_ENDED - The API key or agent token is expired, revoked or replaced. Metadata: `credential_id`, `state`
+   * (`in_grace`, `expired` or `revoked`), and `replaced_by`, `replaced_by_developer` where it has a successor.
    */
   ERROR_REASON_CREDENTIAL_ENDED = 53,
   /**

@@ -2,7 +2,7 @@ import type { CredentialKind } from "../../../../lib/identity/credential-value";
 import type { Role } from "../../../../lib/identity/principal";
 
 /** As the database's clock has it. */
-export type CredentialState = "active" | "in-grace" | "expired" | "revoked";
+export type CredentialState = "active" | "in_grace" | "expired" | "revoked";
 
 /** An API key, an agent token or a session, without its value. */
 export interface Credential {

@@ -50,7 +50,7 @@ export async function endOnEvidence(deps: EndCaseDeps, held: HeldCase): Promise<
     const agents = await cases.readAgents(tx, tenantId, looked.agentIds, "for share");
     const before = await credentials.lock(tx, old);
     const open = await cases.lock(tx, held);
-    if (!open || before?.state !== "in-grace") return [];
+    if (!open || before?.state !== "in_grace") return [];
     const laggards = [
       ...judgeHolders({ ...looked, agents }),
       ...(await othersOf(deps, tx, held, "for share")),

@@ -10,7 +10,7 @@ import { toVerdict } from "./to-credential";
 const CREDENTIAL: Credential = {
   ...{ tenantId: "t1", id: "5cf3cbf5-9b5c-4b3e-8f4a-2b6f5d7a9c11", kind: "api-key", label: "ci" },
   ...{ agentName: "", scopes: ["GET /v1/secrets*", "POST /v1/keys"], prefix: "mur_key_abcd" },
-  ...{ owner: "github/ålice", role: "admin", state: "in-grace", lastUsedAt: undefined },
+  ...{ owner: "github/ålice", role: "admin", state: "in_grace", lastUsedAt: undefined },
   ...{ createdAt: new Date(1_700_000_000_123), expiresAt: new Date(1_800_000_000_000) },
   ...{ revokedAt: undefined, replaces: undefined, replacedBy: "next", sequence: 7n },
   ...{ registeredAgentId: undefined, awaitsFirstUse: false, secretName: "KEY" },

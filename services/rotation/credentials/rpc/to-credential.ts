@@ -21,7 +21,7 @@ const KINDS: Record<CredentialKind, KindMessage> = {
 };
 const STATES: Record<CredentialState, StateMessage> = {
   active: StateMessage.CREDENTIAL_STATE_ACTIVE,
-  "in-grace": StateMessage.CREDENTIAL_STATE_IN_GRACE,
+  in_grace: StateMessage.CREDENTIAL_STATE_IN_GRACE,
   expired: StateMessage.CREDENTIAL_STATE_EXPIRED,
   revoked: StateMessage.CREDENTIAL_STATE_REVOKED,
 };

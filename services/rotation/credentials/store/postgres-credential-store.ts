@@ -8,7 +8,7 @@ import type { CredentialRef, CredentialStore, ListCredentials } from "./credenti
 /** Revoked is what somebody ended, for good, whatever the clock does; the rest is told by it. */
 export const STATE = `case when revoked_at is not null then 'revoked'
      when expires_at <= clock_timestamp() then 'expired'
-     when replaced_by is not null then 'in-grace' else 'active' end`;
+     when replaced_by is not null then 'in_grace' else 'active' end`;
 /** What it may do now: what it was made with, but never more than its owner. */
 const ROLES = "array['member', 'admin', 'owner']";
 const ROLE = `(select (${ROLES})[least(array_position(${ROLES}, credentials.role),

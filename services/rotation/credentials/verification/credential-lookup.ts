@@ -87,7 +87,7 @@ function answerFrom(
 /** Those that are valid. */
 function* toKept(found: ReadonlyMap<string, FoundCredential>): Iterable<[string, Kept]> {
   for (const [hash, { credential }] of found) {
-    const isValid = credential.state === "active" || credential.state === "in-grace";
+    const isValid = credential.state === "active" || credential.state === "in_grace";
     // The first use of some changes what else is valid: it is not to be missed.
     if (isValid && !credential.awaitsFirstUse)
       yield [hash, { credential, untilMs: credential.expiresAt?.getTime() ?? Infinity }];
