@@ -15,8 +15,10 @@ module.exports = {
     "<rootDir>/.test-parts/",
   ],
   transform: { "^.+\\.[jt]s$": ["@swc/jest", { jsc: { target: "es2022" } }] },
-  // jose is an ES module only; Jest cannot require it uncompiled.
-  transformIgnorePatterns: ["/node_modules/(?!(jose|@hpke)/)"],
+  // ES modules only; Jest cannot require them uncompiled.
+  transformIgnorePatterns: [
+    "/node_modules/(?!(jose|@hpke|(@fastify/static/node_modules/)?content-disposition)/)",
+  ],
   // Arguments of every module: looked up in the global object of a test's context they take a third
   // of the time of whatever computes. A module that declares one of them by const fails to parse.
   sandboxInjectedGlobals: GLOBALS,

@@ -144,7 +144,7 @@ async function startGateway({ address }: BenchRotation) {
   };
   const gateway = await createGateway({
     ...{ channels, signingKey: generateSigningKey("murmur-gateway") },
-    ...{ rateLimit: 10_000_000, trustedProxies: [] },
+    ...{ rateLimit: 10_000_000, trustedProxies: [], dashboardDirectory: __dirname },
   });
   const url = `http://127.0.0.1:${await gateway.listen("127.0.0.1:0")}/v1/people`;
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });

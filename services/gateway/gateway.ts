@@ -4,6 +4,7 @@ import type { Channel } from "../../lib/grpc/client";
 import type { SigningKey } from "../../lib/identity/signing-key";
 import { createVouching } from "../../lib/identity/vouch";
 import { type Log, silentLog } from "../../lib/log";
+import { createDashboard } from "./dashboard/dashboard";
 import { addHealth } from "./http/health";
 import { recordAnswers, serveRoute } from "./http/serve-route";
 import { createHttpServer, refuseOtherMethods } from "./http/server";
@@ -23,6 +24,8 @@ export interface GatewayDeps {
   tls?: { certFile: string; keyFile: string };
   trustedProxies?: readonly string[];
   rateLimit: number;
+  /** Of the built dashboard. */
+  dashboardDirectory: string;
   /** Of a request, event streams aside; 10 s unless told. */
   timeoutMs?: number;
   clock?: Clock;
@@ -50,13 +53,16 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const routes = allRoutes(kit);
   const document = openApiDocument(routes, kit.components);
   const stopping = new AbortController();
+  const dashboard = createDashboard(deps.dashboardDirectory);
   const app = await createHttpServer({
     ...{ tls: deps.tls, trustedProxies: deps.trustedProxies ?? [] },
     ...{ rateLimit: deps.rateLimit, log },
+    answerUnknown: (request, reply) => dashboard.answer(request, reply),
   });
   recordAnswers(app, log);
   closeWhatEnds(app, stopping.signal);
   addHealth(app, { backends, document, stopping: stopping.signal });
+  await dashboard.serve(app);
   const validation = createValidation(kit.components);
   const { timeoutMs = TIMEOUT_MS } = deps;
   const serving = { validation, clock, log, stopping: stopping.signal, timeoutMs };

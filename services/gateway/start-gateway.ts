@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { openChannel } from "../../lib/grpc/client";
 import { parseSigningKey } from "../../lib/identity/signing-key";
 import type { Scope } from "../../lib/lifecycle";
@@ -23,6 +24,8 @@ export async function startGateway(config: GatewayConfig, scope: Scope, log: Log
   const gateway = await createGateway({
     ...{ channels, signingKey: parseSigningKey(config.signingKey), log },
     ...{ trustedProxies: config.trustedProxies, rateLimit: config.rateLimit },
+    // Beside the bundle.
+    dashboardDirectory: join(__dirname, "dashboard"),
     ...(config.tls && { tls: config.tls }),
   });
   const port = await gateway.listen(config.listen);

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { openChannel } from "../../lib/grpc/client";
 import { issueDeveloperToken } from "../../lib/identity/claims";
 import type { Role } from "../../lib/identity/principal";
@@ -51,6 +52,8 @@ export interface TestGatewayOptions {
   trustedProxies?: readonly string[];
   rateLimit?: number;
   timeoutMs?: number;
+  /** Of a built dashboard; none unless told. */
+  dashboardDirectory?: string;
   tls?: { certFile: string; keyFile: string };
   /** How people sign in at rotation. */
   signIn?: NonNullable<TestRotationOptions["signIn"]>;
@@ -70,6 +73,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     ...{ channels, signingKey: catalog.gatewayKey },
     rateLimit: options.rateLimit ?? 1_000_000,
     trustedProxies: options.trustedProxies ?? [],
+    dashboardDirectory: options.dashboardDirectory ?? join(__dirname, "no-dashboard"),
     ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
     ...(options.tls && { tls: options.tls }),
     ...(log && { log }),

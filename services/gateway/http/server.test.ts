@@ -63,7 +63,7 @@ describe("a query", () => {
 
 describe("a path", () => {
   it("that there is not is NOT_FOUND, whoever asks", async () => {
-    for (const path of ["/", "/v1", "/v1/secrets/", "/V1/secrets", "/v1/../v1/nothing"])
+    for (const path of ["/v1", "/v1/secrets/", "/V1/secrets", "/v1/../v1/nothing"])
       expect(await owner(path, { token: null })).toMatchObject({
         ...{ status: 404, json: { error: { code: "NOT_FOUND" } } },
       });

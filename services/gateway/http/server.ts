@@ -29,6 +29,8 @@ export interface HttpOptions {
   /** Requests of one client in 10 s. */
   rateLimit: number;
   log: Log;
+  /** What is answered under a path that there is not; undefined: that there is none. */
+  answerUnknown: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | undefined;
 }
 
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -73,9 +75,9 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, querystringParser: unread },
   });
-  const headers = { ...SECURITY_HEADERS, ...(tls && HSTS) };
   app.addHook("onRequest", async (request, reply) => {
-    reply.headers({ ...headers, "x-request-id": request.id });
+    const hsts = request.protocol === "https" ? HSTS : {};
+    reply.headers({ ...SECURITY_HEADERS, ...hsts, "x-request-id": request.id });
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, bytes, done) => {
@@ -94,8 +96,10 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     timeWindow: RATE_WINDOW_MS,
     errorResponseBuilder: (_request, { ttl }) => tooManyRequests(ttl),
   });
-  app.setNotFoundHandler({ preHandler: app.rateLimit() }, () => {
-    throw noSuchRoute();
+  app.setNotFoundHandler({ preHandler: app.rateLimit() }, (request, reply) => {
+    const answer = options.answerUnknown(request, reply);
+    if (!answer) throw noSuchRoute();
+    return answer;
   });
   return app;
 }
@@ -128,7 +132,11 @@ async function answerError(
   if (!isAppError(error)) log.error("request failed with a bug", about);
   else if (error.code === "UNAVAILABLE") log.warn("request failed", about);
   const { status, headers, body } = toErrorAnswer(error, request.id);
-  await reply.code(status).headers(headers).send(body);
+  // Whatever was meant to be answered has set headers of its own.
+  await reply
+    .code(status)
+    .headers({ ...SECURITY_HEADERS, ...headers })
+    .send(body);
 }
 
 /** What Fastify itself refuses, as an error of ours; anything else as it is. */
