@@ -293,6 +293,12 @@ it("is no session: a cookie of another make, or one that comes twice", async () 
   expect((await ask("/v1/identity", { cookie: `a=b; ${cookie}; c=d` })).status).toBe(200);
 });
 
+it("follows a rollout, as whoever it stands for", async () => {
+  const path = "/v1/rollouts/00000000-0000-4000-8000-000000000000/events";
+  expect((await ask(path)).status).toBe(401);
+  expect(refusal(await ask(path, await signedIn()))).toEqual([404, "NOT_FOUND"]);
+});
+
 describe("signing out", () => {
   it("ends the session before the answer, and has the browser forget it", async () => {
     const cookie = await signedIn();
