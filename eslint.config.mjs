@@ -93,6 +93,11 @@ const zones = [
     { target: `./services/${service}/domain`, from: "./gen" },
   ]),
   { target: "./services/rotation/protocol", from: ["./gen", "./lib"] },
+  // It knows the product by its REST interface alone.
+  {
+    target: "./dashboard",
+    from: ["./gen", "./lib", "./verifier", "./services", "./cli", "./dev", "./test", "./bench"],
+  },
 ];
 
 export default tseslint.config(
@@ -101,6 +106,7 @@ export default tseslint.config(
       "gen/",
       "dist/",
       "node_modules/",
+      "dashboard/api/rest-types.d.ts",
       ".murmur-data/",
       ".test-parts/",
       "**/*.{js,cjs,mjs}",
@@ -114,7 +120,9 @@ export default tseslint.config(
     },
     plugins: { "import-x": importX },
     settings: {
-      "import-x/resolver-next": [importX.createNodeResolver({ extensions: [".ts", ".js"] })],
+      "import-x/resolver-next": [
+        importX.createNodeResolver({ extensions: [".ts", ".tsx", ".js"] }),
+      ],
     },
     rules: {
       "@typescript-eslint/restrict-template-expressions": [

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildDashboard } from "./build-dashboard.mjs";
 import { BUILD_OPTIONS, ENTRY_POINTS } from "./entry-points.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -27,6 +28,7 @@ const entryPoints = Object.entries(ENTRY_POINTS).filter(([, source]) => {
 mkdirSync(dist, { recursive: true });
 copyMigrations();
 await copyLayers();
+const dashboardInputs = await buildDashboard();
 // One that is broken does not keep the others from being built.
 const outcomes = await Promise.allSettled(entryPoints.map(bundle));
 process.exitCode = outcomes.every(({ status }) => status === "fulfilled") ? 0 : 1;
@@ -107,6 +109,8 @@ function layerFiles() {
 function noteInputs(name, inputs) {
   const own = inputs.filter((path) => !path.includes("node_modules/"));
   if (name === "vm-agent") own.push(...layerFiles());
+  if (name === "gateway")
+    own.push(...dashboardInputs.filter((path) => !path.includes("node_modules/")));
   const list = join(dist, `${name}.inputs`);
   writeFileSync(list, [...own, "package-lock.json", "dev/build.mjs"].join("\n"));
   utimesSync(list, started, started);

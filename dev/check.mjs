@@ -1,5 +1,5 @@
-// npm run check: format, lint, types, no unused exports, that gen/ is what proto/ makes, and that the objects of live-env
-// are what their C sources make. Runs all, then says what failed. Last line: `N passed, N failed`.
+// npm run check: format, lint, types, no unused exports, that gen/ is what proto/ makes, that the dashboard knows the routes that
+// there are, and that the objects of live-env are what their C sources make. Runs all, then says what failed. Last line: `N passed, N failed`.
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -19,9 +19,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const CHECKS = {
   format: () => tool("prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
   lint: () => tool("eslint/bin/eslint.js", "--max-warnings", "0", "."),
-  types: () => tool("typescript/bin/tsc", "-p", "."),
+  types: () =>
+    tool("typescript/bin/tsc", "-p", ".") && tool("typescript/bin/tsc", "-p", "dashboard"),
   unused: () => tool("knip/bin/knip.js", "--no-progress"),
   proto: isGeneratedCurrent,
+  rest: () => script("generate-rest-types.mjs", "--check"),
   native: () => script("build-native.mjs", "--check"),
 };
 

@@ -20,6 +20,7 @@ const SCRIPTS = {
   test: { main: "node_modules/jest/bin/jest.js", isBundled: true },
   check: { main: "dev/check.mjs" },
   proto: { main: "dev/generate-proto.mjs" },
+  rest: { main: "dev/generate-rest-types.mjs" },
   build: { main: "dev/build.mjs" },
   // For those who start bundles themselves: bin/murmur and the tests.
   prepare: { isBundled: true },

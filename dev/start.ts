@@ -39,6 +39,7 @@ function invite({ place, vms }: Stack): void {
   say("");
   say("Everything is running:");
   say(`  gateway   http://${place.gateway}`);
+  say(`  dashboard http://${place.gateway}/ : sign in with what bin/murmur auth token prints`);
   say(`  catalog   ${place.catalog}`);
   say(`  rotation  ${place.rotation}`);
   if (place.kafkaBrokers) say(`  kafka     ${place.kafkaBrokers}`);
