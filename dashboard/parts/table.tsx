@@ -37,7 +37,7 @@ export function Table<Row>({ caption, columns, rows, keyOf }: TableProps<Row>) {
           <tr key={keyOf(row)} role="row">
             {columns.map(({ name, of, isNumber }) => (
               <td key={name} role="cell" data-label={name} class={isNumber ? "number" : ""}>
-                {of(row)}
+                <div>{of(row)}</div>
               </td>
             ))}
           </tr>
