@@ -1,4 +1,4 @@
-// npm run check: format, lint, types, no unused exports, that gen/ is what proto/ makes, that the dashboard knows the routes that
+// npm run check: format, lint, types, no unused exports, that gen/ is what proto/ makes, that the dashboard fits the routes that
 // there are, and that the objects of live-env are what their C sources make. Runs all, then says what failed. Last line: `N passed, N failed`.
 import { spawnSync } from "node:child_process";
 import {
@@ -17,13 +17,14 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 const CHECKS = {
+  // What the others know of the routes.
+  rest: () => script("generate-rest-types.mjs"),
   format: () => tool("prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
   lint: () => tool("eslint/bin/eslint.js", "--max-warnings", "0", "."),
   types: () =>
     tool("typescript/bin/tsc", "-p", ".") && tool("typescript/bin/tsc", "-p", "dashboard"),
   unused: () => tool("knip/bin/knip.js", "--no-progress"),
   proto: isGeneratedCurrent,
-  rest: () => script("generate-rest-types.mjs", "--check"),
   native: () => script("build-native.mjs", "--check"),
 };
 
